@@ -1,0 +1,116 @@
+# Weir: a PostgreSQL extension, built with PGXS.
+#
+#   make, make install      the extension; PG_CONFIG=... chooses the server
+#   make producer           weir-producer and weir-broker
+#   make demo               the whole path on this machine, see scripts/demo
+#   make check              every test; ends with "N passed, N failed"
+#   make check-long         the same, with a longer fuzz
+#   make check-unit, check-fuzz, check-regress, check-tap     one of its parts
+#   make lint, make format  the rules of the tree; clang-format
+#   make deps               what demo and check need, Debian's packages
+#   make clean
+#
+# WEIR_DEBUG=1 compiles assertions and fault points in; the tests run with it.
+# They build in build/debug, so this tree and what is installed stay a release
+# build.  WERROR= lets a compiler that knows newer warnings pass.
+
+PG_CONFIG ?= pg_config
+WERROR ?= -Werror
+
+C_FILES := $(sort $(wildcard extension/*/*.c))
+CORE_FILES := $(filter extension/core/%,$(C_FILES))
+
+MODULE_big = weir
+EXTENSION = extension/weir
+DATA = $(sort $(wildcard sql/weir--*.sql))
+OBJS = $(C_FILES:.c=.o)
+
+PG_CPPFLAGS = -Iextension -MMD -MP
+PG_CFLAGS = -Wall -Wextra $(WERROR) -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-clobbered
+SHLIB_LINK = -lrdkafka -ljansson -lm
+EXTRA_CLEAN = $(OBJS:.o=.d) build
+
+ifdef WEIR_DEBUG
+PG_CPPFLAGS += -DUSE_ASSERT_CHECKING -DWEIR_FAULTS
+endif
+
+# Nothing here is inlined into queries, so no bitcode, and no clang to make it.
+override with_llvm := no
+
+# PGXS is looked up for the targets that compile with it alone: `make deps` and
+# `make check-unit` work without a server.
+ifneq (,$(filter-out deps producer demo check check-% core-check lint format \
+	clean-%,$(or $(MAKECMDGOALS),all)))
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifeq (,$(wildcard $(PGXS)))
+$(error no PGXS from "$(PG_CONFIG)": run `make deps`, or set PG_CONFIG)
+endif
+all:
+include $(PGXS)
+-include $(OBJS:.o=.d)
+$(OBJS): Makefile
+clean: clean-programs
+endif
+
+# -- programs and tests -------------------------------------------------------
+
+DEBUG_BUILD = build/debug
+FUZZ_SECONDS ?= 10
+export PG_CONFIG
+
+deps:
+	scripts/install-deps check
+
+producer:
+	$(MAKE) -C producer
+
+demo:
+	scripts/demo
+
+# (PGXS has a check of its own, which only refuses.)
+ifneq (,$(if $(PGXS),$(filter check,$(MAKECMDGOALS)),always))
+check:
+	scripts/check
+endif
+
+check-long:
+	FUZZ_SECONDS=300 scripts/check
+
+# core/ compiles with nothing but a C compiler.
+core-check:
+	@for f in $(CORE_FILES); do \
+		$(CC) -std=c11 -Wall -Wextra $(WERROR) -Iextension -fsyntax-only $$f \
+			|| exit 1; \
+	done
+	@echo "core-check: $(words $(CORE_FILES)) files of plain C11"
+
+check-unit: core-check
+	$(MAKE) -C regress/unit check
+
+check-fuzz:
+	$(MAKE) -C regress/fuzz check SECONDS_EACH=$(FUZZ_SECONDS)
+
+check-debug-build:
+	@scripts/link-sources $(DEBUG_BUILD)
+	$(MAKE) -C $(DEBUG_BUILD) WEIR_DEBUG=1
+
+check-regress: check-debug-build producer
+	regress/run-regress.sh $(TESTS)
+
+check-tap: check-debug-build producer
+	regress/run-tap.sh $(TESTS)
+
+lint:
+	scripts/lint
+
+format:
+	clang-format-14 -i $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+
+clean-programs:
+	@for d in producer regress/unit regress/fuzz; do \
+		[ ! -e $$d/Makefile ] || $(MAKE) -C $$d clean; \
+	done
+
+.PHONY: deps producer demo check check-long core-check check-unit check-fuzz \
+	check-debug-build check-regress check-tap lint format clean-programs

@@ -1,0 +1,167 @@
+/*
+ * api/control.c
+ *		weir.pause, resume and reset, and what happens when relations of a view
+ *		are dropped otherwise.
+ *
+ * Backends, in the user's transaction: they change the catalog and raise the
+ * view's generation, which the checkpoint under way finds (catalog/progress.c);
+ * the launcher hears of it when the transaction commits.  A transaction that
+ * rolls back has done nothing.
+ */
+#include "base/weir.h"
+
+#include "access/xlog.h"
+#include "api/hooks.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "catalog/spi.h"
+#include "catalog/view.h"
+#include "commands/event_trigger.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+PG_FUNCTION_INFO_V1(weir_pause);
+PG_FUNCTION_INFO_V1(weir_resume);
+PG_FUNCTION_INFO_V1(weir_reset);
+PG_FUNCTION_INFO_V1(weir_on_drop);
+
+/* The view, which the user must own, on a server where it can be changed. */
+static ViewRow *
+controlled_view(Oid relid)
+{
+	ViewRow    *row;
+
+	weir_require_preload();
+	PreventCommandDuringRecovery("a change of continuous views");
+	PreventCommandIfReadOnly("a change of continuous views");
+	row = weir_view_require(relid);
+	if (!has_privs_of_role(GetUserId(), row->owner))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(relid));
+	return row;
+}
+
+Datum
+weir_pause(PG_FUNCTION_ARGS)
+{
+	ViewRow    *row = controlled_view(PG_GETARG_OID(0));
+
+	if (strcmp(row->state, "paused") == 0)
+		ereport(NOTICE, (errmsg("continuous view \"%s\" is paused already",
+								get_rel_name(row->view))));
+	else
+		weir_view_set_state(row->id, "paused", NULL);
+	weir_notify_at_commit();
+	PG_RETURN_VOID();
+}
+
+Datum
+weir_resume(PG_FUNCTION_ARGS)
+{
+	ViewRow    *row = controlled_view(PG_GETARG_OID(0));
+
+	if (strcmp(row->state, "running") == 0 && row->home)
+		ereport(NOTICE, (errmsg("continuous view \"%s\" is running already",
+								get_rel_name(row->view))));
+	else
+	{
+		weir_view_set_state(row->id, "running", NULL);
+		weir_view_set_home(row->id);
+	}
+	weir_notify_at_commit();
+	PG_RETURN_VOID();
+}
+
+Datum
+weir_reset(PG_FUNCTION_ARGS)
+{
+	ViewRow    *row = controlled_view(PG_GETARG_OID(0));
+	char	   *start = text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	if (strcmp(start, "earliest") != 0 && strcmp(start, "latest") != 0)
+		(void) DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
+								   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	weir_view_set_start(row->id, start);
+	weir_progress_reset(row->id);
+	if (strcmp(row->state, "error") == 0)
+		weir_view_set_state(row->id, "running", NULL);
+
+	SPI_connect();
+	weir_spi(psprintf("DELETE FROM %s",
+					  quote_qualified_identifier(get_namespace_name(get_rel_namespace(row->final)),
+												 get_rel_name(row->final))),
+			 0, NULL, NULL, NULL, SPI_OK_DELETE);
+	SPI_finish();
+	weir_notify_at_commit();
+	PG_RETURN_VOID();
+}
+
+/* --- DROP of what belongs to a view ------------------------------------------------- */
+
+static void
+drop_if_there(Oid relid, const char *kind)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		return;
+	if (SPI_execute(psprintf("DROP %s IF EXISTS %s CASCADE", kind,
+							 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+														name)), false, 0) < 0)
+		elog(ERROR, "could not drop \"%s\"", name);
+}
+
+/*
+ * Relations of a continuous view were dropped, by whatever statement: drop the
+ * rest of it and its row.  The rest's own event finds no row any more.
+ */
+Datum
+weir_on_drop(PG_FUNCTION_ARGS)
+{
+	int			n;
+	int32	   *ids;
+	ViewRow   **rows;
+	WeirUser	user;
+	bool		isnull;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("weir.on_drop is an event trigger function")));
+	if (!OidIsValid(get_relname_relid("views", get_namespace_oid(WEIR_SCHEMA, true))))
+		PG_RETURN_NULL();
+
+	user = weir_become_system();
+	SPI_connect();
+	weir_spi("SELECT DISTINCT v.id FROM pg_catalog.pg_event_trigger_dropped_objects() o "
+			 "JOIN weir.views v ON o.objid IN (v.view, v.query, v.final, v.open) "
+			 "WHERE o.classid = 'pg_catalog.pg_class'::regclass AND o.objsubid = 0",
+			 0, NULL, NULL, NULL, SPI_OK_SELECT);
+	n = (int) SPI_processed;
+	ids = palloc(sizeof(int32) * Max(n, 1));
+	rows = palloc(sizeof(ViewRow *) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		ids[i] = DatumGetInt32(weir_spi_get(i, 1, &isnull));
+	for (int i = 0; i < n; i++)
+	{
+		rows[i] = weir_view_load(ids[i]);
+		if (rows[i])
+			weir_view_delete(ids[i]);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (rows[i] == NULL)
+			continue;
+		drop_if_there(rows[i]->view, "VIEW");
+		drop_if_there(rows[i]->query, "VIEW");
+		drop_if_there(rows[i]->open, "FOREIGN TABLE");
+		drop_if_there(rows[i]->final, "TABLE");
+	}
+	SPI_finish();
+	weir_become_again(user);
+	if (n > 0)
+		weir_notify_at_commit();
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,379 @@
+/*
+ * api/create_view.c
+ *		weir.create_view and weir.drop_view: the relations of a continuous view.
+ *
+ * Backends, in the user's transaction and as the user.  Four relations: v_query,
+ * a real view with the query, from whose rewrite rule the plan is made; v_final,
+ * a table partitioned by the start of the window; v_open, a foreign table on the
+ * open windows; v, the union of the last two.  v_final and v_open go with
+ * v_query, so that DROP of a stream with CASCADE takes all of it.
+ */
+#include "base/weir.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "api/hooks.h"
+#include "base/guc.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/spi.h"
+#include "catalog/stream.h"
+#include "catalog/view.h"
+#include "kafka/kafka.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parser.h"
+#include "plan/interval.h"
+#include "plan/plan.h"
+#include "shmem/shmem.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "utils/varlena.h"
+
+PG_FUNCTION_INFO_V1(weir_create_view);
+PG_FUNCTION_INFO_V1(weir_drop_view);
+
+#define HIDDEN_WINDOW "weir_window"
+
+/* Settings that give a query's expressions their meaning. */
+static const char *const frozen[] = {
+	"search_path", "TimeZone", "DateStyle", "IntervalStyle"
+};
+
+typedef struct NewView
+{
+	ViewRow		row;
+	char	   *schema;
+	char	   *name;
+	ViewPlan   *plan;
+} NewView;
+
+/* --- names --------------------------------------------------------------------------- */
+
+static char *
+relation_name(const NewView *v, const char *suffix)
+{
+	char	   *name = psprintf("%s%s", v->name, suffix);
+
+	if (strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("the name \"%s\" is too long", name),
+				 errhint("The name of a continuous view may have up to %d bytes.",
+						 (int) (NAMEDATALEN - 1 - strlen("_final")))));
+	return name;
+}
+
+static char *
+quoted_name(const NewView *v, const char *suffix)
+{
+	return quote_qualified_identifier(v->schema, relation_name(v, suffix));
+}
+
+static void
+resolve_name(NewView *v, text *name)
+{
+	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(name));
+	Oid			nsp = RangeVarGetCreationNamespace(rv);
+
+	static const char *const suffixes[] = {"", "_query", "_final", "_open"};
+
+	v->schema = get_namespace_name(nsp);
+	v->name = rv->relname;
+	for (int i = 0; i < (int) lengthof(suffixes); i++)
+	{
+		char	   *rel = relation_name(v, suffixes[i]);
+
+		if (OidIsValid(get_relname_relid(rel, nsp)))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_TABLE),
+					 errmsg("relation \"%s\" already exists", rel),
+					 errdetail("A continuous view \"%s\" also makes \"%s_query\", \"%s_final\" and \"%s_open\".",
+							   v->name, v->name, v->name, v->name),
+					 errhint("Choose another name, or drop it with weir.drop_view.")));
+	}
+}
+
+/* --- checks ---------------------------------------------------------------------------- */
+
+/* The text of exactly one SELECT, without a semicolon. */
+static char *
+check_query(text *query)
+{
+	char	   *sql = text_to_cstring(query);
+	List	   *parsed = pg_parse_query(sql);
+	RawStmt    *raw;
+
+	if (list_length(parsed) != 1)
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("the query must be exactly one SELECT")));
+	raw = linitial(parsed);
+	if (!IsA(raw->stmt, SelectStmt) || ((SelectStmt *) raw->stmt)->intoClause)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("the query of a continuous view must be a SELECT"),
+				 errhint("Write SELECT ... FROM stream GROUP BY weir.tumble(...).")));
+	if (raw->stmt_len > 0)
+		sql[raw->stmt_location + raw->stmt_len] = '\0';
+	return sql + raw->stmt_location;
+}
+
+static void
+check_start(const char *start)
+{
+	if (strcmp(start, "earliest") != 0 && strcmp(start, "latest") != 0)
+		(void) DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
+								   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
+static int64
+check_lateness(Interval *lateness)
+{
+	if (lateness->month != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("lateness must not have months"),
+						errhint("Months have no common length; use days.")));
+	if (lateness->time < 0 || lateness->day < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("lateness must not be negative")));
+	if (lateness->time == 0 && lateness->day == 0)
+		return 0;
+	return weir_interval_length(lateness);
+}
+
+static void
+check_state(void)
+{
+	weir_require_preload();
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("continuous views cannot be changed on a standby"),
+				 errhint("Run this on the primary server.")));
+	PreventCommandIfReadOnly("a change of continuous views");
+}
+
+static void
+check_stream_access(Oid stream)
+{
+	if (pg_class_aclcheck(stream, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, get_rel_name(stream));
+}
+
+/* A broker that is down, or a topic that is not there yet, is no error. */
+static void
+warn_about_broker(const StreamDef *stream)
+{
+	char		err[256];
+	int			n = 0;
+	KafkaClient *client = weir_client_open(stream->settings, err, sizeof(err));
+	bool		ok = client != NULL;
+
+	PG_TRY();
+	{
+		ok = ok && weir_client_partitions(client, stream->topic,
+										  weir_settings.broker_timeout_ms, &n, err,
+										  sizeof(err));
+	}
+	PG_FINALLY();
+	{
+		if (client)
+			weir_client_close(client);
+	}
+	PG_END_TRY();
+	if (!ok)
+		ereport(WARNING, (errcode(ERRCODE_CONNECTION_FAILURE),
+						  errmsg("the broker does not answer: %s", err),
+						  errhint("The view starts as soon as it does.")));
+	else if (n == 0)
+		ereport(WARNING, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						  errmsg("topic \"%s\" does not exist", stream->topic),
+						  errhint("The view starts as soon as it does.")));
+}
+
+/* --- relations ------------------------------------------------------------------------- */
+
+static void
+run_ddl(const char *sql)
+{
+	int			result = SPI_execute(sql, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "statement failed with %s: %s", SPI_result_code_string(result), sql);
+}
+
+static Oid
+made(const NewView *v, const char *suffix)
+{
+	CommandCounterIncrement();
+	return get_relname_relid(relation_name(v, suffix), get_namespace_oid(v->schema, false));
+}
+
+/* The column of the output that v_final is partitioned by. */
+static const char *
+window_column(const NewView *v)
+{
+	if (v->plan->window_out < 0)
+		return HIDDEN_WINDOW;
+	return quote_identifier(NameStr(TupleDescAttr(v->plan->outdesc,
+												  v->plan->window_out)->attname));
+}
+
+static void
+make_final(NewView *v)
+{
+	char	   *final = quoted_name(v, "_final");
+	char	   *hidden = "";
+
+	if (v->plan->window_out < 0)
+		hidden = psprintf(", " HIDDEN_WINDOW " %s NOT NULL",
+						  format_type_be(v->plan->window.type));
+	run_ddl(psprintf("CREATE TABLE %s (LIKE %s%s) PARTITION BY RANGE (%s)", final,
+					 quoted_name(v, "_query"), hidden, window_column(v)));
+	run_ddl(psprintf("CREATE INDEX ON %s (%s)", final, window_column(v)));
+	v->row.final = made(v, "_final");
+}
+
+static char *
+quoted_collation(Oid collation)
+{
+	ObjectAddress a;
+
+	ObjectAddressSet(a, CollationRelationId, collation);
+	return getObjectIdentity(&a, false);
+}
+
+/* A comma-separated list of the output: names, with types if asked. */
+static char *
+column_list(const NewView *v, bool types)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	for (int i = 0; i < v->plan->outdesc->natts; i++)
+	{
+		Form_pg_attribute a = TupleDescAttr(v->plan->outdesc, i);
+
+		appendStringInfo(&s, "%s%s", i ? ", " : "", quote_identifier(NameStr(a->attname)));
+		if (!types)
+			continue;
+		appendStringInfo(&s, " %s", format_type_with_typemod(a->atttypid, a->atttypmod));
+		if (OidIsValid(a->attcollation) && a->attcollation != get_typcollation(a->atttypid))
+			appendStringInfo(&s, " COLLATE %s", quoted_collation(a->attcollation));
+	}
+	return s.data;
+}
+
+static void
+make_open(NewView *v)
+{
+	char	   *columns = column_list(v, false);
+
+	run_ddl(psprintf("CREATE FOREIGN TABLE %s (%s) SERVER weir_open",
+					 quoted_name(v, "_open"), column_list(v, true)));
+	v->row.open = made(v, "_open");
+	run_ddl(psprintf("CREATE VIEW %s AS SELECT %s FROM %s UNION ALL SELECT %s FROM %s",
+					 quoted_name(v, ""), columns, quoted_name(v, "_final"), columns,
+					 quoted_name(v, "_open")));
+	v->row.view = made(v, "");
+}
+
+static void
+depend(Oid dependent, Oid on)
+{
+	ObjectAddress a;
+	ObjectAddress b;
+
+	ObjectAddressSet(a, RelationRelationId, dependent);
+	ObjectAddressSet(b, RelationRelationId, on);
+	recordDependencyOn(&a, &b, DEPENDENCY_AUTO);
+}
+
+static void
+make_relations(NewView *v, const char *sql)
+{
+	SPI_connect();
+	run_ddl(psprintf("CREATE VIEW %s AS %s", quoted_name(v, "_query"), sql));
+	v->row.query = made(v, "_query");
+	v->plan = weir_plan_view(v->row.query);
+	v->row.stream = v->plan->stream;
+	check_stream_access(v->row.stream);
+	make_final(v);
+	make_open(v);
+	SPI_finish();
+	depend(v->row.final, v->row.query);
+	depend(v->row.open, v->row.query);
+}
+
+static void
+freeze_settings(NewView *v)
+{
+	v->row.nsettings = lengthof(frozen) * 2;
+	v->row.settings = palloc(sizeof(char *) * v->row.nsettings);
+	for (int i = 0; i < (int) lengthof(frozen); i++)
+	{
+		v->row.settings[i * 2] = pstrdup(frozen[i]);
+		v->row.settings[i * 2 + 1] = pstrdup(GetConfigOption(frozen[i], false, false));
+	}
+}
+
+Datum
+weir_create_view(PG_FUNCTION_ARGS)
+{
+	NewView		v = {0};
+	StreamDef  *stream;
+	char	   *sql;
+
+	check_state();
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("name, query and lateness must not be NULL")));
+	if (!PG_ARGISNULL(4))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("retention is not supported yet"),
+						errhint("Drop partitions of the view's _final table instead.")));
+	sql = check_query(PG_GETARG_TEXT_PP(1));
+	v.row.lateness = check_lateness(PG_GETARG_INTERVAL_P(3));
+	if (!PG_ARGISNULL(2))
+		check_start(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	resolve_name(&v, PG_GETARG_TEXT_PP(0));
+	make_relations(&v, sql);
+	stream = weir_stream_load(v.row.stream, weir_relation_owner(v.row.stream));
+	v.row.start = PG_ARGISNULL(2) ? stream->start : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	freeze_settings(&v);
+	(void) weir_view_insert(&v.row, (Datum) 0, true);
+	weir_notify_at_commit();
+	warn_about_broker(stream);
+	PG_RETURN_OID(v.row.view);
+}
+
+Datum
+weir_drop_view(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	ViewRow    *row;
+	char	   *query;
+
+	check_state();
+	row = weir_view_require(relid);
+	query = quote_qualified_identifier(get_namespace_name(get_rel_namespace(row->query)),
+									   get_rel_name(row->query));
+	SPI_connect();
+	run_ddl(psprintf("DROP VIEW %s",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												get_rel_name(relid))));
+	if (OidIsValid(get_rel_namespace(row->query)))
+		run_ddl(psprintf("DROP VIEW %s CASCADE", query));
+	SPI_finish();
+	weir_notify_at_commit();
+	PG_RETURN_VOID();
+}

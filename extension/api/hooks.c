@@ -1,0 +1,236 @@
+/*
+ * api/hooks.c
+ *		The end of transactions and utility statements (see hooks.h).
+ *
+ * Every backend.  The transaction callback only sets a latch: it must not
+ * raise.  A connected worker would block DROP DATABASE, CREATE DATABASE ...
+ * TEMPLATE and ALTER DATABASE ... RENAME or SET TABLESPACE: the database's
+ * workers are stopped for the statement, and the launcher starts what is still
+ * there afterwards.
+ */
+#include "base/weir.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "api/hooks.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "pgstat.h"
+#include "shmem/shmem.h"
+#include "storage/latch.h"
+#include "tcop/utility.h"
+#include "utils/timestamp.h"
+
+static ProcessUtility_hook_type prev_utility = NULL;
+static bool notify = false;
+
+/* --- end of a transaction --------------------------------------------------------- */
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (!notify)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_PREPARE:
+			notify = false;
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot PREPARE a transaction that has changed continuous views")));
+			break;
+		case XACT_EVENT_COMMIT:
+			notify = false;
+			weir_notify_launcher(MyDatabaseId);
+			break;
+		case XACT_EVENT_ABORT:
+			notify = false;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+weir_notify_at_commit(void)
+{
+	notify = true;
+}
+
+/* --- statements about databases ------------------------------------------------------ */
+
+/* The database whose workers must be away while the statement runs, or NULL. */
+static const char *
+disturbed_database(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_DropdbStmt:
+			return ((DropdbStmt *) stmt)->dbname;
+		case T_AlterDatabaseStmt:
+			return ((AlterDatabaseStmt *) stmt)->dbname;
+		case T_RenameStmt:
+			if (((RenameStmt *) stmt)->renameType == OBJECT_DATABASE)
+				return ((RenameStmt *) stmt)->subname;
+			return NULL;
+		case T_CreatedbStmt:
+			{
+				ListCell   *lc;
+
+				foreach(lc, ((CreatedbStmt *) stmt)->options)
+				{
+					DefElem    *d = lfirst(lc);
+
+					if (strcmp(d->defname, "template") == 0 && d->arg && IsA(d->arg, String))
+						return strVal(d->arg);
+				}
+				return NULL;
+			}
+		default:
+			return NULL;
+	}
+}
+
+/* Tell the database's workers to end; how many processes are still there. */
+static int
+stop_workers(Oid dboid)
+{
+	int			left = 0;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	for (int i = 0; i < weir_registry->max_lanes; i++)
+	{
+		Lane	   *lane = &weir_registry->lanes[i];
+
+		if (lane->state == LANE_FREE || lane->dboid != dboid)
+			continue;
+		if (lane->coordinator != 0)
+		{
+			kill(lane->coordinator, SIGTERM);
+			left++;
+		}
+		for (int w = 0; w < WEIR_MAX_WORKERS; w++)
+			if (lane->workers[w].pid != 0)
+				left++;
+		if (lane->state != LANE_BACKOFF)
+			left++;
+	}
+	if (weir_registry->launcher_latch)
+		SetLatch(weir_registry->launcher_latch);
+	LWLockRelease(&weir_registry->lock);
+	return left;
+}
+
+static bool
+ban(Oid dboid)
+{
+	bool		done = false;
+
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	if (weir_registry->nbanned < (int) lengthof(weir_registry->banned))
+	{
+		weir_registry->banned[weir_registry->nbanned++] = dboid;
+		done = true;
+	}
+	LWLockRelease(&weir_registry->lock);
+	return done;
+}
+
+static void
+unban(Oid dboid)
+{
+	Registry   *reg = weir_registry;
+
+	LWLockAcquire(&reg->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < reg->nbanned; i++)
+		if (reg->banned[i] == dboid)
+		{
+			reg->banned[i] = reg->banned[--reg->nbanned];
+			break;
+		}
+	LWLockRelease(&reg->lock);
+	weir_notify_launcher(dboid);
+}
+
+/* Wait until the workers are gone; after ten seconds the statement decides. */
+static void
+wait_for_workers(Oid dboid)
+{
+	for (int i = 0; i < 1000 && stop_workers(dboid) > 0; i++)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Does anything of Weir run for this database? */
+static bool
+has_lanes(void)
+{
+	bool		found = false;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	for (int i = 0; i < weir_registry->max_lanes; i++)
+		found = found || (weir_registry->lanes[i].state != LANE_FREE &&
+						  weir_registry->lanes[i].dboid == MyDatabaseId);
+	LWLockRelease(&weir_registry->lock);
+	return found;
+}
+
+static void
+run(PlannedStmt *pstmt, const char *query, bool read_only,
+	ProcessUtilityContext context, ParamListInfo params,
+	QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	(prev_utility ? prev_utility : standard_ProcessUtility)
+		(pstmt, query, read_only, context, params, env, dest, qc);
+}
+
+/* Run the statement while the database's workers are away. */
+static void
+run_alone(Oid dboid, PlannedStmt *pstmt, const char *query, bool read_only,
+		  ProcessUtilityContext context, ParamListInfo params,
+		  QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	PG_TRY();
+	{
+		wait_for_workers(dboid);
+		run(pstmt, query, read_only, context, params, env, dest, qc);
+	}
+	PG_CATCH();
+	{
+		unban(dboid);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	unban(dboid);
+}
+
+static void
+on_utility(PlannedStmt *pstmt, const char *query, bool read_only,
+		   ProcessUtilityContext context, ParamListInfo params,
+		   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	const char *dbname = disturbed_database(pstmt->utilityStmt);
+	Oid			dboid = dbname ? get_database_oid(dbname, true) : InvalidOid;
+	NodeTag		tag = nodeTag(pstmt->utilityStmt);
+
+	if (OidIsValid(dboid) && dboid != MyDatabaseId && ban(dboid))
+		run_alone(dboid, pstmt, query, read_only, context, params, env, dest, qc);
+	else
+		run(pstmt, query, read_only, context, params, env, dest, qc);
+	if ((tag == T_DropStmt || tag == T_DropOwnedStmt) && has_lanes())
+		weir_notify_at_commit();
+}
+
+void
+weir_hooks_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	prev_utility = ProcessUtility_hook;
+	ProcessUtility_hook = on_utility;
+}

@@ -1,0 +1,233 @@
+/*
+ * api/open_scan.c
+ *		The foreign table v_open: the open windows of a continuous view.
+ *
+ * Backends.  A running view is read from shared memory; one that is not (being
+ * started, paused, in error, on a standby), or that started after the
+ * snapshot was taken, from the state log as the snapshot sees it.  Both end in
+ * a merge of groups, from which rows are made as the query says.
+ *
+ * A scan is safe in a parallel worker: it reads shared memory and tables under
+ * the leader's snapshot.
+ */
+#include "base/weir.h"
+
+#include "access/reloptions.h"
+#include "catalog/view.h"
+#include "checkpoint/checkpoint.h"
+#include "exec/merge.h"
+#include "foreign/fdwapi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
+#include "shmem/read.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(weir_open_handler);
+PG_FUNCTION_INFO_V1(weir_open_validator);
+
+#define GUESSED_ROWS 1000
+
+typedef struct OpenScan
+{
+	MemoryContext cxt;
+	ViewRow    *row;
+	ViewReader *reader;
+	MergeTable *merge;			/* NULL: not read yet */
+	uint32		next;
+} OpenScan;
+
+/* --- planning ----------------------------------------------------------------------- */
+
+static void
+get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+{
+	rel->rows = GUESSED_ROWS;
+}
+
+static void
+get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+{
+	add_path(rel, (Path *) weir_foreignscan_path(root, rel, rel->rows, 10, 10 + rel->rows * 0.01,
+											   NIL));
+}
+
+static ForeignScan *
+get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
+		 List *tlist, List *clauses, Plan *outer)
+{
+	return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid,
+							NIL, NIL, NIL, NIL, outer);
+}
+
+static bool
+is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
+{
+	return true;
+}
+
+/* --- reading ------------------------------------------------------------------------- */
+
+static void
+take_record(void *arg, int64 window, const GroupRecord *record)
+{
+	weir_merge_add(arg, window, record, false);
+}
+
+static void
+take_restored(void *arg, int64 window, const char *key, uint32 keylen, const char *state)
+{
+	MergeTable *m = arg;
+	uint32		size = m->reader->layout.size;
+	GroupRecord *r;
+	PaneGroup	   *g = palloc0(offsetof(PaneGroup, state) + size);
+
+	/* The record outlives the pane it was read in. */
+	g->key = (char *) key;
+	g->keylen = keylen;
+	memcpy(g->state, state, size);
+	r = MemoryContextAllocHuge(m->cxt, weir_record_size(g, &m->reader->layout));
+	weir_record_write(g, &m->reader->layout, (char *) r,
+					  weir_record_size(g, &m->reader->layout));
+	weir_merge_add(m, window, r, false);
+	pfree(g);
+}
+
+static void
+read_log(OpenScan *scan)
+{
+	ProgressRow *p = weir_progress_load(scan->row->id);
+
+	if (p && p->chunks > 0)
+		weir_state_restore(scan->row->id, p->chunks, scan->reader, take_restored,
+						   scan->merge);
+}
+
+static void
+read_open(OpenScan *scan)
+{
+	int64		span = scan->reader->plan->window.size + scan->row->lateness;
+	Snapshot	snapshot = GetActiveSnapshot();
+	ReadResult	result = READ_AGAIN;
+
+	while (result == READ_AGAIN)
+	{
+		ViewSlot   *slot = weir_registry && !RecoveryInProgress()
+			? weir_view_find(MyDatabaseId, scan->row->id) : NULL;
+
+		weir_merge_reset(scan->merge);
+		if (slot == NULL)
+		{
+			read_log(scan);
+			return;
+		}
+		result = weir_read_view(slot, scan->row->id, snapshot, &scan->reader->layout, span,
+								take_record, scan->merge);
+		if (result == READ_TOO_OLD)
+			read_log(scan);
+	}
+}
+
+static void
+prepare(OpenScan *scan, Oid relid)
+{
+	scan->row = weir_view_of_open(relid);
+	if (scan->row == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("this foreign table belongs to no continuous view")));
+	scan->reader = weir_reader_new(weir_plan_view(scan->row->query), scan->cxt);
+	scan->merge = weir_merge_new(scan->reader, scan->cxt);
+}
+
+static void
+begin_scan(ForeignScanState *node, int eflags)
+{
+	OpenScan   *scan = palloc0(sizeof(OpenScan));
+
+	scan->cxt = AllocSetContextCreate(node->ss.ps.state->es_query_cxt, "weir open windows",
+									  ALLOCSET_DEFAULT_SIZES);
+	node->fdw_state = scan;
+}
+
+static TupleTableSlot *
+iterate_scan(ForeignScanState *node)
+{
+	OpenScan   *scan = node->fdw_state;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	int			nest;
+	bool		found = false;
+
+	ExecClearTuple(slot);
+	if (scan->merge == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(scan->cxt);
+
+		prepare(scan, RelationGetRelid(node->ss.ss_currentRelation));
+		read_open(scan);
+		MemoryContextSwitchTo(old);
+	}
+	nest = weir_settings_enter(scan->row);
+	while (!found && scan->next < scan->merge->ngroups)
+	{
+		MergeGroup *g = &scan->merge->groups[scan->next++];
+
+		found = weir_final_row(scan->reader, g->window, g->key, g->state, slot->tts_values,
+							   slot->tts_isnull);
+	}
+	weir_settings_leave(nest);
+	if (found)
+		ExecStoreVirtualTuple(slot);
+	return slot;
+}
+
+static void
+rescan(ForeignScanState *node)
+{
+	OpenScan   *scan = node->fdw_state;
+
+	MemoryContextReset(scan->cxt);
+	scan->merge = NULL;
+	scan->next = 0;
+}
+
+static void
+end_scan(ForeignScanState *node)
+{
+	OpenScan   *scan = node->fdw_state;
+
+	if (scan)
+		MemoryContextDelete(scan->cxt);
+}
+
+Datum
+weir_open_handler(PG_FUNCTION_ARGS)
+{
+	FdwRoutine *r = makeNode(FdwRoutine);
+
+	r->GetForeignRelSize = get_rel_size;
+	r->GetForeignPaths = get_paths;
+	r->GetForeignPlan = get_plan;
+	r->IsForeignScanParallelSafe = is_parallel_safe;
+	r->BeginForeignScan = begin_scan;
+	r->IterateForeignScan = iterate_scan;
+	r->ReScanForeignScan = rescan;
+	r->EndForeignScan = end_scan;
+	PG_RETURN_POINTER(r);
+}
+
+Datum
+weir_open_validator(PG_FUNCTION_ARGS)
+{
+	List	   *options = untransformRelOptions(PG_GETARG_DATUM(0));
+
+	if (options != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\"", ((DefElem *) linitial(options))->defname),
+				 errhint("Objects of the wrapper weir_open are made by weir.create_view and take no options.")));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,296 @@
+/*
+ * api/status.c
+ *		What is running: the functions behind weir.status and weir.partitions.
+ *
+ * Backends.  Read the registry under its lock and the views' progress under
+ * their shards' locks, a copy at a time; nothing is formatted under a lock.
+ */
+#include "base/weir.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "shmem/pane.h"
+#include "shmem/shmem.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(weir_running_views);
+PG_FUNCTION_INFO_V1(weir_running_partitions);
+
+#define NOTHING_LEFT 0
+
+typedef struct ViewStatus
+{
+	int32		id;
+	int			lane;
+	const char *state;
+	char		error[WEIR_ERROR_LEN];
+	ViewPartition total;		/* sums; watermark: the closing one */
+	int64		lag;
+	int64		rate;
+	double		p50;
+	double		p99;
+	int64		windows;
+	uint64		bytes;
+} ViewStatus;
+
+/* Upper bound, in ms, of the share-quantile of a lane's freshness. */
+static double
+freshness(const Lane *lane, double share)
+{
+	uint64		total = 0;
+	uint64		seen = 0;
+
+	for (int i = 0; i < WEIR_FRESHNESS_SLOTS; i++)
+		total += lane->freshness[i];
+	if (total == 0)
+		return -1;
+	for (int i = 0; i < WEIR_FRESHNESS_SLOTS; i++)
+	{
+		seen += lane->freshness[i];
+		if (seen >= total * share)
+			return (double) ((int64) (4 + i % 4 + 1) << (i / 4)) / 1000;
+	}
+	return -1;
+}
+
+static int64
+lane_lag(const Lane *lane)
+{
+	int64		lag = 0;
+
+	for (int p = 0; p < lane->npartitions; p++)
+		lag += Max(0, lane->parts[p].high - lane->parts[p].position);
+	return lag;
+}
+
+static bool
+lane_is_idle(const Lane *lane)
+{
+	for (int p = 0; p < lane->npartitions; p++)
+		if (!lane->parts[p].idle)
+			return false;
+	return true;
+}
+
+static const char *
+lane_state(const Lane *lane)
+{
+	if (lane->state == LANE_BACKOFF)
+		return "restarting";
+	if (lane->broker_down)
+		return "waiting for broker";
+	if (lane->state != LANE_RUNNING)
+		return "starting";
+	for (int w = 0; w < lane->nworkers; w++)
+		if (pg_atomic_read_u32((pg_atomic_uint32 *) &lane->workers[w].blocked))
+			return "out of memory";
+	if (lane_lag(lane) > Max(10000, lane->rate))
+		return "catching up";
+	return lane_is_idle(lane) ? "idle" : "running";
+}
+
+static void
+sum_shard(ViewStatus *s, const ViewSlot *slot, Shard *shard, int npartitions)
+{
+	int64		hidden = slot->closed_upto;
+
+	LWLockAcquire(&shard->lock, LW_SHARED);
+	for (int p = 0; shard->parts && p < npartitions; p++)
+	{
+		s->total.events += shard->parts[p].events;
+		s->total.late += shard->parts[p].late;
+		s->total.dead += shard->parts[p].dead;
+	}
+	for (Pane *p = shard->panes; p; p = p->next)
+	{
+		s->bytes += p->bytes;
+		if (hidden == WEIR_NO_TIME ||
+			p->start + slot->window_size + slot->lateness > hidden)
+			s->windows++;
+	}
+	LWLockRelease(&shard->lock);
+}
+
+/* Registry lock held. */
+static void
+fill_status(ViewStatus *s, ViewSlot *slot)
+{
+	Lane	   *lane = &weir_registry->lanes[slot->lane];
+
+	memset(s, 0, sizeof(*s));
+	s->id = slot->view;
+	s->lane = slot->lane;
+	s->state = lane_state(lane);
+	strlcpy(s->error, lane->error, WEIR_ERROR_LEN);
+	s->lag = lane_lag(lane);
+	s->rate = lane->rate;
+	s->p50 = freshness(lane, 0.5);
+	s->p99 = freshness(lane, 0.99);
+	s->total.watermark = slot->live ? slot->closing : WEIR_NO_TIME;
+	if (slot->live)
+		for (int i = 0; i < slot->nshards; i++)
+			sum_shard(s, slot, &slot->shards[i], lane->npartitions);
+}
+
+static void
+put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
+{
+	Datum		values[15];
+	bool		nulls[15] = {false};
+	int			i = 0;
+
+	values[i++] = Int32GetDatum(s->id);
+	values[i++] = Int32GetDatum(s->lane);
+	values[i++] = CStringGetTextDatum(s->state);
+	nulls[i] = s->error[0] == '\0';
+	values[i++] = CStringGetTextDatum(s->error);
+	for (int k = i; k < 15; k++)
+		nulls[k] = !live;
+	values[i++] = Int64GetDatum(s->total.events);
+	values[i++] = Int64GetDatum(s->total.late);
+	values[i++] = Int64GetDatum(s->total.dead);
+	values[i++] = Int64GetDatum(s->lag);
+	values[i++] = Int64GetDatum(s->rate);
+	nulls[i] = nulls[i] || s->p50 < 0;
+	values[i++] = Float8GetDatum(s->p50);
+	nulls[i] = nulls[i] || s->p99 < 0;
+	values[i++] = Float8GetDatum(s->p99);
+	values[i++] = Int64GetDatum(s->windows);
+	nulls[i] = true;
+	values[i++] = (Datum) 0;
+	values[i++] = Int64GetDatum((int64) s->bytes);
+	nulls[i] = nulls[i] || s->total.watermark == WEIR_NO_TIME;
+	values[i++] = TimestampTzGetDatum(s->total.watermark);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* Lanes that wait to be started again know their views by id only. */
+static void
+put_backoff(ReturnSetInfo *rsinfo)
+{
+	for (int i = 0; i < weir_registry->max_lanes; i++)
+	{
+		Lane	   *lane = &weir_registry->lanes[i];
+		ViewStatus	s = {0};
+		int32		ids[WEIR_LANE_VIEWS];
+		int			n = 0;
+
+		LWLockAcquire(&weir_registry->lock, LW_SHARED);
+		if (lane->state == LANE_BACKOFF && lane->dboid == MyDatabaseId)
+		{
+			n = lane->nids;
+			memcpy(ids, lane->ids, sizeof(int32) * n);
+			strlcpy(s.error, lane->error, WEIR_ERROR_LEN);
+		}
+		LWLockRelease(&weir_registry->lock);
+		s.lane = i;
+		s.state = "restarting";
+		for (int k = 0; k < n; k++)
+		{
+			s.id = ids[k];
+			put_view(rsinfo, &s, false);
+		}
+	}
+}
+
+Datum
+weir_running_views(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (weir_registry == NULL)
+		return NOTHING_LEFT;
+	for (int i = 0; i < weir_registry->max_views; i++)
+	{
+		ViewSlot   *slot = &weir_registry->views[i];
+		ViewStatus	s;
+		bool		mine;
+		bool		live = false;
+
+		LWLockAcquire(&weir_registry->lock, LW_SHARED);
+		mine = slot->used && slot->dboid == MyDatabaseId;
+		if (mine)
+		{
+			live = slot->live;
+			fill_status(&s, slot);
+		}
+		LWLockRelease(&weir_registry->lock);
+		if (mine)
+			put_view(rsinfo, &s, live);
+	}
+	put_backoff(rsinfo);
+	return NOTHING_LEFT;
+}
+
+/* --- partitions ------------------------------------------------------------------------ */
+
+static void
+put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v, const LanePartition *l)
+{
+	Datum		values[12];
+	bool		nulls[12] = {false};
+	int			i = 0;
+
+	values[i++] = Int32GetDatum(id);
+	values[i++] = Int32GetDatum(l->partition);
+	values[i++] = Int64GetDatum(v->start);
+	values[i++] = Int64GetDatum(v->position);
+	values[i++] = Int64GetDatum(l->durable);
+	values[i++] = Int64GetDatum(l->high);
+	values[i++] = Int64GetDatum(Max(0, l->high - v->position));
+	nulls[i] = v->watermark == WEIR_NO_TIME;
+	values[i++] = TimestampTzGetDatum(v->watermark);
+	values[i++] = BoolGetDatum(l->idle);
+	values[i++] = Int64GetDatum(v->events);
+	values[i++] = Int64GetDatum(v->late);
+	values[i++] = Int64GetDatum(v->dead);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+put_partitions(ReturnSetInfo *rsinfo, ViewSlot *slot)
+{
+	Lane	   *lane = &weir_registry->lanes[slot->lane];
+	int			n;
+	ViewPartition *parts;
+	LanePartition *lparts;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	n = slot->used && slot->live && slot->dboid == MyDatabaseId ? lane->npartitions : 0;
+	LWLockRelease(&weir_registry->lock);
+	parts = palloc0(sizeof(ViewPartition) * Max(n, 1));
+	lparts = palloc0(sizeof(LanePartition) * Max(n, 1));
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	if (!slot->live || lane->npartitions != n)
+		n = 0;
+	for (int p = 0; p < n; p++)
+	{
+		Shard	   *shard = &slot->shards[lane->parts[p].worker];
+
+		lparts[p] = lane->parts[p];
+		LWLockAcquire(&shard->lock, LW_SHARED);
+		parts[p] = shard->parts[p];
+		LWLockRelease(&shard->lock);
+	}
+	LWLockRelease(&weir_registry->lock);
+	for (int p = 0; p < n; p++)
+		put_partition(rsinfo, slot->view, &parts[p], &lparts[p]);
+	pfree(parts);
+	pfree(lparts);
+}
+
+Datum
+weir_running_partitions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (weir_registry == NULL)
+		return NOTHING_LEFT;
+	for (int i = 0; i < weir_registry->max_views; i++)
+		put_partitions(rsinfo, &weir_registry->views[i]);
+	return NOTHING_LEFT;
+}

@@ -1,0 +1,61 @@
+/*
+ * base/compat.h
+ *		Differences between PostgreSQL 15 and 18, in one place.  Wrappers have
+ *		the newest version's shape.
+ */
+#ifndef WEIR_COMPAT_H
+#define WEIR_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "Weir needs PostgreSQL 15 or newer"
+#endif
+
+/*
+ * EXPLAIN's headers were split in 18.
+ */
+#if PG_VERSION_NUM >= 180000
+#define WEIR_EXPLAIN_HEADERS_SPLIT
+#endif
+
+/* A path of a foreign scan without parameters or order. */
+#if PG_VERSION_NUM >= 180000
+#define weir_foreignscan_path(root, rel, rows, startup, total, private)        \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL,     \
+							(rel)->lateral_relids, NULL, NIL, private)
+#elif PG_VERSION_NUM >= 170000
+#define weir_foreignscan_path(root, rel, rows, startup, total, private)        \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL,        \
+							(rel)->lateral_relids, NULL, NIL, private)
+#else
+#define weir_foreignscan_path(root, rel, rows, startup, total, private)        \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL,        \
+							(rel)->lateral_relids, NULL, private)
+#endif
+
+/* Whom to be when writing to a result relation; 0: the current user. */
+#if PG_VERSION_NUM >= 160000
+#define weir_result_rel_user(rri, estate)                                      \
+	ExecGetResultRelCheckAsUser(rri, estate)
+#else
+#define weir_result_rel_user(rri, estate)                                      \
+	((rri)->ri_RangeTableIndex > 0                                             \
+		 ? exec_rt_fetch((rri)->ri_RangeTableIndex, estate)->checkAsUser       \
+		 : InvalidOid)
+#endif
+
+/* From 18 on the parser adds a range table entry for GROUP BY. */
+#if PG_VERSION_NUM >= 180000
+#define WEIR_FLATTEN_GROUPS(query)                                             \
+	do                                                                         \
+	{                                                                          \
+		if ((query)->hasGroupRTE)                                              \
+		{                                                                      \
+			(query)->targetList = (List *) flatten_group_exprs(                \
+				NULL, (query), (Node *) (query)->targetList);                  \
+			(query)->havingQual =                                              \
+				flatten_group_exprs(NULL, (query), (query)->havingQual);       \
+		}                                                                      \
+	} while (0)
+#endif
+
+#endif /* WEIR_COMPAT_H */

@@ -1,0 +1,24 @@
+/*
+ * base/guc.h
+ *		Weir's settings.  The table in guc.c is where they are declared, with
+ *		unit, range and default; docs/reference.md lists them.
+ */
+#ifndef WEIR_GUC_H
+#define WEIR_GUC_H
+
+typedef struct WeirSettings
+{
+	int			memory_limit_mb;	/* arena of all views, reserved at start */
+	int			max_lanes;
+	int			max_views;
+	int			checkpoint_interval_ms;
+	int			queue_kb;		/* librdkafka's buffer, per lane */
+	int			batch_size;		/* records a batch, at most */
+	int			broker_timeout_ms;	/* DDL's and flush's questions to a broker */
+} WeirSettings;
+
+extern WeirSettings weir_settings;
+
+extern void weir_guc_init(void);
+
+#endif /* WEIR_GUC_H */

@@ -1,0 +1,196 @@
+/*
+ * catalog/progress.c
+ *		weir.progress: how far each view is (see view.h).
+ *
+ * Coordinators write it in the transaction of a checkpoint; backends and
+ * coordinators read it.  The row's lock and its generation are what keeps a
+ * checkpoint from overtaking a pause, reset or drop.
+ */
+#include "base/weir.h"
+
+#include "catalog/pg_type.h"
+#include "catalog/spi.h"
+#include "catalog/view.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+/* Arrays of the row, by the offset of their field in ViewPartition. */
+static const struct
+{
+	const char *column;
+	size_t		offset;
+}			part_columns[] = {
+	{"starts", offsetof(ViewPartition, start)},
+	{"positions", offsetof(ViewPartition, position)},
+	{"watermarks", offsetof(ViewPartition, watermark)},
+	{"events", offsetof(ViewPartition, events)},
+	{"late", offsetof(ViewPartition, late)},
+	{"dead", offsetof(ViewPartition, dead)},
+};
+
+#define PART_COLUMNS lengthof(part_columns)
+#define FIRST_PART_COLUMN 6
+
+static inline int64 *
+part_field(ViewPartition *p, int column)
+{
+	return (int64 *) ((char *) p + part_columns[column].offset);
+}
+
+static void
+read_parts(ProgressRow *p, int column, MemoryContext cxt)
+{
+	bool		isnull;
+	Datum		array = weir_spi_get(0, FIRST_PART_COLUMN + column, &isnull);
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(DatumGetArrayTypeP(array), INT8OID, 8, true, TYPALIGN_DOUBLE,
+					  &elems, &nulls, &n);
+	if (p->parts == NULL)
+	{
+		p->nparts = n;
+		p->parts = MemoryContextAllocZero(cxt, sizeof(ViewPartition) * Max(n, 1));
+	}
+	if (n != p->nparts)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("arrays of weir.progress differ in length")));
+	for (int i = 0; i < n; i++)
+		*part_field(&p->parts[i], column) = nulls[i] ? WEIR_NO_TIME : DatumGetInt64(elems[i]);
+}
+
+ProgressRow *
+weir_progress_load(int32 view)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	WeirUser	user = weir_become_system();
+	Oid			type = INT4OID;
+	Datum		arg = Int32GetDatum(view);
+	ProgressRow *p = NULL;
+	bool		isnull;
+
+	SPI_connect();
+	weir_spi("SELECT generation, incarnation, closed_upto, windows_final, chunks, "
+			 "starts, positions, watermarks, events, late, dead "
+			 "FROM weir.progress WHERE view = $1",
+			 1, &type, &arg, NULL, SPI_OK_SELECT);
+	if (SPI_processed == 1)
+	{
+		p = MemoryContextAllocZero(cxt, sizeof(ProgressRow));
+		p->generation = DatumGetInt64(weir_spi_get(0, 1, &isnull));
+		p->incarnation = DatumGetInt32(weir_spi_get(0, 2, &isnull));
+		p->closed_upto = DatumGetInt64(weir_spi_get(0, 3, &isnull));
+		if (isnull)
+			p->closed_upto = WEIR_NO_TIME;
+		p->windows_final = DatumGetInt64(weir_spi_get(0, 4, &isnull));
+		p->chunks = DatumGetInt64(weir_spi_get(0, 5, &isnull));
+		for (int c = 0; c < (int) PART_COLUMNS; c++)
+			read_parts(p, c, cxt);
+	}
+	SPI_finish();
+	weir_become_again(user);
+	return p;
+}
+
+bool
+weir_progress_lock(int32 view, int64 generation, bool *stale)
+{
+	WeirUser	user = weir_become_system();
+	Oid			type = INT4OID;
+	Datum		arg = Int32GetDatum(view);
+	bool		isnull;
+	bool		locked;
+
+	SPI_connect();
+	weir_spi("SELECT generation FROM weir.progress WHERE view = $1 "
+			 "FOR UPDATE SKIP LOCKED", 1, &type, &arg, NULL, SPI_OK_SELECT);
+	locked = SPI_processed == 1;
+	*stale = locked && DatumGetInt64(weir_spi_get(0, 1, &isnull)) != generation;
+	if (!locked)
+	{
+		weir_spi("SELECT 1 FROM weir.progress WHERE view = $1", 1, &type, &arg, NULL,
+				 SPI_OK_SELECT);
+		*stale = SPI_processed == 0;
+	}
+	SPI_finish();
+	weir_become_again(user);
+	return locked && !*stale;
+}
+
+static Datum
+parts_array(const ProgressRow *p, int column)
+{
+	Datum	   *elems = palloc(sizeof(Datum) * Max(p->nparts, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(p->nparts, 1));
+	int			lbound = 1;
+	int			n = p->nparts;
+
+	for (int i = 0; i < n; i++)
+	{
+		int64		v = *part_field(&p->parts[i], column);
+
+		elems[i] = Int64GetDatum(v);
+		nulls[i] = v == WEIR_NO_TIME;
+	}
+	if (n == 0)
+		return PointerGetDatum(construct_empty_array(INT8OID));
+	return PointerGetDatum(construct_md_array(elems, nulls, 1, &n, &lbound, INT8OID,
+											  8, true, TYPALIGN_DOUBLE));
+}
+
+void
+weir_progress_store(int32 view, const ProgressRow *p)
+{
+	Oid			types[5 + PART_COLUMNS];
+	Datum		values[5 + PART_COLUMNS];
+	char		nulls[6 + PART_COLUMNS];
+	WeirUser	user = weir_become_system();
+
+	memset(nulls, ' ', sizeof(nulls));
+	nulls[5 + PART_COLUMNS] = '\0';
+	types[0] = INT4OID;
+	values[0] = Int32GetDatum(view);
+	types[1] = INT4OID;
+	values[1] = Int32GetDatum(p->incarnation);
+	types[2] = INT8OID;
+	values[2] = Int64GetDatum(p->closed_upto);
+	if (p->closed_upto == WEIR_NO_TIME)
+		nulls[2] = 'n';
+	types[3] = INT8OID;
+	values[3] = Int64GetDatum(p->windows_final);
+	types[4] = INT8OID;
+	values[4] = Int64GetDatum(p->chunks);
+	for (int c = 0; c < (int) PART_COLUMNS; c++)
+	{
+		types[5 + c] = INT8ARRAYOID;
+		values[5 + c] = parts_array(p, c);
+	}
+	SPI_connect();
+	weir_spi("UPDATE weir.progress SET incarnation = $2, closed_upto = $3, "
+			 "windows_final = $4, chunks = $5, starts = $6, positions = $7, "
+			 "watermarks = $8, events = $9, late = $10, dead = $11 WHERE view = $1",
+			 lengthof(types), types, values, nulls, SPI_OK_UPDATE);
+	SPI_finish();
+	weir_become_again(user);
+}
+
+void
+weir_progress_reset(int32 view)
+{
+	WeirUser	user = weir_become_system();
+	Oid			type = INT4OID;
+	Datum		arg = Int32GetDatum(view);
+
+	SPI_connect();
+	weir_spi("UPDATE weir.progress SET generation = generation + 1, "
+			 "closed_upto = NULL, windows_final = 0, chunks = 0, starts = '{}', "
+			 "positions = '{}', watermarks = '{}', events = '{}', late = '{}', "
+			 "dead = '{}' WHERE view = $1", 1, &type, &arg, NULL, SPI_OK_UPDATE);
+	weir_spi("DELETE FROM weir.state WHERE view = $1", 1, &type, &arg, NULL,
+			 SPI_OK_DELETE);
+	weir_spi("DELETE FROM weir.dead_letters WHERE view = $1", 1, &type, &arg, NULL,
+			 SPI_OK_DELETE);
+	SPI_finish();
+	weir_become_again(user);
+}

@@ -1,0 +1,96 @@
+/*
+ * catalog/stream.h
+ *		A stream: a foreign table of the wrapper "weir", its options resolved.
+ */
+#ifndef WEIR_CATALOG_STREAM_H
+#define WEIR_CATALOG_STREAM_H
+
+#include "base/weir.h"
+
+#include "access/attnum.h"
+#include "nodes/pg_list.h"
+
+typedef enum StreamFormat
+{
+	STREAM_JSON,
+	STREAM_RAW
+} StreamFormat;
+
+typedef enum StreamOnError
+{
+	STREAM_DEAD_LETTER,			/* default */
+	STREAM_SKIP,
+	STREAM_STOP
+} StreamOnError;
+
+/* Where a column's value comes from. */
+typedef enum StreamSource
+{
+	STREAM_SRC_DROPPED,			/* a dropped column: always NULL */
+	STREAM_SRC_PAYLOAD,			/* a path (json) or the whole message (raw) */
+	STREAM_SRC_TOPIC,
+	STREAM_SRC_PARTITION,
+	STREAM_SRC_OFFSET,
+	STREAM_SRC_TIMESTAMP,
+	STREAM_SRC_KEY,
+	STREAM_SRC_HEADERS
+} StreamSource;
+
+typedef struct StreamColumn
+{
+	char	   *name;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	bool		not_null;
+	StreamSource source;
+	char	   *path;			/* json: column name, or the option path */
+	bool		path_literal;	/* the column's name: one key, not a path */
+	int64		unit_num;		/* numeric time: us = value * num / den; 0: no unit */
+	int64		unit_den;
+} StreamColumn;
+
+typedef struct StreamDef
+{
+	Oid			relid;
+	Oid			serverid;
+	Oid			owner;
+	char	   *nspname;
+	char	   *relname;
+	char	   *topic;
+	StreamFormat format;
+	StreamOnError on_error;
+	AttrNumber	event_time;		/* attno, or 0: Kafka's timestamp */
+	int64		watermark_delay;	/* us */
+	int64		max_ahead;		/* us */
+	int64		idle_timeout;	/* us */
+	char	   *start;			/* 'earliest', 'latest' or a timestamptz */
+	int			ncolumns;		/* attno - 1 indexes columns */
+	StreamColumn *columns;
+	List	   *settings;		/* of KafkaSetting: server's and user mapping's */
+} StreamDef;
+
+/* Is this relation a stream (foreign table of the wrapper weir with a topic)? */
+extern bool weir_is_stream(Oid relid);
+/*
+ * Load and resolve a stream with the user mapping of userid (its owner's for
+ * workers).  Raises when relid is no stream.  Result in the current context.
+ */
+extern StreamDef *weir_stream_load(Oid relid, Oid userid);
+
+/*
+ * Check one option of a foreign table (catalog ForeignTableRelationId) or of
+ * its column (AttributeRelationId); raises if the value is impossible.  False:
+ * there is no such option here.
+ */
+extern bool weir_stream_check_option(Oid catalog, const char *name,
+									 const char *value);
+/* Offer the options of this catalog to a search for the nearest name. */
+struct NearestName;
+extern void weir_stream_nearest_option(Oid catalog,
+									   struct NearestName *nearest);
+
+/* Consumer group shown to Kafka's tools: weir.<database>.<schema>.<stream>. */
+extern char *weir_stream_group(const StreamDef *stream);
+
+#endif /* WEIR_CATALOG_STREAM_H */

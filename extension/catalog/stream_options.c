@@ -1,0 +1,350 @@
+/*
+ * catalog/stream_options.c
+ *		The options of a stream and of its columns: one table each, from which
+ *		the validator, its hints and the loading of a stream all work.
+ *
+ * Runs in the backend that executes the DDL (check, into a draft that is thrown
+ * away) and wherever a stream is loaded.  Values are copied into the current
+ * memory context.  An option's function reads the value or raises; it never
+ * sees the other options, which is left to stream.c.
+ */
+#include "base/weir.h"
+
+#include "catalog/stream_options.h"
+#include "kafka/nearest.h"
+
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_foreign_table.h"
+#include "commands/defrem.h"
+#include "common/int.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+
+#define DEFAULT_IDLE_TIMEOUT (10 * USECS_PER_SEC)
+#define MAX_TOPIC_LEN 249
+
+typedef struct StreamOption
+{
+	const char *name;
+	void		(*read)(StreamDraft *draft, const char *value);
+} StreamOption;
+
+typedef struct ColumnOption
+{
+	const char *name;
+	void		(*read)(ColumnDraft *draft, const char *value);
+} ColumnOption;
+
+/* Raise for a value that an option cannot have. */
+static void
+bad_value(const char *option, const char *value, const char *detail,
+		  const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+			 errmsg("invalid value for option \"%s\": \"%s\"", option, value),
+			 detail != NULL ? errdetail("%s", detail) : 0,
+			 hint != NULL ? errhint("%s", hint) : 0));
+}
+
+/* --- options of the table ------------------------------------------------ */
+
+static void
+read_topic(StreamDraft *draft, const char *value)
+{
+	const char *p;
+
+	for (p = value; *p != '\0'; p++)
+	{
+		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-",
+				   *p) == NULL)
+			break;
+	}
+	if (*p != '\0' || p == value || p - value > MAX_TOPIC_LEN ||
+		strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+		bad_value("topic", value,
+				  "A topic's name is 1 to 249 letters, digits, dots, underscores and dashes.",
+				  NULL);
+	draft->def.topic = pstrdup(value);
+}
+
+static void
+read_format(StreamDraft *draft, const char *value)
+{
+	if (strcmp(value, "json") == 0)
+		draft->def.format = STREAM_JSON;
+	else if (strcmp(value, "raw") == 0)
+		draft->def.format = STREAM_RAW;
+	else
+		bad_value("format", value, NULL, "Formats are \"json\" and \"raw\".");
+}
+
+static void
+read_event_time(StreamDraft *draft, const char *value)
+{
+	if (value[0] == '\0')
+		bad_value("event_time", value, NULL,
+				  "Name a column, or leave the option out to use Kafka's timestamp.");
+	draft->event_time = pstrdup(value);
+}
+
+/* A length of time as microseconds; days are 24 hours. */
+static int64
+read_interval(const char *option, const char *value)
+{
+	Interval   *iv;
+	int64		us;
+
+	iv = DatumGetIntervalP(DirectFunctionCall3(interval_in,
+											   CStringGetDatum(value),
+											   ObjectIdGetDatum(InvalidOid),
+											   Int32GetDatum(-1)));
+	if (iv->month != 0)
+		bad_value(option, value, "Months and years have no fixed length.",
+				  "Give it in days, hours, minutes or seconds.");
+	if (pg_mul_s64_overflow(iv->day, USECS_PER_DAY, &us) ||
+		pg_add_s64_overflow(us, iv->time, &us))
+		bad_value(option, value, "It is too long.", NULL);
+	if (us < 0)
+		bad_value(option, value, "It must not be negative.", NULL);
+	return us;
+}
+
+static void
+read_watermark_delay(StreamDraft *draft, const char *value)
+{
+	draft->def.watermark_delay = read_interval("watermark_delay", value);
+}
+
+static void
+read_max_ahead(StreamDraft *draft, const char *value)
+{
+	draft->def.max_ahead = read_interval("max_ahead", value);
+}
+
+static void
+read_idle_timeout(StreamDraft *draft, const char *value)
+{
+	draft->def.idle_timeout = read_interval("idle_timeout", value);
+}
+
+static void
+read_start(StreamDraft *draft, const char *value)
+{
+	if (strcmp(value, "earliest") != 0 && strcmp(value, "latest") != 0)
+	{
+		TimestampTz t;
+
+		t = DatumGetTimestampTz(DirectFunctionCall3(
+			timestamptz_in, CStringGetDatum(value),
+			ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		if (TIMESTAMP_NOT_FINITE(t))
+			bad_value("start", value, NULL,
+					  "Use \"earliest\", \"latest\" or a time.");
+	}
+	draft->def.start = pstrdup(value);
+}
+
+static void
+read_on_error(StreamDraft *draft, const char *value)
+{
+	if (strcmp(value, "dead_letter") == 0)
+		draft->def.on_error = STREAM_DEAD_LETTER;
+	else if (strcmp(value, "skip") == 0)
+		draft->def.on_error = STREAM_SKIP;
+	else if (strcmp(value, "stop") == 0)
+		draft->def.on_error = STREAM_STOP;
+	else
+		bad_value("on_error", value, NULL,
+				  "Use \"dead_letter\", \"skip\" or \"stop\".");
+}
+
+static const StreamOption table_options[] = {
+	{"topic", read_topic},
+	{"format", read_format},
+	{"event_time", read_event_time},
+	{"watermark_delay", read_watermark_delay},
+	{"max_ahead", read_max_ahead},
+	{"idle_timeout", read_idle_timeout},
+	{"start", read_start},
+	{"on_error", read_on_error},
+};
+
+/* --- options of a column ------------------------------------------------- */
+
+static void
+read_path(ColumnDraft *draft, const char *value)
+{
+	if (value[0] == '\0')
+		bad_value("path", value, NULL,
+				  "Give the keys from the outermost in, such as user.address.city.");
+	draft->path = pstrdup(value);
+}
+
+static void
+read_unit(ColumnDraft *draft, const char *value)
+{
+	draft->unit_den = 1;
+	if (strcmp(value, "s") == 0)
+		draft->unit_num = USECS_PER_SEC;
+	else if (strcmp(value, "ms") == 0)
+		draft->unit_num = 1000;
+	else if (strcmp(value, "us") == 0)
+		draft->unit_num = 1;
+	else if (strcmp(value, "ns") == 0)
+	{
+		draft->unit_num = 1;
+		draft->unit_den = 1000;
+	}
+	else
+		bad_value("unit", value, NULL,
+				  "Units are \"s\", \"ms\", \"us\" and \"ns\".");
+	draft->unit = pstrdup(value);
+}
+
+static const struct
+{
+	const char *name;
+	StreamSource source;
+} metadata_names[] = {
+	{"topic", STREAM_SRC_TOPIC},
+	{"partition", STREAM_SRC_PARTITION},
+	{"offset", STREAM_SRC_OFFSET},
+	{"timestamp", STREAM_SRC_TIMESTAMP},
+	{"key", STREAM_SRC_KEY},
+	{"headers", STREAM_SRC_HEADERS},
+};
+
+static void
+read_metadata(ColumnDraft *draft, const char *value)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(metadata_names); i++)
+	{
+		if (strcmp(value, metadata_names[i].name) == 0)
+		{
+			draft->source = metadata_names[i].source;
+			return;
+		}
+	}
+	bad_value("metadata", value, NULL,
+			  "Use \"topic\", \"partition\", \"offset\", \"timestamp\", \"key\" or \"headers\".");
+}
+
+static const ColumnOption column_options[] = {
+	{"path", read_path},
+	{"unit", read_unit},
+	{"metadata", read_metadata},
+};
+
+/* --- reading them -------------------------------------------------------- */
+
+/* Error context: which option was being read. */
+static void
+option_context(void *arg)
+{
+	errcontext("option \"%s\"", (const char *) arg);
+}
+
+/* Read a table's option; false: there is none of this name. */
+static bool
+read_table_option(StreamDraft *draft, const char *name, const char *value)
+{
+	ErrorContextCallback context;
+	int			i;
+
+	for (i = 0; i < lengthof(table_options); i++)
+	{
+		if (strcmp(table_options[i].name, name) != 0)
+			continue;
+		context.callback = option_context;
+		context.arg = (void *) name;
+		context.previous = error_context_stack;
+		error_context_stack = &context;
+		table_options[i].read(draft, value);
+		error_context_stack = context.previous;
+		return true;
+	}
+	return false;
+}
+
+/* Read a column's option; false: there is none of this name. */
+static bool
+read_column_option(ColumnDraft *draft, const char *name, const char *value)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(column_options); i++)
+	{
+		if (strcmp(column_options[i].name, name) != 0)
+			continue;
+		column_options[i].read(draft, value);
+		return true;
+	}
+	return false;
+}
+
+/* weir_stream_check_option: see stream.h. */
+bool
+weir_stream_check_option(Oid catalog, const char *name, const char *value)
+{
+	StreamDraft table = {0};
+	ColumnDraft column = {0};
+
+	if (catalog == ForeignTableRelationId)
+		return read_table_option(&table, name, value);
+	if (catalog == AttributeRelationId)
+		return read_column_option(&column, name, value);
+	return false;
+}
+
+/* weir_stream_nearest_option: see stream.h. */
+void
+weir_stream_nearest_option(Oid catalog, NearestName *nearest)
+{
+	int			i;
+
+	for (i = 0; catalog == ForeignTableRelationId && i < lengthof(table_options);
+		 i++)
+		weir_nearest_consider(nearest, table_options[i].name);
+	for (i = 0; catalog == AttributeRelationId && i < lengthof(column_options);
+		 i++)
+		weir_nearest_consider(nearest, column_options[i].name);
+}
+
+/* weir_stream_read_options: defaults, then what the table's options say. */
+void
+weir_stream_read_options(StreamDraft *draft, List *options)
+{
+	ListCell   *lc;
+
+	memset(draft, 0, sizeof(*draft));
+	draft->def.format = STREAM_JSON;
+	draft->def.on_error = STREAM_DEAD_LETTER;
+	draft->def.max_ahead = USECS_PER_DAY;
+	draft->def.idle_timeout = DEFAULT_IDLE_TIMEOUT;
+	draft->def.start = pstrdup("earliest");
+	foreach (lc, options)
+	{
+		DefElem    *opt = lfirst_node(DefElem, lc);
+
+		(void) read_table_option(draft, opt->defname, defGetString(opt));
+	}
+}
+
+/* weir_column_read_options: defaults, then what the column's options say. */
+void
+weir_column_read_options(ColumnDraft *draft, List *options)
+{
+	ListCell   *lc;
+
+	memset(draft, 0, sizeof(*draft));
+	draft->source = STREAM_SRC_PAYLOAD;
+	foreach (lc, options)
+	{
+		DefElem    *opt = lfirst_node(DefElem, lc);
+
+		(void) read_column_option(draft, opt->defname, defGetString(opt));
+	}
+}

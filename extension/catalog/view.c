@@ -1,0 +1,318 @@
+/*
+ * catalog/view.c
+ *		weir.views and weir.home: the definitions (see view.h).
+ *
+ * Backends (control functions, reads) and workers.  No locks but the rows'.
+ */
+#include "base/weir.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "catalog/spi.h"
+#include "catalog/view.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+
+WeirUser
+weir_become(Oid userid)
+{
+	WeirUser	before;
+
+	GetUserIdAndSecContext(&before.userid, &before.context);
+	SetUserIdAndSecContext(userid,
+						   before.context | SECURITY_LOCAL_USERID_CHANGE);
+	return before;
+}
+
+WeirUser
+weir_become_system(void)
+{
+	return weir_become(BOOTSTRAP_SUPERUSERID);
+}
+
+void
+weir_become_again(WeirUser user)
+{
+	SetUserIdAndSecContext(user.userid, user.context);
+}
+
+#define VIEW_COLUMNS                                                           \
+	"v.id, v.view::oid, v.query::oid, v.final::oid, v.open::oid, "             \
+	"v.stream::oid, (extract(epoch from v.lateness) * 1000000)::bigint, "      \
+	"v.start, v.settings, v.state, h.database "                                \
+	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "
+
+Oid
+weir_relation_owner(Oid relid)
+{
+	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tup))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tup))->relowner;
+		ReleaseSysCache(tup);
+	}
+	return owner;
+}
+
+static Oid
+get_oid(int row, int column)
+{
+	bool		isnull;
+	Datum		d = weir_spi_get(row, column, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(d);
+}
+
+static char *
+get_text(int row, int column, MemoryContext cxt)
+{
+	char	   *s = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+								 column);
+
+	return s ? MemoryContextStrdup(cxt, s) : NULL;
+}
+
+static void
+read_settings(ViewRow *v, Datum array, MemoryContext cxt)
+{
+	Datum	   *elems;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elems, NULL, &v->nsettings);
+	v->settings = MemoryContextAlloc(cxt, sizeof(char *) * (v->nsettings + 1));
+	for (int i = 0; i < v->nsettings; i++)
+		v->settings[i] = MemoryContextStrdup(cxt, TextDatumGetCString(elems[i]));
+}
+
+static ViewRow *
+read_view(int row, MemoryContext cxt)
+{
+	ViewRow    *v = MemoryContextAllocZero(cxt, sizeof(ViewRow));
+	bool		isnull;
+
+	v->id = DatumGetInt32(weir_spi_get(row, 1, &isnull));
+	v->view = get_oid(row, 2);
+	v->query = get_oid(row, 3);
+	v->final = get_oid(row, 4);
+	v->open = get_oid(row, 5);
+	v->stream = get_oid(row, 6);
+	v->lateness = DatumGetInt64(weir_spi_get(row, 7, &isnull));
+	v->start = get_text(row, 8, cxt);
+	read_settings(v, weir_spi_get(row, 9, &isnull), cxt);
+	v->state = get_text(row, 10, cxt);
+	v->home = get_oid(row, 11) == MyDatabaseId;
+	v->owner = weir_relation_owner(v->query);
+	return v;
+}
+
+/* List of ViewRow for a condition with one parameter. */
+static List *
+load_views(const char *where, Oid type, Datum arg)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	WeirUser	user = weir_become_system();
+	List	   *views = NIL;
+	char	   *sql = psprintf("SELECT " VIEW_COLUMNS "WHERE %s ORDER BY v.id", where);
+
+	SPI_connect();
+	weir_spi(sql, 1, &type, &arg, NULL, SPI_OK_SELECT);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		ViewRow    *v = read_view((int) i, cxt);
+		MemoryContext old = MemoryContextSwitchTo(cxt);
+
+		views = lappend(views, v);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	weir_become_again(user);
+	return views;
+}
+
+ViewRow *
+weir_view_load(int32 id)
+{
+	List	   *l = load_views("v.id = $1", INT4OID, Int32GetDatum(id));
+
+	return l ? linitial(l) : NULL;
+}
+
+ViewRow *
+weir_view_of_relation(Oid relid)
+{
+	List	   *l = load_views("v.view = $1", OIDOID, ObjectIdGetDatum(relid));
+
+	return l ? linitial(l) : NULL;
+}
+
+ViewRow *
+weir_view_of_open(Oid relid)
+{
+	List	   *l = load_views("v.open = $1", OIDOID, ObjectIdGetDatum(relid));
+
+	return l ? linitial(l) : NULL;
+}
+
+List *
+weir_views_load(Oid stream)
+{
+	return load_views("$1 = 0::oid OR v.stream = $1", OIDOID,
+					  ObjectIdGetDatum(stream));
+}
+
+ViewRow *
+weir_view_require(Oid relid)
+{
+	ViewRow    *v = weir_view_of_relation(relid);
+	char	   *name = get_rel_name(relid);
+
+	if (v == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a continuous view", name ? name : "?"),
+				 errhint("SELECT view_name FROM weir.status lists the continuous views.")));
+	return v;
+}
+
+static void
+execute(const char *sql, int nargs, Oid *types, Datum *values,
+		const char *nulls, int expected)
+{
+	WeirUser	user = weir_become_system();
+
+	SPI_connect();
+	weir_spi(sql, nargs, types, values, nulls, expected);
+	SPI_finish();
+	weir_become_again(user);
+}
+
+static Datum
+settings_array(const ViewRow *v)
+{
+	Datum	   *elems = palloc(sizeof(Datum) * (v->nsettings + 1));
+
+	for (int i = 0; i < v->nsettings; i++)
+		elems[i] = CStringGetTextDatum(v->settings[i]);
+	return PointerGetDatum(construct_array(elems, v->nsettings, TEXTOID, -1, false,
+										   TYPALIGN_INT));
+}
+
+int32
+weir_view_insert(const ViewRow *v, Datum retention, bool no_retention)
+{
+	Oid			types[] = {OIDOID, OIDOID, OIDOID, OIDOID, OIDOID, INT8OID,
+	INTERVALOID, TEXTOID, TEXTARRAYOID};
+	Datum		values[lengthof(types)];
+	char		nulls[lengthof(types) + 1] = "         ";
+	WeirUser	user = weir_become_system();
+	bool		isnull;
+	int32		id;
+
+	values[0] = ObjectIdGetDatum(v->view);
+	values[1] = ObjectIdGetDatum(v->query);
+	values[2] = ObjectIdGetDatum(v->final);
+	values[3] = ObjectIdGetDatum(v->open);
+	values[4] = ObjectIdGetDatum(v->stream);
+	values[5] = Int64GetDatum(v->lateness);
+	values[6] = retention;
+	nulls[6] = no_retention ? 'n' : ' ';
+	values[7] = CStringGetTextDatum(v->start);
+	values[8] = settings_array(v);
+
+	SPI_connect();
+	weir_spi("INSERT INTO weir.views (view, query, final, open, stream, lateness, "
+			 "retention, start, settings) VALUES ($1, $2, $3, $4, $5, "
+			 "$6 * interval '1 microsecond', $7, $8, $9) RETURNING id",
+			 lengthof(types), types, values, nulls, SPI_OK_INSERT_RETURNING);
+	id = DatumGetInt32(weir_spi_get(0, 1, &isnull));
+	SPI_finish();
+	weir_become_again(user);
+
+	values[0] = Int32GetDatum(id);
+	types[0] = INT4OID;
+	execute("INSERT INTO weir.progress (view) VALUES ($1)", 1, types, values, NULL,
+			SPI_OK_INSERT);
+	weir_view_set_home(id);
+	return id;
+}
+
+void
+weir_view_delete(int32 id)
+{
+	Oid			type = INT4OID;
+	Datum		value = Int32GetDatum(id);
+
+	execute("DELETE FROM weir.state WHERE view = $1", 1, &type, &value, NULL,
+			SPI_OK_DELETE);
+	execute("DELETE FROM weir.dead_letters WHERE view = $1", 1, &type, &value, NULL,
+			SPI_OK_DELETE);
+	execute("DELETE FROM weir.views WHERE id = $1", 1, &type, &value, NULL,
+			SPI_OK_DELETE);
+}
+
+void
+weir_view_set_state(int32 id, const char *state, const char *reason)
+{
+	Oid			types[] = {INT4OID, TEXTOID, TEXTOID};
+	Datum		values[3];
+
+	values[0] = Int32GetDatum(id);
+	values[1] = CStringGetTextDatum(state);
+	values[2] = reason ? CStringGetTextDatum(reason) : (Datum) 0;
+	execute("UPDATE weir.views SET state = $2, reason = $3 WHERE id = $1", 3, types,
+			values, reason ? "   " : "  n", SPI_OK_UPDATE);
+	execute("UPDATE weir.progress SET generation = generation + 1 WHERE view = $1",
+			1, types, values, NULL, SPI_OK_UPDATE);
+}
+
+void
+weir_view_set_start(int32 id, const char *start)
+{
+	Oid			types[] = {INT4OID, TEXTOID};
+	Datum		values[2];
+
+	values[0] = Int32GetDatum(id);
+	values[1] = CStringGetTextDatum(start);
+	execute("UPDATE weir.views SET start = $2 WHERE id = $1", 2, types, values, NULL,
+			SPI_OK_UPDATE);
+}
+
+void
+weir_view_set_home(int32 id)
+{
+	Oid			types[] = {INT4OID, OIDOID};
+	Datum		values[2];
+
+	values[0] = Int32GetDatum(id);
+	values[1] = ObjectIdGetDatum(MyDatabaseId);
+	execute("INSERT INTO weir.home VALUES ($1, $2) "
+			"ON CONFLICT (view) DO UPDATE SET database = excluded.database",
+			2, types, values, NULL, SPI_OK_INSERT);
+}
+
+int
+weir_settings_enter(const ViewRow *row)
+{
+	int			nest = NewGUCNestLevel();
+
+	for (int i = 0; i + 1 < row->nsettings; i += 2)
+		set_config_option(row->settings[i], row->settings[i + 1], PGC_USERSET,
+						  PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return nest;
+}
+
+void
+weir_settings_leave(int nest)
+{
+	AtEOXact_GUC(true, nest);
+}

@@ -1,0 +1,93 @@
+/*
+ * catalog/view.h
+ *		The catalog of continuous views: weir.views and weir.progress.
+ *
+ * All functions need a transaction and work as the extension's owner, whoever
+ * calls: users have no rights on these tables.
+ */
+#ifndef WEIR_CATALOG_VIEW_H
+#define WEIR_CATALOG_VIEW_H
+
+#include "base/weir.h"
+
+#include "nodes/pg_list.h"
+#include "shmem/shmem.h"
+
+typedef struct ViewRow
+{
+	int32		id;
+	Oid			view;
+	Oid			query;
+	Oid			final;
+	Oid			open;
+	Oid			stream;
+	Oid			owner;			/* of the view */
+	int64		lateness;		/* us */
+	char	   *start;
+	int			nsettings;		/* names and values, alternating */
+	char	  **settings;
+	char	   *state;
+	bool		home;			/* belongs to this database */
+} ViewRow;
+
+typedef struct ProgressRow
+{
+	int64		generation;
+	int32		incarnation;
+	int64		closed_upto;	/* or WEIR_NO_TIME */
+	int64		windows_final;
+	int64		chunks;
+	int			nparts;
+	ViewPartition *parts;		/* idle is not kept */
+} ProgressRow;
+
+/* NULL when there is none.  Results in the current context. */
+extern ViewRow *weir_view_load(int32 id);
+extern ViewRow *weir_view_of_relation(Oid relid);
+/* By the foreign table of its open windows. */
+extern ViewRow *weir_view_of_open(Oid relid);
+/* All views, or those of one stream; List of ViewRow. */
+extern List *weir_views_load(Oid stream);
+/* Owner of a relation, or InvalidOid. */
+extern Oid	weir_relation_owner(Oid relid);
+/* The view, or a clear error: no view of that name. */
+extern ViewRow *weir_view_require(Oid relid);
+
+extern int32 weir_view_insert(const ViewRow *row, Datum retention,
+							  bool no_retention);
+extern void weir_view_delete(int32 id);
+/* state and reason (NULL: none); raises the generation. */
+extern void weir_view_set_state(int32 id, const char *state,
+								const char *reason);
+extern void weir_view_set_start(int32 id, const char *start);
+extern void weir_view_set_home(int32 id);
+
+/* Latest committed as of the active snapshot, or NULL. */
+extern ProgressRow *weir_progress_load(int32 view);
+/*
+ * Lock the row for a checkpoint.  False: it is locked by somebody else just
+ * now, or gone, or of another generation (*stale).
+ */
+extern bool weir_progress_lock(int32 view, int64 generation, bool *stale);
+extern void weir_progress_store(int32 view, const ProgressRow *p);
+/* Forget everything: no positions, no state, no dead letters of the view. */
+extern void weir_progress_reset(int32 view);
+
+/* Become the extension's owner (for catalog access); restore with the result. */
+typedef struct WeirUser
+{
+	Oid			userid;
+	int			context;
+} WeirUser;
+extern WeirUser weir_become_system(void);
+extern WeirUser weir_become(Oid userid);
+extern void weir_become_again(WeirUser user);
+
+/*
+ * Work under the settings that create_view froze (search_path, TimeZone ...);
+ * leave takes what enter returned.  An error leaves by itself.
+ */
+extern int	weir_settings_enter(const ViewRow *row);
+extern void weir_settings_leave(int nest);
+
+#endif /* WEIR_CATALOG_VIEW_H */

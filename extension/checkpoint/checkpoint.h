@@ -1,0 +1,93 @@
+/*
+ * checkpoint/checkpoint.h
+ *		What a coordinator writes, and what a recovery reads back.
+ */
+#ifndef WEIR_CHECKPOINT_H
+#define WEIR_CHECKPOINT_H
+
+#include "base/weir.h"
+
+#include "catalog/stream.h"
+#include "catalog/view.h"
+#include "exec/merge.h"
+#include "plan/plan.h"
+#include "shmem/pane.h"
+
+/* A pane of a closed window that some snapshot may still need. */
+typedef struct ClosedPane
+{
+	Pane	   *pane;			/* or NULL and base */
+	BasePane   *base;
+	int			shard;
+	int64		close;			/* end + lateness */
+} ClosedPane;
+
+/* A view in the hands of its lane's coordinator. */
+typedef struct CheckpointView
+{
+	ViewSlot   *slot;
+	ViewRow    *row;
+	ViewPlan   *plan;
+	ViewReader *reader;
+	ProgressRow progress;		/* as committed */
+	ProgressRow next;			/* as this checkpoint writes it */
+	int64		seq;			/* of the last chunk written */
+	int64		next_seq;
+	bool		written;		/* by the transaction under way */
+	bool		gone;			/* dropped, paused, reset or failed */
+	char	   *error;			/* why it failed, in cxt */
+	ClosedPane *closed;			/* ascending in close */
+	int			nclosed;
+	int			max_closed;
+	int			nclosing;		/* first of closed that this checkpoint adds */
+	MemoryContext cxt;
+} CheckpointView;
+
+typedef struct CheckpointLane
+{
+	Lane	   *lane;
+	StreamDef  *stream;
+	int			nviews;
+	CheckpointView **views;
+	MemoryContext cxt;			/* reset by each checkpoint */
+} CheckpointLane;
+
+/*
+ * Commit the barrier that every worker has acknowledged and copied: final rows,
+ * changed state, positions, dead letters, in one transaction.  A view that
+ * raises is left out (gone, error) and the rest is tried again; one whose row is
+ * locked is left for the next checkpoint.  durable: the commit's WAL is flushed
+ * before this returns.  Raises when nothing can be written.  Called outside a
+ * transaction.
+ */
+extern void weir_checkpoint_commit(CheckpointLane *c, bool durable);
+
+/* Free closed panes that no snapshot can need any more.  No transaction. */
+extern void weir_checkpoint_free_closed(CheckpointView *v);
+
+/* Final rows of the windows being closed (final.c), as the view's owner. */
+extern void weir_write_final(CheckpointView *v);
+/* Make sure that v_final has a partition for a window (partition.c). */
+extern void weir_ensure_partition(Oid final, int64 window, int64 size);
+/* Dead letters up to the barrier (dead_letters.c). */
+extern void weir_write_dead_letters(Lane *lane, const StreamDef *stream);
+extern void weir_free_dead_letters(Lane *lane);
+
+/* --- the state log (state_log.c) ------------------------------------------ */
+
+/* Append the view's chunks; updates v->next.chunks and next_seq. */
+extern void weir_state_write(CheckpointView *v);
+/* Drop the chunks of windows that start at or before upto. */
+extern void weir_state_drop_closed(CheckpointView *v, int64 upto);
+
+typedef void (*RestoreGroup) (void *arg, int64 window, const char *key,
+							  uint32 keylen, const char *state);
+/*
+ * Read a view's log as the active snapshot sees it and hand out its groups,
+ * pane by pane.  chunks: how many there must be.  Raises
+ * ERRCODE_DATA_CORRUPTED if the log is not whole.
+ */
+extern void weir_state_restore(int32 view, int64 chunks, ViewReader *reader,
+							   RestoreGroup group, void *arg);
+
+#endif /* WEIR_CHECKPOINT_H */

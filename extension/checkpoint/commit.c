@@ -1,0 +1,355 @@
+/*
+ * checkpoint/commit.c
+ *		The transaction of a checkpoint.
+ *
+ * Runs in the coordinator, outside of a transaction, after every worker has
+ * acknowledged a barrier and copied its changed groups.  README.md in this
+ * folder says why the result is exactly once.
+ *
+ * One transaction for all views of the lane.  No subtransaction per view: the
+ * view being written is remembered, and when it raises, everything is rolled
+ * back, that view is left out, and the rest is written again.
+ *
+ * What is closed is marked in shared memory with the transaction's id before
+ * the commit, so that a reader sees each window in exactly one place whichever
+ * side of the commit its snapshot is on; an abort takes the marks back.
+ */
+#include "base/weir.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "base/fault.h"
+#include "checkpoint/checkpoint.h"
+#include "storage/procarray.h"
+#include "utils/memutils.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+/* --- one view ----------------------------------------------------------------- */
+
+/* Positions and counters as the workers had them at the barrier. */
+static void
+gather_parts(CheckpointView *v, const Lane *lane)
+{
+	ViewPartition *parts;
+
+	parts = MemoryContextAlloc(CurrentMemoryContext,
+							   sizeof(ViewPartition) * Max(lane->npartitions, 1));
+	for (int p = 0; p < lane->npartitions; p++)
+		parts[p] = v->slot->shards[lane->parts[p].worker].acked[p];
+	v->next.parts = parts;
+	v->next.nparts = lane->npartitions;
+}
+
+static void
+write_view(CheckpointView *v, const Lane *lane)
+{
+	int64		span = v->plan->window.size + v->row->lateness;
+
+	v->next = v->progress;
+	v->next_seq = v->seq;
+	gather_parts(v, lane);
+	if (v->slot->closing != WEIR_NO_TIME &&
+		(v->next.closed_upto == WEIR_NO_TIME || v->slot->closing > v->next.closed_upto))
+		v->next.closed_upto = v->slot->closing;
+
+	weir_write_final(v);
+	WEIR_FAULT("checkpoint-final-written");
+	if (v->nclosed > v->nclosing)
+		weir_state_drop_closed(v, v->next.closed_upto - span);
+	weir_state_write(v);
+	WEIR_FAULT("checkpoint-state-written");
+	weir_progress_store(v->row->id, &v->next);
+	v->written = true;
+}
+
+/* --- marks ----------------------------------------------------------------------- */
+
+static bool
+closes(const CheckpointView *v)
+{
+	return v->written && v->nclosed > v->nclosing;
+}
+
+static void
+add_marks(CheckpointLane *c)
+{
+	for (int i = 0; i < c->nviews; i++)
+	{
+		CheckpointView *v = c->views[i];
+		ClosingMark *m;
+
+		if (!closes(v))
+			continue;
+		LWLockAcquire(&v->slot->marks_lock, LW_EXCLUSIVE);
+		m = &v->slot->marks[v->slot->nmarks++];
+		m->upto = v->next.closed_upto;
+		m->xid = GetTopTransactionId();
+		m->known_committed = false;
+		LWLockRelease(&v->slot->marks_lock);
+	}
+}
+
+/* The transaction is over: what its last marks say is now certain, or void. */
+static void
+settle_marks(CheckpointLane *c, TransactionId xid, bool committed)
+{
+	if (!TransactionIdIsValid(xid))
+		return;
+	for (int i = 0; i < c->nviews; i++)
+	{
+		ViewSlot   *slot = c->views[i]->slot;
+
+		LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
+		if (slot->nmarks > 0 && slot->marks[slot->nmarks - 1].xid == xid)
+		{
+			if (committed)
+				slot->marks[slot->nmarks - 1].known_committed = true;
+			else
+				slot->nmarks--;
+		}
+		LWLockRelease(&slot->marks_lock);
+	}
+}
+
+/* --- before and after --------------------------------------------------------------- */
+
+static void
+free_chunks(ViewSlot *slot)
+{
+	for (int s = 0; s < slot->nshards; s++)
+	{
+		Chunk	   *chunk;
+
+		while ((chunk = slot->shards[s].chunks) != NULL)
+		{
+			slot->shards[s].chunks = chunk->next;
+			weir_chunk_free(chunk);
+		}
+		slot->shards[s].chunks_tail = NULL;
+	}
+}
+
+/* The transaction did not happen: nothing was closed by it. */
+static void
+forget_attempt(CheckpointLane *c)
+{
+	for (int i = 0; i < c->nviews; i++)
+	{
+		CheckpointView *v = c->views[i];
+
+		if (v->nclosing >= 0)
+			v->nclosed = v->nclosing;
+		v->nclosing = -1;
+		v->written = false;
+	}
+}
+
+static void
+after_commit(CheckpointLane *c)
+{
+	for (int i = 0; i < c->nviews; i++)
+	{
+		CheckpointView *v = c->views[i];
+		ViewPartition *parts = v->progress.parts;
+
+		if (v->written)
+		{
+			if (v->progress.nparts < v->next.nparts)
+				parts = MemoryContextAlloc(v->cxt,
+										   sizeof(ViewPartition) * v->next.nparts);
+			memcpy(parts, v->next.parts, sizeof(ViewPartition) * v->next.nparts);
+			v->progress = v->next;
+			v->progress.parts = parts;
+			v->seq = v->next_seq;
+			v->slot->closed_upto = v->progress.closed_upto;
+			free_chunks(v->slot);
+		}
+		v->nclosing = -1;
+		v->written = false;
+	}
+	weir_free_dead_letters(c->lane);
+}
+
+/* --- the transaction ---------------------------------------------------------------- */
+
+static void
+write_all(CheckpointLane *c, const bool *skip, volatile int *current)
+{
+	for (int i = 0; i < c->nviews; i++)
+	{
+		CheckpointView *v = c->views[i];
+		bool		stale;
+
+		if (skip[i] || v->gone || pg_atomic_read_u32(&v->slot->failed) ||
+			v->slot->nmarks == WEIR_MARKS)
+			continue;
+		*current = i;
+		if (weir_progress_lock(v->row->id, v->progress.generation, &stale))
+			write_view(v, c->lane);
+		else if (stale)
+			v->gone = true;
+		*current = -1;
+	}
+	weir_write_dead_letters(c->lane, c->stream);
+}
+
+/* Lock waits are no failure of the view: it takes part in the next checkpoint. */
+static bool
+is_postponed(const ErrorData *e)
+{
+	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+}
+
+static void
+fail_view(CheckpointView *v, ErrorData *e)
+{
+	v->gone = true;
+	v->error = MemoryContextStrdup(v->cxt, e->message);
+	ereport(LOG,
+			(errmsg("continuous view \"%s\" stops: %s",
+					get_rel_name(v->row->view) ? get_rel_name(v->row->view) : "?",
+					e->message)));
+}
+
+/*
+ * One attempt.  False: a view failed, or waits for a lock and is now in skip;
+ * try again without it.
+ */
+static bool
+attempt(CheckpointLane *c, bool *skip)
+{
+	volatile int current = -1;
+	volatile TransactionId xid = InvalidTransactionId;
+	volatile bool done = false;
+
+	MemoryContextReset(c->cxt);
+	forget_attempt(c);
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		MemoryContextSwitchTo(c->cxt);
+		write_all(c, skip, &current);
+		PopActiveSnapshot();
+		xid = GetTopTransactionIdIfAny();
+		if (TransactionIdIsValid(xid))
+			add_marks(c);
+		WEIR_FAULT("checkpoint-before-commit");
+		CommitTransactionCommand();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *e;
+
+		MemoryContextSwitchTo(c->cxt);
+		if (current < 0)
+			PG_RE_THROW();
+		e = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		settle_marks(c, xid, false);
+		if (is_postponed(e))
+			skip[current] = true;
+		else
+			fail_view(c->views[current], e);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(TopMemoryContext);
+	if (done)
+		settle_marks(c, xid, true);
+	return done;
+}
+
+void
+weir_checkpoint_commit(CheckpointLane *c, bool durable)
+{
+	bool	   *skip = palloc0(sizeof(bool) * Max(c->nviews, 1));
+	int			before = synchronous_commit;
+
+	if (!durable)
+		synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
+	while (!attempt(c, skip))
+		;
+	synchronous_commit = before;
+	WEIR_FAULT("checkpoint-after-commit");
+	after_commit(c);
+	pfree(skip);
+}
+
+/* --- freeing what is closed ------------------------------------------------------------ */
+
+/* Can any snapshot of this database still not see the transaction? */
+static bool
+snapshot_needs(TransactionId xid)
+{
+	int			n;
+
+	pfree(GetCurrentVirtualXIDs(xid, true, false, PROC_IN_VACUUM, &n));
+	return n > 0;
+}
+
+static void
+unlink_pane(Shard *shard, Pane *pane)
+{
+	Pane	  **link;
+
+	LWLockAcquire(&shard->lock, LW_EXCLUSIVE);
+	for (link = &shard->panes; *link; link = &(*link)->next)
+		if (*link == pane)
+		{
+			*link = pane->next;
+			break;
+		}
+	LWLockRelease(&shard->lock);
+	weir_pane_free(pane);
+}
+
+static void
+unlink_base(ViewSlot *slot, BasePane *pane)
+{
+	BasePane  **link;
+
+	LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
+	for (link = &slot->base; *link; link = &(*link)->next)
+		if (*link == pane)
+		{
+			*link = pane->next;
+			break;
+		}
+	LWLockRelease(&slot->marks_lock);
+	weir_base_free(pane);
+}
+
+void
+weir_checkpoint_free_closed(CheckpointView *v)
+{
+	ViewSlot   *slot = v->slot;
+	int			done = 0;
+	int			n = 0;
+
+	while (n < slot->nmarks && slot->marks[n].known_committed &&
+		   !snapshot_needs(slot->marks[n].xid))
+		n++;
+	if (n == 0)
+		return;
+	LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
+	slot->freed_upto = slot->marks[n - 1].upto;
+	slot->nmarks -= n;
+	memmove(slot->marks, slot->marks + n, slot->nmarks * sizeof(ClosingMark));
+	LWLockRelease(&slot->marks_lock);
+
+	for (; done < v->nclosed && v->closed[done].close <= slot->freed_upto; done++)
+	{
+		ClosedPane *c = &v->closed[done];
+
+		if (c->pane)
+			unlink_pane(&slot->shards[c->shard], c->pane);
+		else
+			unlink_base(slot, c->base);
+	}
+	v->nclosed -= done;
+	memmove(v->closed, v->closed + done, v->nclosed * sizeof(ClosedPane));
+}

@@ -1,0 +1,249 @@
+/*
+ * checkpoint/final.c
+ *		Closing: the groups of windows that are final become rows of v_final.
+ *
+ * Runs in the coordinator, in the transaction of a checkpoint, as the view's
+ * owner.  The panes being closed are not written to any more, so they are read
+ * without a lock.  Groups of several shards and of the recovered base are
+ * combined first.
+ */
+#include "base/weir.h"
+
+#include "access/table.h"
+#include "catalog/spi.h"
+#include "checkpoint/checkpoint.h"
+#include "commands/trigger.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+/* --- which panes ------------------------------------------------------------------ */
+
+static void
+note_closed(CheckpointView *v, Pane *pane, BasePane *base, int shard, int64 start)
+{
+	ClosedPane *c;
+
+	if (v->nclosed == v->max_closed)
+	{
+		v->max_closed = Max(64, v->max_closed * 2);
+		v->closed = v->closed
+			? repalloc(v->closed, v->max_closed * sizeof(ClosedPane))
+			: MemoryContextAlloc(v->cxt, v->max_closed * sizeof(ClosedPane));
+	}
+	c = &v->closed[v->nclosed++];
+	c->pane = pane;
+	c->base = base;
+	c->shard = shard;
+	c->close = start + v->plan->window.size + v->row->lateness;
+}
+
+static int
+compare_closed(const void *a, const void *b)
+{
+	int64		x = ((const ClosedPane *) a)->close;
+	int64		y = ((const ClosedPane *) b)->close;
+
+	return (x > y) - (x < y);
+}
+
+/* Panes with close in (progress.closed_upto, next.closed_upto], ascending. */
+static void
+find_closing(CheckpointView *v)
+{
+	int64		from = v->progress.closed_upto;
+	int64		upto = v->next.closed_upto;
+	int64		span = v->plan->window.size + v->row->lateness;
+
+	for (int s = 0; s < v->slot->nshards; s++)
+	{
+		Shard	   *shard = &v->slot->shards[s];
+
+		LWLockAcquire(&shard->lock, LW_SHARED);
+		for (Pane *p = shard->panes; p; p = p->next)
+			if (p->start + span <= upto && (from == WEIR_NO_TIME || p->start + span > from))
+				note_closed(v, p, NULL, s, p->start);
+		LWLockRelease(&shard->lock);
+	}
+	for (BasePane *p = v->slot->base; p; p = p->next)
+		if (p->start + span <= upto && (from == WEIR_NO_TIME || p->start + span > from))
+			note_closed(v, NULL, p, 0, p->start);
+	qsort(v->closed + v->nclosing, v->nclosed - v->nclosing, sizeof(ClosedPane),
+		  compare_closed);
+}
+
+/* --- writing rows ------------------------------------------------------------------ */
+
+typedef struct FinalWriter
+{
+	CheckpointView *v;
+	SPIPlanPtr	plan;
+	int			ncolumns;		/* nout, and one for a hidden window */
+	Datum	   *values;
+	bool	   *nulls;
+	char	   *spi_nulls;
+} FinalWriter;
+
+static void
+prepare_insert(FinalWriter *w)
+{
+	CheckpointView *v = w->v;
+	Oid			final = v->row->final;
+	Oid		   *types;
+	StringInfoData sql;
+
+	w->ncolumns = v->plan->nout + (v->plan->window_out < 0 ? 1 : 0);
+	w->values = palloc(sizeof(Datum) * w->ncolumns);
+	w->nulls = palloc(sizeof(bool) * w->ncolumns);
+	w->spi_nulls = palloc(w->ncolumns);
+	types = palloc(sizeof(Oid) * w->ncolumns);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s VALUES (",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(final)),
+												get_rel_name(final)));
+	for (int i = 0; i < w->ncolumns; i++)
+	{
+		types[i] = i < v->plan->nout
+			? TupleDescAttr(v->plan->outdesc, i)->atttypid : v->plan->window.type;
+		appendStringInfo(&sql, "%s$%d", i ? ", " : "", i + 1);
+	}
+	appendStringInfoChar(&sql, ')');
+	w->plan = SPI_prepare(sql.data, w->ncolumns, types);
+	if (w->plan == NULL)
+		elog(ERROR, "could not prepare: %s", sql.data);
+}
+
+static void
+write_group(FinalWriter *w, int64 window, const char *key, const char *state)
+{
+	ViewReader *reader = w->v->reader;
+
+	if (!weir_final_row(reader, window, key, state, w->values, w->nulls))
+		return;
+	if (w->v->plan->window_out < 0)
+	{
+		w->values[w->ncolumns - 1] = TimestampTzGetDatum(window);
+		w->nulls[w->ncolumns - 1] = false;
+	}
+	for (int i = 0; i < w->ncolumns; i++)
+		w->spi_nulls[i] = w->nulls[i] ? 'n' : ' ';
+	if (SPI_execute_plan(w->plan, w->values, w->spi_nulls, false, 0) != SPI_OK_INSERT)
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("a rule or trigger of \"%s\" changed what an insert does",
+							   get_rel_name(w->v->row->final))));
+}
+
+static void
+each_group(const Pane *pane, void (*visit) (void *, PaneGroup *), void *arg)
+{
+	uint32		left = pane->ngroups;
+
+	for (GroupSegment *seg = pane->segments; seg && left > 0; seg = seg->next)
+		for (uint32 i = 0; i < seg->capacity && left > 0; i++, left--)
+		{
+			PaneGroup	   *g = (PaneGroup *) (seg->groups + (size_t) i * pane->group_size);
+
+			if (g->live)
+				visit(arg, g);
+		}
+}
+
+typedef struct MergeSource
+{
+	MergeTable *merge;
+	FinalWriter *writer;
+	int64		start;
+} MergeSource;
+
+static void
+write_one(void *arg, PaneGroup *g)
+{
+	MergeSource *m = arg;
+
+	write_group(m->writer, m->start, g->key, g->state);
+}
+
+static void
+merge_one(void *arg, PaneGroup *g)
+{
+	MergeSource *m = arg;
+
+	weir_merge_group(m->merge, m->start, g->key, g->keylen, g->state);
+}
+
+static void
+merge_base(MergeSource *m, const BasePane *base)
+{
+	for (BaseBlock *b = base->blocks; b; b = b->next)
+		for (size_t at = offsetof(BaseBlock, data); at < b->used;)
+		{
+			const GroupRecord *r = (const GroupRecord *) ((char *) b + at);
+
+			weir_merge_add(m->merge, m->start, r, false);
+			at += r->len;
+		}
+}
+
+/* All panes closed[first..last) are of one window. */
+static void
+write_window(FinalWriter *w, MergeTable *merge, int first, int last)
+{
+	CheckpointView *v = w->v;
+	int64		start = v->closed[first].close - v->plan->window.size - v->row->lateness;
+	MergeSource m = {.merge = merge,.writer = w,.start = start};
+
+	weir_ensure_partition(v->row->final, start, v->plan->window.size);
+	v->next.windows_final++;
+	if (last - first == 1 && v->closed[first].pane)
+	{
+		each_group(v->closed[first].pane, write_one, &m);
+		return;
+	}
+	for (int i = first; i < last; i++)
+	{
+		if (v->closed[i].pane)
+			each_group(v->closed[i].pane, merge_one, &m);
+		else
+			merge_base(&m, v->closed[i].base);
+	}
+	for (uint32 i = 0; i < merge->ngroups; i++)
+		write_group(w, start, merge->groups[i].key, merge->groups[i].state);
+	weir_merge_reset(merge);
+}
+
+void
+weir_write_final(CheckpointView *v)
+{
+	FinalWriter w = {.v = v};
+	MergeTable *merge;
+	WeirUser	user;
+	int			nest;
+
+	v->nclosing = v->nclosed;
+	if (v->next.closed_upto == v->progress.closed_upto)
+		return;
+	find_closing(v);
+	if (v->nclosed == v->nclosing)
+		return;
+
+	GetUserIdAndSecContext(&user.userid, &user.context);
+	SetUserIdAndSecContext(v->row->owner, SECURITY_RESTRICTED_OPERATION);
+	nest = weir_settings_enter(v->row);
+	SPI_connect();
+	prepare_insert(&w);
+	merge = weir_merge_new(v->reader, CurrentMemoryContext);
+	for (int first = v->nclosing, last; first < v->nclosed; first = last)
+	{
+		for (last = first + 1; last < v->nclosed &&
+			 v->closed[last].close == v->closed[first].close; last++)
+			;
+		write_window(&w, merge, first, last);
+	}
+	weir_merge_free(merge);
+	SPI_finish();
+	weir_settings_leave(nest);
+	weir_become_again(user);
+}

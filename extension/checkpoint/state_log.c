@@ -1,0 +1,310 @@
+/*
+ * checkpoint/state_log.c
+ *		The log of open windows on disk: weir.state.
+ *
+ * Each row is a chunk: the groups of one pane that changed before one barrier,
+ * as one shard had them.  Within (view, pane, incarnation, shard) the last write
+ * of a group wins, by seq; over incarnations and shards groups are combined.
+ *
+ * A chunk's bytes:
+ *
+ *		offset	size
+ *		0		4		magic "WST1" (the digit is the version)
+ *		4		4		number of records
+ *		8		4		size of a state, of this version and plan
+ *		12		4		CRC-32C of all that follows
+ *		16				records, as shmem/pane.h draws them, 8-aligned
+ *
+ * Hashes are not stored: they depend on collations.  Writing runs in the
+ * coordinator; reading in the coordinator (recovery) and in backends (a view
+ * without a live lane).
+ */
+#include "base/weir.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "catalog/spi.h"
+#include "checkpoint/checkpoint.h"
+#include "miscadmin.h"
+#include "port/pg_crc32c.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#define STATE_MAGIC 0x31545357	/* "WST1", little-endian */
+#define STATE_NATTS 6
+
+typedef struct ChunkHeader
+{
+	uint32		magic;
+	uint32		nrecords;
+	uint32		state_size;
+	uint32		crc;
+} ChunkHeader;
+
+static uint32
+crc_of(const char *data, size_t len)
+{
+	pg_crc32c	crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, data, len);
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+static Oid
+state_relation(const char *name)
+{
+	Oid			relid = get_relname_relid(name, get_namespace_oid(WEIR_SCHEMA, false));
+
+	if (!OidIsValid(relid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation \"weir.%s\" does not exist", name)));
+	return relid;
+}
+
+/* --- writing ----------------------------------------------------------------- */
+
+static void
+insert_chunk(Relation rel, CheckpointView *v, int shard, const Chunk *chunk)
+{
+	Datum		values[STATE_NATTS];
+	bool		nulls[STATE_NATTS] = {false};
+	Size		len = VARHDRSZ + sizeof(ChunkHeader) + chunk->used;
+	char	   *bytes = palloc(len);
+	ChunkHeader header;
+	HeapTuple	tuple;
+
+	header.magic = STATE_MAGIC;
+	header.nrecords = chunk->nrecords;
+	header.state_size = v->reader->layout.size;
+	header.crc = crc_of(chunk->data, chunk->used);
+	SET_VARSIZE(bytes, len);
+	memcpy(VARDATA(bytes), &header, sizeof(header));
+	memcpy(VARDATA(bytes) + sizeof(header), chunk->data, chunk->used);
+
+	values[0] = Int32GetDatum(v->row->id);
+	values[1] = Int64GetDatum(chunk->pane);
+	values[2] = Int32GetDatum(v->next.incarnation);
+	values[3] = Int32GetDatum(shard);
+	values[4] = Int64GetDatum(++v->next_seq);
+	values[5] = PointerGetDatum(bytes);
+	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	CatalogTupleInsert(rel, tuple);
+	heap_freetuple(tuple);
+	pfree(bytes);
+	v->next.chunks++;
+}
+
+static void
+delete_chunks(CheckpointView *v, const char *where, int64 pane, int shard)
+{
+	Oid			types[] = {INT4OID, INT8OID, INT4OID, INT4OID};
+	Datum		values[4];
+	char	   *sql = psprintf("DELETE FROM weir.state WHERE view = $1 AND %s", where);
+
+	values[0] = Int32GetDatum(v->row->id);
+	values[1] = Int64GetDatum(pane);
+	values[2] = Int32GetDatum(v->next.incarnation);
+	values[3] = Int32GetDatum(shard);
+	SPI_connect();
+	weir_spi(sql, lengthof(types), types, values, NULL, SPI_OK_DELETE);
+	v->next.chunks -= SPI_processed;
+	SPI_finish();
+}
+
+void
+weir_state_drop_closed(CheckpointView *v, int64 upto)
+{
+	if (v->next.chunks > 0)
+		delete_chunks(v, "pane <= $2 AND $3 IS NOT NULL AND $4 IS NOT NULL", upto, 0);
+}
+
+static bool
+pane_is_closed(const CheckpointView *v, int64 start)
+{
+	return v->next.closed_upto != WEIR_NO_TIME &&
+		start + v->plan->window.size + v->row->lateness <= v->next.closed_upto;
+}
+
+void
+weir_state_write(CheckpointView *v)
+{
+	Relation	rel = table_open(state_relation("state"), RowExclusiveLock);
+
+	for (int s = 0; s < v->slot->nshards; s++)
+		for (Chunk *c = v->slot->shards[s].chunks; c; c = c->next)
+		{
+			if (pane_is_closed(v, c->pane))
+				continue;
+			if (c->rewrite)
+			{
+				CommandCounterIncrement();
+				delete_chunks(v, "pane = $2 AND incarnation = $3 AND shard = $4",
+							  c->pane, s);
+			}
+			insert_chunk(rel, v, s, c);
+		}
+	table_close(rel, RowExclusiveLock);
+}
+
+/* --- reading ------------------------------------------------------------------- */
+
+typedef struct Restore
+{
+	int32		view;
+	ViewReader *reader;
+	RestoreGroup group;
+	void	   *arg;
+	MemoryContext cxt;			/* of the pane being read */
+	MergeTable *log;			/* of one incarnation and shard */
+	MergeTable *all;			/* of the pane */
+	int64		pane;
+	int32		incarnation;
+	int32		shard;
+	bool		any;
+} Restore;
+
+static void
+corrupted(const Restore *r, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("the state log of continuous view %d is damaged", r->view),
+			 errdetail_internal("%s", what),
+			 errhint("weir.reset computes the view anew.")));
+}
+
+/* The log of one incarnation and shard is complete: combine it. */
+static void
+end_of_log(Restore *r)
+{
+	for (uint32 i = 0; i < r->log->ngroups; i++)
+	{
+		MergeGroup *g = &r->log->groups[i];
+
+		weir_merge_group(r->all, g->window, g->key, g->keylen, g->state);
+	}
+}
+
+static void
+end_of_pane(Restore *r)
+{
+	end_of_log(r);
+	for (uint32 i = 0; i < r->all->ngroups; i++)
+	{
+		MergeGroup *g = &r->all->groups[i];
+
+		r->group(r->arg, g->window, g->key, g->keylen, g->state);
+	}
+	weir_merge_reset(r->log);
+	weir_merge_reset(r->all);
+	MemoryContextReset(r->cxt);
+}
+
+static void
+read_chunk(Restore *r, struct varlena *bytes)
+{
+	const char *data = VARDATA(bytes);
+	size_t		len = VARSIZE(bytes) - VARHDRSZ;
+	ChunkHeader h;
+	size_t		at = sizeof(ChunkHeader);
+
+	if (len < sizeof(h))
+		corrupted(r, "A chunk is too short.");
+	memcpy(&h, data, sizeof(h));
+	if (h.magic != STATE_MAGIC || h.state_size != r->reader->layout.size)
+		corrupted(r, "A chunk is of another version or another query.");
+	if (h.crc != crc_of(data + at, len - at))
+		corrupted(r, "The checksum of a chunk is wrong.");
+	for (uint32 i = 0; i < h.nrecords; i++)
+	{
+		const GroupRecord *rec = (const GroupRecord *) (data + at);
+
+		if (!weir_record_valid(rec, len - at, &r->reader->layout) ||
+			!weir_key_valid(r->reader->codec, (const char *) rec + rec->key, rec->keylen))
+			corrupted(r, "A record of a chunk has no valid shape.");
+		weir_merge_add(r->log, r->pane, rec, true);
+		at += rec->len;
+	}
+}
+
+static void
+read_row(Restore *r, HeapTuple tuple, TupleDesc desc)
+{
+	Datum		values[STATE_NATTS];
+	bool		nulls[STATE_NATTS];
+	MemoryContext old;
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	if (r->any && r->pane != DatumGetInt64(values[1]))
+		end_of_pane(r);
+	else if (r->any && (r->incarnation != DatumGetInt32(values[2]) ||
+						r->shard != DatumGetInt32(values[3])))
+	{
+		end_of_log(r);
+		weir_merge_reset(r->log);
+	}
+	r->any = true;
+	r->pane = DatumGetInt64(values[1]);
+	r->incarnation = DatumGetInt32(values[2]);
+	r->shard = DatumGetInt32(values[3]);
+
+	/* A copy with a full header: its records are then 8-aligned. */
+	old = MemoryContextSwitchTo(r->cxt);
+	{
+		struct varlena *v = PG_DETOAST_DATUM_PACKED(values[5]);
+		Size		len = VARSIZE_ANY_EXHDR(v);
+		char	   *room = palloc(len + 8 + VARHDRSZ);
+		char	   *bytes = room + 8 - VARHDRSZ;
+
+		SET_VARSIZE(bytes, len + VARHDRSZ);
+		memcpy(VARDATA(bytes), VARDATA_ANY(v), len);
+		read_chunk(r, (struct varlena *) bytes);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+void
+weir_state_restore(int32 view, int64 chunks, ViewReader *reader,
+				   RestoreGroup group, void *arg)
+{
+	Restore		r = {.view = view,.reader = reader,.group = group,.arg = arg};
+	Relation	rel = table_open(state_relation("state"), AccessShareLock);
+	Relation	index = index_open(state_relation("state_key"), AccessShareLock);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "weir restore",
+											  ALLOCSET_DEFAULT_SIZES);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int64		n = 0;
+
+	r.cxt = AllocSetContextCreate(cxt, "weir pane", ALLOCSET_DEFAULT_SIZES);
+	r.log = weir_merge_new(reader, cxt);
+	r.all = weir_merge_new(reader, cxt);
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(view));
+	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 1, &key);
+	while ((tuple = systable_getnext_ordered(scan, ForwardScanDirection)) != NULL)
+	{
+		read_row(&r, tuple, RelationGetDescr(rel));
+		n++;
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (r.any)
+		end_of_pane(&r);
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	table_close(rel, AccessShareLock);
+	MemoryContextDelete(cxt);
+	if (n != chunks)
+		corrupted(&r, psprintf("There are " INT64_FORMAT " chunks; there should be "
+							   INT64_FORMAT ".", n, chunks));
+}

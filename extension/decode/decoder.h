@@ -1,0 +1,123 @@
+/*
+ * decode/decoder.h
+ *		What the files of decode/ share: the decoder, its columns, and how a
+ *		value that was not decided at once is put aside.
+ *
+ * A batch goes through three steps (decode.c): each record is scanned and its
+ * values are converted by code that can neither raise nor call an input
+ * function (convert.c); what that code does not know is put aside and then
+ * converted by the types' input functions in one subtransaction (slow.c); at
+ * last the event times are read from their column.  Everything runs on the
+ * thread of one process and takes no lock.
+ *
+ * Memory: the Decoder and its arrays are in the context given to
+ * weir_decoder_new and are kept from batch to batch, the buffer for the values
+ * by reference included; reasons and what input functions return are in
+ * batch.cxt, which each batch resets.
+ */
+#ifndef WEIR_DECODE_DECODER_H
+#define WEIR_DECODE_DECODER_H
+
+#include "base/weir.h"
+
+#include "access/tupdesc.h"
+#include "core/json.h"
+#include "decode/decode.h"
+
+/* Which converter of convert.c a column has. */
+typedef enum ConvKind
+{
+	CONV_INPUT,					/* the type's input function, always */
+	CONV_BOOL,
+	CONV_INT2,
+	CONV_INT4,
+	CONV_INT8,
+	CONV_FLOAT4,
+	CONV_FLOAT8,
+	CONV_NUMERIC,
+	CONV_TEXT,					/* text; varchar up to max_len bytes */
+	CONV_BYTES,					/* bytea that takes bytes as they are */
+	CONV_JSON,
+	CONV_JSONB,
+	CONV_UUID,
+	CONV_TIMESTAMPTZ,
+	CONV_TIMESTAMP,
+	CONV_DATE
+} ConvKind;
+
+typedef struct Column
+{
+	const StreamColumn *def;
+	ConvKind	kind;
+	bool		store;			/* wanted: write values[] and nulls[] */
+	bool		whole_json;		/* the value is JSON itself, not its ->> text */
+	bool		null_input;		/* a domain: its input function sees NULLs */
+	int			path;			/* in WjValue[]; json payload columns only */
+	uint32		max_len;		/* CONV_TEXT: longer ones may need cutting */
+	Datum	   *values;			/* by record; NULL if not stored */
+	bool	   *nulls;
+	FmgrInfo	input;
+	Oid			ioparam;
+} Column;
+
+/* A value for an input function.  It points into the message. */
+typedef struct SlowValue
+{
+	Column	   *column;
+	int			record;
+	bool		server_encoding;	/* else UTF-8 */
+	WjValue		value;
+} SlowValue;
+
+struct Decoder
+{
+	const StreamDef *stream;
+	MemoryContext cxt;			/* the decoder's own */
+	EventBatch	batch;
+	WjPaths    *paths;			/* format json only */
+	WjValue    *scanned;		/* by path */
+	int			npayload;
+	Column	   *payload;		/* columns of the payload */
+	int			nmeta;
+	Column	   *meta;			/* columns of the record's envelope */
+	Column	   *time;			/* the event_time column, or NULL */
+	Datum		topic;			/* text */
+	bool		plain_utf8;		/* checked UTF-8 is good for text as it is */
+	bool		needs_snapshot; /* some input function may run SQL */
+
+	/* values by reference: the chunk that is being filled */
+	char	   *chunk;			/* the first one, kept from batch to batch */
+	Size		chunk_size;
+	Size		overflow;		/* bytes of further ones, in batch.cxt */
+	char	   *next;
+	char	   *end;
+
+	/* values put aside, ascending by record */
+	int			nslow;
+	int			slow_capacity;
+	SlowValue  *slow;
+	const SlowValue *current;	/* the one that is being converted */
+	char	   *text;			/* the text of one of them, terminated */
+	Size		text_size;
+};
+
+/* decode.c */
+extern void weir_decode_fail(Decoder *d, int record, int sqlstate,
+							 char *reason);
+extern char *weir_decode_grow(Decoder *d, Size size);
+
+/* convert.c */
+extern void weir_column_init(Decoder *d, Column *col, const StreamColumn *def);
+extern bool weir_convert_json(Decoder *d, int record, const WjValue *values);
+extern bool weir_convert_bytes(Decoder *d, Column *col, int record,
+							   const char *bytes, size_t len);
+extern bool weir_convert_null(Decoder *d, Column *col, int record);
+extern bool weir_convert_time(Decoder *d, Column *col, int record, int64 us);
+extern void weir_put_aside(Decoder *d, Column *col, int record,
+						   const WjValue *value, bool server_encoding);
+
+/* slow.c */
+extern void weir_convert_slow(Decoder *d);
+extern Datum weir_column_datum(const Column *col, int64 us);
+
+#endif /* WEIR_DECODE_DECODER_H */

@@ -1,0 +1,279 @@
+/*
+ * decode/slow.c
+ *		The values that only their types' input functions know.
+ *
+ * Runs in ingest workers and backends, inside their transaction, after the
+ * records of a batch were scanned (decode.c).  Input functions may raise, and
+ * before PostgreSQL 16 there is no other way to ask them.  So all values of a
+ * batch are converted in one internal subtransaction, which costs next to
+ * nothing; if one raises, that is rolled back and the batch is gone through
+ * again with a subtransaction for each record, so that only the bad ones become
+ * errors.  A record's outcome does not depend on its neighbours.
+ *
+ * Conditions that are not the message's fault (cancel, shutdown, no memory,
+ * deadlock, input/output) are raised again.
+ *
+ * Memory: what input functions return, and leave behind, is in batch.cxt.
+ */
+#include "decode/decoder.h"
+
+#include "access/xact.h"
+#include "decode/decimal.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+/* Reasons are kept with the dead letters: input functions may quote megabytes. */
+#define MAX_REASON 1000
+
+/* Room for a text of that many bytes, reused for each value. */
+static char *
+text_room(Decoder *d, Size size)
+{
+	if (size > d->text_size)
+	{
+		if (d->text != NULL)
+			pfree(d->text);
+		d->text = NULL;
+		d->text_size = 0;
+		d->text = MemoryContextAllocHuge(d->cxt, size * 2);
+		d->text_size = size * 2;
+	}
+	return d->text;
+}
+
+/*
+ * What the input function is given: terminated, in the server's encoding, NULL
+ * for no value.  Raises.
+ */
+static char *
+slow_text(Decoder *d, const SlowValue *slow)
+{
+	const WjValue *v = &slow->value;
+	const char *start = v->ptr;
+	int64		len = v->len;
+	char	   *text;
+
+	if (v->type == WJ_NULL)
+		return NULL;
+	if (slow->column->whole_json && v->type == WJ_STRING)
+	{
+		start--;
+		len += 2;
+	}
+	text = text_room(d, (Size) len + 1);
+	if (v->escaped && !slow->column->whole_json)
+	{
+		len = wj_unescape(start, len, text);
+		if (len < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+					 errmsg("unsupported Unicode escape sequence"),
+					 errdetail("\\u0000 cannot be converted to text.")));
+	}
+	else
+		memcpy(text, start, len);
+	text[len] = '\0';
+	if (!slow->server_encoding && !d->plain_utf8)
+		return pg_any_to_server(text, (int) len, PG_UTF8);
+	return text;
+}
+
+/* Microseconds since 1970, which are in range, as the column's type. */
+Datum
+weir_column_datum(const Column *col, int64 us)
+{
+	int64		timestamp = us - WEIR_EPOCH_SHIFT;
+	int64		days;
+
+	if (col->kind == CONV_DATE)
+	{
+		days = timestamp / USECS_PER_DAY;
+		if (timestamp % USECS_PER_DAY < 0)
+			days--;
+		return DateADTGetDatum((DateADT) days);
+	}
+	/* timestamp and timestamptz are rounded alike, and never out of range */
+	if (col->def->typmod >= 0 && col->def->typmod < MAX_TIMESTAMP_PRECISION)
+		return DirectFunctionCall2(timestamp_scale,
+								   TimestampGetDatum(timestamp),
+								   Int32GetDatum(col->def->typmod));
+	return TimestampGetDatum(timestamp);
+}
+
+static bool
+is_time(const Column *col)
+{
+	return col->kind == CONV_TIMESTAMPTZ || col->kind == CONV_TIMESTAMP ||
+		col->kind == CONV_DATE;
+}
+
+/* A numeric time that convert.c could not decide.  Raises. */
+static Datum
+slow_time(const Column *col, char *text)
+{
+	int64		us;
+
+	if (col->def->unit_num <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
+				 errmsg("numeric time needs the column option \"unit\"")));
+	us = weir_numeric_time(text, col->def->unit_num, col->def->unit_den);
+	if (!weir_time_in_range(us))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("timestamp out of range")));
+	return weir_column_datum(col, us);
+}
+
+/* Convert one value as its type defines it.  Raises. */
+static void
+convert_slow(Decoder *d, const SlowValue *slow)
+{
+	Column	   *col = slow->column;
+	char	   *text;
+	Datum		value;
+
+	text = slow_text(d, slow);
+	if (text != NULL && is_time(col) &&
+		(slow->value.type == WJ_NUMBER ||
+		 (col->def->unit_num > 0 && slow->value.type == WJ_STRING &&
+		  wj_is_number(text, strlen(text)))))
+		value = slow_time(col, text);
+	else
+		value = InputFunctionCall(&col->input, text, col->ioparam,
+								  col->def->typmod);
+	if (col->store)
+	{
+		col->values[slow->record] = value;
+		col->nulls[slow->record] = text == NULL;
+	}
+}
+
+static void
+convert_range(Decoder *d, int from, int to)
+{
+	int			i;
+
+	for (i = from; i < to; i++)
+	{
+		d->current = &d->slow[i];
+		convert_slow(d, d->current);
+	}
+}
+
+/* Is this no message's fault? */
+static bool
+must_rethrow(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_SYSTEM_ERROR:
+			return true;
+		default:
+			return sqlstate == ERRCODE_DATA_CORRUPTED ||
+				sqlstate == ERRCODE_INDEX_CORRUPTED;
+	}
+}
+
+/*
+ * Convert the values in a subtransaction.  NULL: done, else what was raised,
+ * by d->current, in the current context.
+ */
+static ErrorData *
+try_range(Decoder *d, int from, int to)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		convert_range(d, from, to);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+	if (error != NULL && must_rethrow(error->sqlerrcode))
+		ReThrowError(error);
+	return error;
+}
+
+/* Note that d->current's record is bad. */
+static void
+fail_current(Decoder *d, const ErrorData *error)
+{
+	const SlowValue *slow = d->current;
+	StringInfoData reason;
+
+	initStringInfo(&reason);
+	appendStringInfo(&reason, "column \"%s\": %s", slow->column->def->name,
+					 error->message);
+	if (error->detail != NULL)
+		appendStringInfo(&reason, " (%s)", error->detail);
+	if (reason.len > MAX_REASON)
+		reason.data[pg_mbcliplen(reason.data, reason.len, MAX_REASON)] = '\0';
+	weir_decode_fail(d, slow->record, error->sqlerrcode, reason.data);
+}
+
+/* Go through the records one by one; some of them fail. */
+static void
+convert_each(Decoder *d)
+{
+	int			from;
+	int			to;
+
+	for (from = 0; from < d->nslow; from = to)
+	{
+		int			record = d->slow[from].record;
+		ErrorData  *error;
+
+		CHECK_FOR_INTERRUPTS();
+		for (to = from + 1; to < d->nslow && d->slow[to].record == record;)
+			to++;
+		error = try_range(d, from, to);
+		if (error != NULL)
+			fail_current(d, error);
+	}
+}
+
+/*
+ * Convert what was put aside; records that fail go to the batch's errors, which
+ * are no longer ascending then.  While a parallel query runs PostgreSQL 15 and
+ * 16 begin no subtransaction: there, a bad value fails the query.
+ */
+void
+weir_convert_slow(Decoder *d)
+{
+	bool		pushed = false;
+
+	if (d->nslow == 0)
+		return;
+	if (d->needs_snapshot && !ActiveSnapshotSet())
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pushed = true;
+	}
+	if (IsInParallelMode())
+		convert_range(d, 0, d->nslow);
+	else if (try_range(d, 0, d->nslow) != NULL)
+		convert_each(d);
+	if (pushed)
+		PopActiveSnapshot();
+}

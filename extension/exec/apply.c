@@ -1,0 +1,602 @@
+/*
+ * exec/apply.c
+ *		A batch of events into the open windows of one view.
+ *
+ * Runs in the ingest worker, inside a transaction, as the view's owner.  Order
+ * of things for a record, as SEMANTICS has it: position and watermark of its
+ * partition (weir_apply_begin, before WHERE), then WHERE, window, lateness, key,
+ * group, and last, under the shard's lock, the accumulators.
+ *
+ * Everything that can raise, allocate or run user code happens before the lock,
+ * into vectors of this batch, inside one internal subtransaction.  Groups that
+ * are new are added to the pane at once, since readers see them only when they
+ * are published.  If an expression raises, the subtransaction is rolled back and
+ * the batch is repeated row by row, so that only the row at fault is lost to
+ * this view (and reported in errors).
+ *
+ * A group that the barrier under way has still to copy is copied before it is
+ * touched (apply_barrier.c).
+ */
+#include "base/weir.h"
+
+#include "access/xact.h"
+#include "core/window.h"
+#include "exec/apply.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+/* --- watermark and positions ---------------------------------------------- */
+
+static void
+take_record(ViewApply *a, const EventBatch *b, int i)
+{
+	ViewPartition *p = &a->parts[b->partition[i]];
+	int64		t = b->event_time[i];
+
+	if (b->offset[i] < p->position)
+		return;
+	p->position = b->offset[i] + 1;
+	if (!b->ok[i] || t == WEIR_NO_TIME)
+	{
+		p->dead++;
+		return;
+	}
+	a->watermark[i] = p->watermark;
+	if (p->watermark == WEIR_NO_TIME || t - a->delay > p->watermark)
+		p->watermark = t - a->delay;
+	p->events++;
+	a->rows[a->nrows++] = i;
+}
+
+void
+weir_apply_begin(ViewApply *a, const EventBatch *b)
+{
+	a->nrows = 0;
+	a->nerrors = 0;
+	a->next_row = -1;
+	for (int i = 0; i < b->n; i++)
+		take_record(a, b, i);
+}
+
+/* --- expressions ----------------------------------------------------------- */
+
+static void
+load_row(ViewApply *a, const EventBatch *b, int row)
+{
+	TupleTableSlot *slot = a->slot_in;
+
+	for (int i = 0; i < a->nattnos; i++)
+	{
+		int			c = a->attnos[i] - 1;
+
+		slot->tts_values[c] = b->columns[c].values[row];
+		slot->tts_isnull[c] = b->columns[c].nulls[row];
+	}
+}
+
+static inline void
+eval_into(ViewApply *a, InputExpr *e, int row)
+{
+	if (e->state)
+		e->values[row] = ExecEvalExprSwitchContext(e->state, a->econtext,
+												   &e->nulls[row]);
+}
+
+/*
+ * Evaluate WHERE and, for rows that pass, keys, arguments and filters.
+ * Compacts rows to those that pass.
+ */
+static int
+evaluate(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
+{
+	int			kept = 0;
+
+	if (!a->needs_eval)
+		return nrows;
+	for (int i = 0; i < nrows; i++)
+	{
+		int32		row = rows[i];
+
+		load_row(a, b, row);
+		if (a->where && !ExecQual(a->where, a->econtext))
+			continue;
+		for (int k = 0; k < a->plan->nkeys; k++)
+			eval_into(a, &a->keys[k], row);
+		for (int c = 0; c < a->plan->naccums; c++)
+		{
+			bool		pass = true;
+
+			if (a->filters[c].state)
+			{
+				eval_into(a, &a->filters[c], row);
+				pass = !a->filters[c].nulls[row] &&
+					DatumGetBool(a->filters[c].values[row]);
+				a->pass[c][row] = pass;
+			}
+			if (pass)
+				eval_into(a, &a->args[c], row);
+		}
+		rows[kept++] = row;
+	}
+	return kept;
+}
+
+/* --- windows, lateness ------------------------------------------------------ */
+
+static inline bool
+is_late(const ViewApply *a, int64 close, int64 watermark)
+{
+	return (watermark != WEIR_NO_TIME && close <= watermark) ||
+		(a->closed_upto != WEIR_NO_TIME && close <= a->closed_upto);
+}
+
+/*
+ * Find the window of each row; drop the late ones.  Raises when a time is out of range.
+ */
+static int
+assign_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
+{
+	const WindowSpec *w = &a->plan->window;
+	int64		start = 0;
+	int64		end = 0;		/* of the last row's window; none yet */
+	int			kept = 0;
+
+	for (int i = 0; i < nrows; i++)
+	{
+		int32		row = rows[i];
+		int64		t = b->event_time[row];
+
+		if (t < start || t >= end)
+		{
+			if (!ww_tumble_start(t, w->size, w->origin, &start))
+				ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+								errmsg("window out of range")));
+			end = start + w->size;
+		}
+		if (is_late(a, end + a->lateness, a->watermark[row]))
+		{
+			a->late[b->partition[row]]++;
+			continue;
+		}
+		a->start[row] = start;
+		rows[kept++] = row;
+	}
+	return kept;
+}
+
+/* --- groups ------------------------------------------------------------------ */
+
+static inline Datum
+expr_value(const InputExpr *e, const EventBatch *b, int row, bool *isnull)
+{
+	if (e->state == NULL)
+	{
+		*isnull = b->columns[e->attno - 1].nulls[row];
+		return b->columns[e->attno - 1].values[row];
+	}
+	*isnull = e->nulls[row];
+	return e->values[row];
+}
+
+static uint32
+build_key(ViewApply *a, const EventBatch *b, int row)
+{
+	Datum		values[WEIR_MAX_KEYS];
+	bool		nulls[WEIR_MAX_KEYS];
+
+	for (int k = 0; k < a->plan->nkeys; k++)
+		values[k] = expr_value(&a->keys[k], b, row, &nulls[k]);
+	return weir_key_build(a->codec, values, nulls, &a->key_buf);
+}
+
+static Pane *
+get_pane(ViewApply *a, int64 start)
+{
+	Pane	   *pane = weir_panemap_get(a->panes, start);
+
+	if (pane)
+		return pane;
+	pane = weir_pane_new(start, &a->layout);
+	if (pane == NULL)
+		return NULL;
+	weir_panemap_put(a->panes, pane);
+	LWLockAcquire(&a->shard->lock, LW_EXCLUSIVE);
+	pane->next = a->shard->panes;
+	a->shard->panes = pane;
+	LWLockRelease(&a->shard->lock);
+	return pane;
+}
+
+static void
+touch(ViewApply *a, Pane *pane, PaneGroup *g)
+{
+	if (g->batch_ref < (uint32) a->ntouched && a->touched[g->batch_ref] == g)
+		return;
+	g->batch_ref = a->ntouched;
+	a->touched[a->ntouched] = g;
+	a->touched_pane[a->ntouched++] = pane;
+}
+
+/* Find or add the group of each row.  False: no memory. */
+static bool
+find_groups(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
+{
+	a->key_buf.used = 0;
+	a->ntouched = 0;
+	for (int i = 0; i < nrows; i++)
+	{
+		int64		start = a->start[rows[i]];
+		size_t		at = a->key_buf.used;
+		uint32		len = build_key(a, b, rows[i]);
+		const char *key = a->key_buf.data + at;
+		uint64		hash = weir_key_hash(a->codec, key, len);
+		Pane	   *pane = get_pane(a, start);
+		PaneGroup	   *g;
+
+		if (pane == NULL)
+			return false;
+		g = weir_pane_find(pane, hash, key, len,
+						   a->codec->bitwise ? NULL : weir_key_equal, a->codec);
+		if (g == NULL)
+			g = weir_pane_add(pane, hash, key, len);
+		if (g == NULL)
+			return false;
+		touch(a, pane, g);
+		a->row_group[i] = g;
+		a->states[i] = g->state;
+	}
+	return true;
+}
+
+/* --- values by reference ------------------------------------------------------ */
+
+static inline size_t
+pending_at(const ViewApply *a, int d, uint32 touched)
+{
+	return (size_t) d * a->capacity + touched;
+}
+
+/* Compute the new transition values of one accumulator, in private memory. */
+static void
+step_datums(ViewApply *a, const EventBatch *b, int d, const int32 *rows,
+			int nrows)
+{
+	int			c = a->datums[d];
+	const AccumSpec *spec = &a->plan->accums[c];
+	const bool *pass = a->pass[c];
+	InputExpr    *arg = &a->args[c];
+
+	for (int t = 0; t < a->ntouched; t++)
+	{
+		size_t		at = pending_at(a, d, t);
+		AccumDatum *old = (AccumDatum *) (a->touched[t]->state + spec->offset);
+
+		a->pending[at] = weir_accum_get_datum(spec, old, &a->pending_null[at]);
+	}
+	for (int i = 0; i < nrows; i++)
+	{
+		size_t		at = pending_at(a, d, a->row_group[i]->batch_ref);
+		bool		isnull = true;
+		Datum		value = (Datum) 0;
+
+		if (pass && !pass[rows[i]])
+			continue;
+		if (arg->state || arg->attno)
+			value = expr_value(arg, b, rows[i], &isnull);
+		weir_accum_step(a->accums, c, &a->pending[at], &a->pending_null[at],
+						value, isnull, a->batch_cxt);
+	}
+}
+
+/* Room in the panes for transition values that have grown.  False: full. */
+static bool
+reserve_datums(ViewApply *a)
+{
+	for (int d = 0; d < a->ndatums; d++)
+	{
+		const AccumSpec *spec = &a->plan->accums[a->datums[d]];
+
+		for (int t = 0; t < a->ntouched; t++)
+		{
+			size_t		at = pending_at(a, d, t);
+			AccumDatum *old = (AccumDatum *) (a->touched[t]->state + spec->offset);
+			uint32		need;
+
+			a->pending_room[at] = NULL;
+			if (spec->trans_byval || a->pending_null[at])
+				continue;
+			need = weir_accum_datum_size(spec, a->pending[at]);
+			if (need <= old->cap)
+				continue;
+			need = MAXALIGN(need + need / 2);
+			a->pending_room[at] = weir_pane_room(a->touched_pane[t], need);
+			if (a->pending_room[at] == NULL)
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Store one transition value; under the shard's lock. */
+static void
+store_datum(ViewApply *a, int d, int t)
+{
+	const AccumSpec *spec = &a->plan->accums[a->datums[d]];
+	AccumDatum *dst = (AccumDatum *) (a->touched[t]->state + spec->offset);
+	size_t		at = pending_at(a, d, t);
+	uint32		len;
+
+	if (a->pending_null[at])
+		return;
+	if (spec->trans_byval)
+	{
+		dst->data = (char *) (uintptr_t) a->pending[at];
+		dst->len = sizeof(Datum);
+		return;
+	}
+	len = weir_accum_datum_size(spec, a->pending[at]);
+	if (a->pending_room[at])
+	{
+		dst->data = a->pending_room[at];
+		dst->cap = MAXALIGN(len + len / 2);
+	}
+	if (DatumGetPointer(a->pending[at]) != dst->data)
+		memmove(dst->data, DatumGetPointer(a->pending[at]), len);
+	dst->len = len;
+}
+
+/* --- the barrier's due ----------------------------------------------------------- */
+
+/*
+ * Mark the touched groups as changed in this interval; those that the barrier
+ * under way still has to copy are copied now.  False: no memory; marking twice
+ * does no harm.
+ */
+static bool
+mark_changed(ViewApply *a)
+{
+	for (int t = 0; t < a->ntouched; t++)
+	{
+		PaneGroup	   *g = a->touched[t];
+		Pane	   *pane = a->touched_pane[t];
+
+		if (g->epoch == a->epoch)
+			continue;
+		if (a->frozen_epoch != 0 && g->epoch == a->frozen_epoch)
+		{
+			if (g->live &&
+				!weir_pane_copy_group(pane, g, &a->layout, &a->chunks,
+									  &a->chunks_tail))
+				return false;
+			g->epoch = 0;
+		}
+		if (!weir_pane_reserve(&pane->dirty, pane, 1))
+			return false;
+		pane->dirty.groups[pane->dirty.n++] = g;
+		g->epoch = a->epoch;
+	}
+	return true;
+}
+
+/* --- under the lock --------------------------------------------------------------- */
+
+static void
+publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
+{
+	Shard	   *shard = a->shard;
+
+	pg_atomic_write_u32(&shard->writer_waiting, 1);
+	LWLockAcquire(&shard->lock, LW_EXCLUSIVE);
+	pg_atomic_write_u32(&shard->writer_waiting, 0);
+	for (int c = 0; c < a->plan->naccums; c++)
+	{
+		const AccumSpec *spec = &a->plan->accums[c];
+		InputExpr    *e = &a->args[c];
+
+		if (spec->kind == ACCUM_DATUM)
+			continue;
+		weir_accum_apply(spec, rows, nrows, a->states,
+						 e->state ? e->values :
+						 e->attno ? b->columns[e->attno - 1].values : NULL,
+						 e->state ? e->nulls :
+						 e->attno ? b->columns[e->attno - 1].nulls : NULL,
+						 a->pass[c]);
+	}
+	for (int t = 0; t < a->ntouched; t++)
+	{
+		for (int d = 0; d < a->ndatums; d++)
+			store_datum(a, d, t);
+		a->touched[t]->live = 1;
+		if (a->touched_pane[t]->ngroups != a->touched_pane[t]->filled)
+			weir_pane_publish(a->touched_pane[t]);
+	}
+	LWLockRelease(&shard->lock);
+}
+
+/* Positions and counters, once the batch is applied as a whole. */
+static void
+publish_progress(ViewApply *a)
+{
+	LWLockAcquire(&a->shard->lock, LW_EXCLUSIVE);
+	memcpy(a->shard->parts, a->parts, sizeof(ViewPartition) * a->npartitions);
+	LWLockRelease(&a->shard->lock);
+}
+
+/* --- putting it together ------------------------------------------------------------ */
+
+/* Raise for a value that an accumulator cannot take; FILTER comes first. */
+static void
+check_arguments(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
+{
+	for (int c = 0; c < a->plan->naccums; c++)
+	{
+		const AccumSpec *spec = &a->plan->accums[c];
+		InputExpr    *e = &a->args[c];
+		const char *reason;
+		int			n = 0;
+
+		if (spec->kind == ACCUM_DATUM || (e->state == NULL && e->attno == 0))
+			continue;
+		for (int i = 0; a->pass[c] && i < nrows; i++)
+			if (a->pass[c][rows[i]])
+				a->passing[n++] = rows[i];
+		if (weir_accum_check(spec, a->pass[c] ? a->passing : rows,
+							 a->pass[c] ? n : nrows,
+							 e->state ? e->values : b->columns[e->attno - 1].values,
+							 e->state ? e->nulls : b->columns[e->attno - 1].nulls,
+							 &reason) >= 0)
+			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+							errmsg_internal("%s", reason)));
+	}
+}
+
+/* All that can raise.  Returns rows left, or -1: no memory. */
+static int
+prepare(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
+{
+	memset(a->late, 0, sizeof(int64) * a->npartitions);
+	nrows = evaluate(a, b, rows, nrows);
+	nrows = assign_windows(a, b, rows, nrows);
+	check_arguments(a, b, rows, nrows);
+	if (!find_groups(a, b, rows, nrows))
+		return -1;
+	for (int d = 0; d < a->ndatums; d++)
+		step_datums(a, b, d, rows, nrows);
+	if (!reserve_datums(a) || !mark_changed(a))
+		return -1;
+	return nrows;
+}
+
+typedef enum ApplyResult
+{
+	APPLIED,
+	NO_MEMORY,
+	RAISED
+} ApplyResult;
+
+/*
+ * Apply some rows in a subtransaction.  RAISED: rolled back, the error in
+ * *error (in batch_cxt).
+ */
+static ApplyResult
+apply_rows(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows,
+		   ErrorData **error)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile int left = 0;
+	volatile ApplyResult result = APPLIED;
+
+	memcpy(a->alive, rows, sizeof(int32) * nrows);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(a->batch_cxt);
+	PG_TRY();
+	{
+		left = prepare(a, b, a->alive, nrows);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(a->batch_cxt);
+		*error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
+		result = RAISED;
+	}
+	PG_END_TRY();
+	if (result == APPLIED && left < 0)
+		result = NO_MEMORY;
+	if (result == APPLIED)
+	{
+		publish(a, b, a->alive, left);
+		for (int p = 0; p < a->npartitions; p++)
+			a->parts[p].late += a->late[p];
+	}
+	return result;
+}
+
+/* Errors that are not a row's: they end the worker's transaction. */
+static bool
+is_fatal(const ErrorData *e)
+{
+	return e->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		e->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+		ERRCODE_TO_CATEGORY(e->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES;
+}
+
+static void
+note_error(ViewApply *a, const EventBatch *b, int32 row, ErrorData *e)
+{
+	RowError   *r = &a->errors[a->nerrors++];
+	ViewPartition *p = &a->parts[b->partition[row]];
+
+	r->row = row;
+	r->sqlstate = e->sqlerrcode;
+	r->reason = e->message;
+	p->dead++;
+	p->events--;
+}
+
+/* Row by row, after the batch as a whole has raised. */
+static bool
+apply_single(ViewApply *a, const EventBatch *b)
+{
+	for (; a->next_row < a->nrows; a->next_row++)
+	{
+		ErrorData  *e = NULL;
+
+		switch (apply_rows(a, b, &a->rows[a->next_row], 1, &e))
+		{
+			case NO_MEMORY:
+				return false;
+			case RAISED:
+				if (is_fatal(e))
+					ReThrowError(e);
+				note_error(a, b, a->rows[a->next_row], e);
+				break;
+			case APPLIED:
+				break;
+		}
+	}
+	return true;
+}
+
+bool
+weir_apply_run(ViewApply *a, const EventBatch *b)
+{
+	ErrorData  *e = NULL;
+
+	if (a->next_row < 0)
+	{
+		MemoryContextReset(a->batch_cxt);
+		switch (apply_rows(a, b, a->rows, a->nrows, &e))
+		{
+			case NO_MEMORY:
+				return false;
+			case RAISED:
+				if (is_fatal(e))
+					ReThrowError(e);
+				a->next_row = 0;
+				break;
+			case APPLIED:
+				break;
+		}
+	}
+	if (a->next_row >= 0 && !apply_single(a, b))
+		return false;
+	publish_progress(a);
+	return true;
+}
+
+void
+weir_apply_advance(ViewApply *a, int partition, int64 offset)
+{
+	if (offset <= a->parts[partition].position)
+		return;
+	a->parts[partition].position = offset;
+	publish_progress(a);
+}

@@ -1,0 +1,156 @@
+/*
+ * exec/apply_barrier.c
+ *		The ingest worker's part in a checkpoint: freeze, then copy in slices.
+ *
+ * A group carries the barrier interval of its last change.  At a barrier the
+ * lists of changed groups become the frozen ones; between the following batches
+ * they are flattened into chunks, and a group that is about to be touched
+ * before its turn is flattened first (exec/apply.c).  The chunks go to
+ * shard->chunks when all is copied; from then on they are the coordinator's.
+ *
+ * Panes that the barrier closes are not copied: the coordinator reads them as
+ * they are, since no later record can reach them.
+ */
+#include "base/weir.h"
+
+#include "base/clock.h"
+#include "exec/apply.h"
+
+#define COPY_SLICE 256
+#define REWRITE_FLOOR (256 * 1024)
+
+/* Does the barrier under way close the window that starts here? */
+static bool
+is_closing(const ViewApply *a, int64 start)
+{
+	return a->closed_upto != WEIR_NO_TIME &&
+		start + a->plan->window.size + a->lateness <= a->closed_upto;
+}
+
+/*
+ * When a pane's log has outgrown its state, all of it is copied, and the
+ * coordinator drops what the log held before.  Without memory for the longer
+ * list the log just goes on growing.
+ */
+static void
+consider_rewrite(Pane *pane)
+{
+	uint64		state = (uint64) pane->filled * pane->group_size * 2;
+	uint32		epoch;
+
+	pane->rewrite = false;
+	if (pane->frozen.n == 0 || pane->logged < REWRITE_FLOOR ||
+		pane->logged < 2 * state ||
+		!weir_pane_reserve(&pane->frozen, pane, pane->filled))
+		return;
+	epoch = pane->frozen.groups[0]->epoch;
+	for (GroupSegment *seg = pane->segments; seg; seg = seg->next)
+	{
+		uint32		n = seg == pane->last ? pane->last_used : seg->capacity;
+
+		for (uint32 i = 0; i < n; i++)
+		{
+			PaneGroup	   *g = (PaneGroup *) (seg->groups + (size_t) i * pane->group_size);
+
+			if (g->live && g->epoch == 0)
+			{
+				g->epoch = epoch;
+				pane->frozen.groups[pane->frozen.n++] = g;
+			}
+		}
+	}
+	pane->rewrite = true;
+	pane->logged = 0;
+}
+
+static void
+freeze_pane(ViewApply *a, Pane *pane)
+{
+	DirtyList	empty = pane->frozen;
+
+	if (is_closing(a, pane->start))
+	{
+		pane->dirty.n = 0;
+		pane->frozen.n = 0;
+		return;
+	}
+	pane->frozen = pane->dirty;
+	pane->dirty = empty;
+	pane->dirty.n = 0;
+	pane->ncopied = 0;
+	pane->chunk = NULL;
+	consider_rewrite(pane);
+}
+
+void
+weir_apply_freeze(ViewApply *a)
+{
+	Pane	   *pane;
+	uint32		state = 0;
+	Shard	   *shard = a->shard;
+
+	if (a->slot->closing != WEIR_NO_TIME && a->slot->closing > a->closed_upto)
+		a->closed_upto = a->slot->closing;
+	memcpy(shard->acked, shard->parts, sizeof(ViewPartition) * a->npartitions);
+	while ((pane = weir_panemap_next(a->panes, &state)) != NULL)
+		freeze_pane(a, pane);
+	a->frozen_epoch = a->epoch;
+	a->epoch++;
+	if (a->closed_upto != WEIR_NO_TIME)
+		weir_panemap_forget(a->panes,
+							a->closed_upto - a->lateness - a->plan->window.size + 1);
+}
+
+/* Copy up to COPY_SLICE frozen groups of a pane.  1: done, 0: more, -1: full. */
+static int
+copy_slice(ViewApply *a, Pane *pane)
+{
+	uint32		end = Min(pane->ncopied + COPY_SLICE, pane->frozen.n);
+
+	for (; pane->ncopied < end; pane->ncopied++)
+	{
+		PaneGroup	   *g = pane->frozen.groups[pane->ncopied];
+
+		if (g->epoch != a->frozen_epoch)
+			continue;
+		if (g->live && !weir_pane_copy_group(pane, g, &a->layout, &a->chunks,
+								  &a->chunks_tail))
+			return -1;
+		g->epoch = 0;
+	}
+	return pane->ncopied == pane->frozen.n;
+}
+
+int
+weir_apply_copy(ViewApply *a, int64 budget_us)
+{
+	int64		stop = weir_clock_monotonic() + budget_us;
+	uint32		state = 0;
+	Pane	   *pane;
+	Shard	   *shard = a->shard;
+
+	if (a->frozen_epoch == 0)
+		return 1;
+	while ((pane = weir_panemap_next(a->panes, &state)) != NULL)
+	{
+		while (pane->ncopied < pane->frozen.n)
+		{
+			if (copy_slice(a, pane) < 0)
+				return -1;
+			if (weir_clock_monotonic() > stop)
+				return 0;
+		}
+		pane->chunk = NULL;
+	}
+	if (a->chunks)
+	{
+		if (shard->chunks_tail)
+			shard->chunks_tail->next = a->chunks;
+		else
+			shard->chunks = a->chunks;
+		shard->chunks_tail = a->chunks_tail;
+		a->chunks = a->chunks_tail = NULL;
+	}
+	a->frozen_epoch = 0;
+	return 1;
+}

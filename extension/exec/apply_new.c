@@ -1,0 +1,158 @@
+/*
+ * exec/apply_new.c
+ *		Compile a view's plan for the ingest worker (see apply.h).
+ *
+ * Runs once per view and worker, in a transaction, as the view's owner.
+ */
+#include "base/weir.h"
+
+#include "access/tupdesc.h"
+#include "exec/apply.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/memutils.h"
+
+static void
+init_expr(ViewApply *a, InputExpr *e, Expr *expr, AttrNumber attno)
+{
+	if (expr == NULL)
+		return;
+	if (attno > 0)
+	{
+		e->attno = attno;
+		return;
+	}
+	e->state = ExecInitExpr(expr, NULL);
+	e->values = palloc(sizeof(Datum) * a->capacity);
+	e->nulls = palloc(sizeof(bool) * a->capacity);
+}
+
+/* Columns that evaluated expressions read, so that only these are loaded. */
+static void
+note_columns(Bitmapset **columns, Node *expr)
+{
+	if (expr)
+		pull_varattnos(expr, 1, columns);
+}
+
+static void
+collect_columns(ViewApply *a)
+{
+	const ViewPlan *plan = a->plan;
+	Bitmapset  *columns = NULL;
+	int			x = -1;
+
+	note_columns(&columns, (Node *) plan->where);
+	for (int k = 0; k < plan->nkeys; k++)
+		if (a->keys[k].state)
+			note_columns(&columns, (Node *) plan->keys[k].expr);
+	for (int c = 0; c < plan->naccums; c++)
+	{
+		note_columns(&columns, (Node *) plan->accums[c].filter);
+		if (a->args[c].state)
+			note_columns(&columns, (Node *) plan->accums[c].arg);
+	}
+	a->attnos = palloc(sizeof(AttrNumber) * (bms_num_members(columns) + 1));
+	while ((x = bms_next_member(columns, x)) >= 0)
+		a->attnos[a->nattnos++] = x + FirstLowInvalidHeapAttributeNumber;
+}
+
+static void
+init_expressions(ViewApply *a, TupleDesc rowdesc)
+{
+	const ViewPlan *plan = a->plan;
+	bool		eval = false;
+
+	a->slot_in = MakeSingleTupleTableSlot(CreateTupleDescCopy(rowdesc),
+										  &TTSOpsVirtual);
+	memset(a->slot_in->tts_isnull, true, rowdesc->natts * sizeof(bool));
+	ExecStoreVirtualTuple(a->slot_in);
+	a->econtext = CreateStandaloneExprContext();
+	a->econtext->ecxt_scantuple = a->slot_in;
+
+	a->keys = palloc0(sizeof(InputExpr) * (plan->nkeys + 1));
+	a->args = palloc0(sizeof(InputExpr) * (plan->naccums + 1));
+	a->filters = palloc0(sizeof(InputExpr) * (plan->naccums + 1));
+	a->pass = palloc0(sizeof(bool *) * (plan->naccums + 1));
+	a->datums = palloc0(sizeof(int) * (plan->naccums + 1));
+	if (plan->where)
+		a->where = ExecInitQual(plan->where, NULL);
+	for (int k = 0; k < plan->nkeys; k++)
+	{
+		init_expr(a, &a->keys[k], plan->keys[k].expr, plan->keys[k].attno);
+		eval = eval || a->keys[k].state;
+	}
+	for (int c = 0; c < plan->naccums; c++)
+	{
+		const AccumSpec *spec = &plan->accums[c];
+
+		init_expr(a, &a->args[c], spec->arg, spec->arg_attno);
+		init_expr(a, &a->filters[c], spec->filter, 0);
+		if (spec->filter)
+			a->pass[c] = palloc(sizeof(bool) * a->capacity);
+		if (spec->kind == ACCUM_DATUM)
+			a->datums[a->ndatums++] = c;
+		eval = eval || a->args[c].state || spec->filter;
+	}
+	collect_columns(a);
+	a->needs_eval = eval || a->where != NULL;
+}
+
+static void
+init_vectors(ViewApply *a)
+{
+	int			n = a->capacity;
+
+	a->watermark = palloc(sizeof(int64) * n);
+	a->rows = palloc(sizeof(int32) * n);
+	a->alive = palloc(sizeof(int32) * n);
+	a->passing = palloc(sizeof(int32) * n);
+	a->start = palloc(sizeof(int64) * n);
+	a->states = palloc(sizeof(char *) * n);
+	a->row_group = palloc(sizeof(PaneGroup *) * n);
+	a->touched = palloc(sizeof(PaneGroup *) * n);
+	a->touched_pane = palloc(sizeof(Pane *) * n);
+	a->errors = palloc(sizeof(RowError) * n);
+	a->pending = palloc(sizeof(Datum) * n * (a->ndatums + 1));
+	a->pending_null = palloc(sizeof(bool) * n * (a->ndatums + 1));
+	a->pending_room = palloc(sizeof(char *) * n * (a->ndatums + 1));
+	a->key_buf.cxt = CurrentMemoryContext;
+}
+
+ViewApply *
+weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
+			   TupleDesc rowdesc, int64 delay, int npartitions, int capacity,
+			   MemoryContext parent)
+{
+	MemoryContext cxt = AllocSetContextCreate(parent, "weir view",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	ViewApply  *a = palloc0(sizeof(ViewApply));
+
+	a->cxt = cxt;
+	a->slot = slot;
+	a->shard = &slot->shards[shard];
+	a->plan = plan;
+	a->delay = delay;
+	a->lateness = slot->lateness;
+	a->closed_upto = slot->closed_upto;
+	a->npartitions = npartitions;
+	a->capacity = capacity;
+	a->epoch = 1;
+	a->next_row = -1;
+	a->parts = palloc(sizeof(ViewPartition) * npartitions);
+	memcpy(a->parts, a->shard->parts, sizeof(ViewPartition) * npartitions);
+	a->late = palloc0(sizeof(int64) * npartitions);
+	a->accums = weir_accum_compile(plan->accums, plan->naccums, plan->aggs,
+								   plan->naggs, cxt);
+	a->layout = weir_state_layout(plan, a->accums);
+	a->codec = weir_key_codec(plan, cxt);
+	a->panes = weir_panemap_new(cxt);
+	init_expressions(a, rowdesc);
+	init_vectors(a);
+	a->batch_cxt = AllocSetContextCreate(cxt, "weir batch", ALLOCSET_DEFAULT_SIZES);
+	a->econtext->ecxt_per_tuple_memory = a->batch_cxt;
+	MemoryContextSwitchTo(old);
+	return a;
+}

@@ -1,0 +1,302 @@
+/*
+ * plan/plan.c
+ *		From a view's query to a plan: the order of the steps, and what is shown.
+ *
+ * The query's Vars are renumbered to PLAN_VARNO at first, as the range tables
+ * of stored rules differ between versions.  Then the grouping items become the
+ * window and the keys; the select list and HAVING are rewritten so that they
+ * read a final row, which collects the aggregates on the way.
+ */
+#include "plan/plan_internal.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/prep.h"
+#include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+/* load_stream: the stream as its owner sees it. */
+static StreamDef *
+load_stream(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return weir_stream_load(relid, owner);
+}
+
+/* note_columns: add what expr reads to the plan's columns. */
+static void
+note_columns(ViewPlan *plan, Expr *expr)
+{
+	Bitmapset *attnos = NULL;
+	int member = -1;
+
+	pull_varattnos((Node *) expr, PLAN_VARNO, &attnos);
+	while ((member = bms_next_member(attnos, member)) >= 0)
+		plan->columns = bms_add_member(plan->columns,
+									   member +
+										   FirstLowInvalidHeapAttributeNumber);
+}
+
+/*
+ * simplify: expression_planner.  A SQL function may be inlined by it, so what
+ * is called is checked again.
+ */
+static Expr *
+simplify(ViewPlan *plan, Expr *expr)
+{
+	expr = expression_planner(expr);
+	plan_check_functions((Node *) expr);
+	if (contain_mutable_functions((Node *) expr))
+		plan->needs_snapshot = true;
+	return expr;
+}
+
+Expr *
+plan_stream_expr(PlanContext *cxt, Expr *expr)
+{
+	expr = simplify(cxt->plan, expr);
+	note_columns(cxt->plan, expr);
+	return expr;
+}
+
+/* plan_plain_column: a Var, or one under a change of type in name only. */
+AttrNumber
+plan_plain_column(Expr *expr)
+{
+	while (IsA(expr, RelabelType))
+		expr = ((RelabelType *) expr)->arg;
+	return IsA(expr, Var) ? ((Var *) expr)->varattno : InvalidAttrNumber;
+}
+
+/* plan_where: the quals, as a list that is implicitly ANDed. */
+static void
+plan_where(PlanContext *cxt)
+{
+	Node *quals = cxt->query->jointree->quals;
+
+	if (quals == NULL)
+		return;
+	quals = (Node *) plan_stream_expr(cxt, (Expr *) quals);
+	cxt->plan->where = make_ands_implicit(
+		canonicalize_qual((Expr *) quals, false));
+}
+
+/* add_window: take call as the query's window. */
+static void
+add_window(PlanContext *cxt, FuncExpr *call)
+{
+	if (cxt->window == NULL)
+		cxt->window = call;
+	else if (!equal(cxt->window, call))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a continuous view can have only one window"),
+				 errdetail("GROUP BY has two different calls of weir.tumble."),
+				 errhint("Create a continuous view for each window.")));
+}
+
+/* add_key: a grouping item that is not the window; equal ones count once. */
+static void
+add_key(PlanContext *cxt, Expr *expr, const SortGroupClause *group)
+{
+	ViewPlan *plan = cxt->plan;
+	KeySpec *key = &plan->keys[plan->nkeys];
+
+	if (list_member(cxt->keys, expr))
+		return;
+	plan_key(key, expr, group->eqop, group->hashable);
+	key->expr = plan_stream_expr(cxt, expr);
+	key->attno = plan_plain_column(key->expr);
+	cxt->keys = lappend(cxt->keys, expr);
+	plan->nkeys++;
+}
+
+/* plan_groups: the window and the keys, from GROUP BY. */
+static void
+plan_groups(PlanContext *cxt)
+{
+	Query *query = cxt->query;
+	ListCell *lc;
+
+	cxt->plan->keys = palloc0(Max(list_length(query->groupClause), 1) *
+							  sizeof(KeySpec));
+	foreach(lc, query->groupClause)
+	{
+		SortGroupClause *group = lfirst_node(SortGroupClause, lc);
+		Node *expr = get_sortgroupclause_expr(group, query->targetList);
+
+		if (plan_is_tumble(expr))
+			add_window(cxt, (FuncExpr *) expr);
+		else
+			add_key(cxt, (Expr *) expr, group);
+	}
+	if (cxt->window == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a continuous view needs a window"),
+				 errdetail("Aggregates over all time are not supported yet."),
+				 errhint(
+					 "Add weir.tumble(event_time, size) to GROUP BY, such as weir.tumble(ts, '10 seconds').")));
+	plan_window(cxt);
+}
+
+/* column_var: column attno of a final row, of the type of expr. */
+static Node *
+column_var(AttrNumber attno, const Node *expr)
+{
+	return (Node *) makeVar(PLAN_VARNO, attno, exprType(expr), exprTypmod(expr),
+							exprCollation(expr), 0);
+}
+
+/* key_index: the key that is this expression, or -1. */
+static int
+key_index(const PlanContext *cxt, const Node *node)
+{
+	ListCell *lc;
+
+	foreach(lc, cxt->keys)
+	{
+		if (equal(lfirst(lc), node))
+			return foreach_current_index(lc);
+	}
+	return -1;
+}
+
+/* final_row_mutator: grouping items and aggregates become columns. */
+static Node *
+final_row_mutator(Node *node, void *context)
+{
+	PlanContext *cxt = context;
+	int key;
+
+	if (node == NULL)
+		return NULL;
+	if (equal(node, cxt->window))
+		return column_var(1, node);
+	key = key_index(cxt, node);
+	if (key >= 0)
+		return column_var(key + 2, node);
+	if (IsA(node, Aggref))
+		return column_var(cxt->plan->nkeys + 2 +
+							  plan_aggregate(cxt, (Aggref *) node),
+						  node);
+	if (IsA(node, Var))
+		elog(ERROR, "column %d of the stream is not grouped",
+			 ((Var *) node)->varattno);
+	return expression_tree_mutator(node, final_row_mutator, context);
+}
+
+/* final_row_expr: an expression over a final row, simplified. */
+static Expr *
+final_row_expr(PlanContext *cxt, Node *node)
+{
+	return simplify(cxt->plan, (Expr *) final_row_mutator(node, cxt));
+}
+
+/* plan_output: HAVING and the select list. */
+static void
+plan_output(PlanContext *cxt)
+{
+	ViewPlan *plan = cxt->plan;
+	Query *query = cxt->query;
+	ListCell *lc;
+
+	plan->window_out = -1;
+	plan->out = palloc0(Max(list_length(query->targetList), 1) * sizeof(Expr *));
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		Expr *expr;
+
+		if (tle->resjunk)
+			continue;
+		expr = final_row_expr(cxt, (Node *) tle->expr);
+		if (plan->window_out < 0 && IsA(expr, Var) &&
+			((Var *) expr)->varattno == 1)
+			plan->window_out = plan->nout;
+		plan->out[plan->nout++] = expr;
+	}
+	plan->outdesc = ExecCleanTypeFromTL(query->targetList);
+	if (query->havingQual != NULL)
+		plan->having = final_row_expr(cxt, query->havingQual);
+}
+
+/* check_expressions: raise for what may stand nowhere in the query. */
+static void
+check_expressions(const PlanContext *cxt)
+{
+	Node *parts[3];
+	int i;
+
+	parts[0] = (Node *) cxt->query->targetList;
+	parts[1] = cxt->query->jointree->quals;
+	parts[2] = cxt->query->havingQual;
+	for (i = 0; i < lengthof(parts); i++)
+	{
+		plan_check_functions(parts[i]);
+		plan_check_columns(parts[i], cxt->stream);
+	}
+}
+
+ViewPlan *
+weir_plan_query(Query *query)
+{
+	PlanContext cxt = {0};
+	RangeTblEntry *rte;
+	int rtindex;
+
+	cxt.query = copyObject(query);
+	/* hop returns a set, which would be refused for that otherwise */
+	plan_check_windows((Node *) cxt.query->targetList);
+	plan_check_windows(cxt.query->jointree->quals);
+	rte = plan_check_shape(cxt.query, &rtindex);
+#ifdef WEIR_FLATTEN_GROUPS
+	WEIR_FLATTEN_GROUPS(cxt.query);
+#endif
+	ChangeVarNodes((Node *) cxt.query->targetList, rtindex, PLAN_VARNO, 0);
+	ChangeVarNodes(cxt.query->jointree->quals, rtindex, PLAN_VARNO, 0);
+	ChangeVarNodes(cxt.query->havingQual, rtindex, PLAN_VARNO, 0);
+
+	cxt.stream = load_stream(rte->relid);
+	cxt.plan = palloc0(sizeof(ViewPlan));
+	cxt.plan->stream = rte->relid;
+	check_expressions(&cxt);
+	plan_where(&cxt);
+	plan_groups(&cxt);
+	plan_output(&cxt);
+	plan_layout(cxt.plan);
+	return cxt.plan;
+}
+
+ViewPlan *
+weir_plan_view(Oid query_rel)
+{
+	Relation rel = table_open(query_rel, AccessShareLock);
+	ViewPlan *plan;
+
+	if (rel->rd_rel->relkind != RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a view", RelationGetRelationName(rel)),
+				 errdetail("The query of a continuous view is kept as a view."),
+				 errhint(
+					 "Drop the continuous view with weir.drop_view, and create it again.")));
+	plan = weir_plan_query(get_view_query(rel));
+	table_close(rel, AccessShareLock);
+	return plan;
+}

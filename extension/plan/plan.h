@@ -1,0 +1,91 @@
+/*
+ * plan/plan.h
+ *		A view's query, taken apart: what to filter, how to group, what to keep
+ *		and what to show.
+ *
+ * Made from the rewrite rule of v_query, by every process that needs it: the
+ * backend that defines or reads the view, the ingest worker, the coordinator.
+ * Expressions over the stream are over varno 1 with the stream's attnos;
+ * expressions over a *final row* (HAVING, output) are over varno 1 whose
+ * columns are 1 = start of the window, 2 .. nkeys + 1 = keys, then the results
+ * of the aggregates.  All have gone through expression_planner.
+ */
+#ifndef WEIR_PLAN_H
+#define WEIR_PLAN_H
+
+#include "base/weir.h"
+
+#include "access/tupdesc.h"
+#include "exec/accum.h"
+#include "nodes/bitmapset.h"
+#include "nodes/parsenodes.h"
+
+#define WEIR_MAX_KEYS 64		/* GROUP BY entries besides the window */
+
+typedef enum WindowKind
+{
+	WINDOW_TUMBLE
+} WindowKind;
+
+typedef struct WindowSpec
+{
+	WindowKind	kind;
+	Oid			type;			/* of the start: timestamptz or timestamp */
+	int64		size;			/* us */
+	int64		origin;			/* us, PostgreSQL's epoch; default 1970-01-01 UTC */
+} WindowSpec;
+
+typedef struct KeySpec
+{
+	Expr	   *expr;			/* over the stream */
+	AttrNumber	attno;			/* > 0 if a plain column */
+	Oid			type;
+	int32		typmod;
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	Oid			collation;
+	Oid			eq_opr;			/* from the GROUP BY clause */
+	Oid			eq_proc;
+	Oid			hash_proc;
+	bool		bitwise;		/* equal iff the bytes are equal */
+	bool		fixed_oid;		/* type's OID and value mean the same anywhere */
+} KeySpec;
+
+typedef struct ViewPlan
+{
+	Oid			stream;			/* the foreign table */
+	List	   *where;			/* implicitly ANDed, over the stream */
+	WindowSpec	window;
+	int			nkeys;			/* without the window */
+	KeySpec    *keys;
+	int			naccums;
+	AccumSpec  *accums;
+	int			naggs;
+	AggSpec    *aggs;
+	Expr	   *having;			/* over a final row, or NULL */
+	int			nout;
+	Expr	  **out;			/* output expressions, over a final row */
+	TupleDesc	outdesc;		/* names and types of the output */
+	int			window_out;		/* output column (from 0) that is the plain start
+								 * of the window, or -1 */
+	Bitmapset  *columns;		/* stream attnos that any expression reads; the
+								 * event time is there only if one does so
+								 * besides the window */
+	bool		needs_snapshot; /* some function is not immutable */
+} ViewPlan;
+
+/*
+ * Plan the query of a view relation.  Raises ERRCODE_FEATURE_NOT_SUPPORTED (or
+ * a nearer one) with detail and hint for everything that a continuous view
+ * cannot do.  Result in the current memory context.
+ *
+ * Constant expressions are evaluated on the way, functions of the view's owner
+ * among them: call it as that owner, in a transaction with a snapshot.
+ */
+extern ViewPlan *weir_plan_view(Oid query_rel);
+
+/* The same from a Query, as parsed and rewritten (not yet planned). */
+extern ViewPlan *weir_plan_query(Query *query);
+
+#endif /* WEIR_PLAN_H */

@@ -1,0 +1,68 @@
+/*
+ * plan/plan_internal.h
+ *		What the files of plan/ share.
+ *
+ * The query is taken apart in this order, each step a file:
+ *
+ *	refuse.c		shapes that are no continuous view; WITH, ORDER BY, joins ...
+ *	functions.c		functions whose result depends on the moment
+ *	window.c		the window among the GROUP BY items, and its constants
+ *	keys.c			the other GROUP BY items, as keys of a hash table
+ *	aggregates.c	aggregates, as final functions over accumulators
+ *	plan.c			puts it together and rewrites what is shown
+ *
+ * Expressions are compared with equal() as the parser left them and simplified
+ * afterwards only, since both sides of a comparison must have had the same
+ * treatment.  Everything is in the caller's memory context; no state is kept.
+ */
+#ifndef WEIR_PLAN_INTERNAL_H
+#define WEIR_PLAN_INTERNAL_H
+
+#include "plan/plan.h"
+
+#include "catalog/stream.h"
+
+/* The stream's range table index in all expressions of a plan. */
+#define PLAN_VARNO 1
+
+typedef struct PlanContext
+{
+	Query *query; /* our copy; Vars are PLAN_VARNO's */
+	const StreamDef *stream;
+	ViewPlan *plan;
+	FuncExpr *window; /* the window's call, as written */
+	List *keys;       /* of Expr, as written; parallel to plan->keys */
+	List *aggrefs;    /* of Aggref, as written; parallel to plan->aggs */
+} PlanContext;
+
+/* refuse.c: raise for a shape that cannot be; else the only item of FROM. */
+extern RangeTblEntry *plan_check_shape(Query *query, int *rtindex);
+/* Raise if node refers to system columns or whole rows of the stream. */
+extern void plan_check_columns(Node *node, const StreamDef *stream);
+
+/* functions.c: raise if node calls what changes from moment to moment. */
+extern void plan_check_functions(Node *node);
+
+/* window.c */
+extern bool plan_is_tumble(Node *node);
+/* Raise if node calls a window that exists but cannot be run yet. */
+extern void plan_check_windows(Node *node);
+/* Fill cxt->plan->window from cxt->window. */
+extern void plan_window(PlanContext *cxt);
+
+/* keys.c */
+extern void plan_key(KeySpec *key, Expr *expr, Oid eq_opr, bool hashable);
+
+/* aggregates.c: index of the aggregate in plan->aggs, added if it is new. */
+extern int plan_aggregate(PlanContext *cxt, Aggref *aggref);
+/* Place the accumulators in the state. */
+extern void plan_layout(ViewPlan *plan);
+
+/* plan.c: simplify an expression over the stream and note what it needs. */
+extern Expr *plan_stream_expr(PlanContext *cxt, Expr *expr);
+/* The stream's column that expr is, to the bit, or 0. */
+extern AttrNumber plan_plain_column(Expr *expr);
+/* Do values of this type mean the same in every cluster, as stored? */
+extern bool plan_type_is_fixed(Oid type);
+
+#endif /* WEIR_PLAN_INTERNAL_H */

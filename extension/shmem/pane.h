@@ -1,0 +1,168 @@
+/*
+ * shmem/pane.h
+ *		Panes and groups: the open windows of a view in one shard.
+ *
+ *	Pane --index--> Group (hash, key image, state)
+ *	     \-segments: arrays of groups, append-only, in order of arrival
+ *	     \-var: room for key images and by-reference values, bump-allocated
+ *	     \-dirty lists: groups that changed since a barrier
+ *
+ * One writer, the ingest worker that owns the shard.  It may look up and add
+ * groups without a lock, since readers see only the first ngroups groups and
+ * only those that are live; it publishes ngroups and changes states while it
+ * holds the shard's lock exclusively.  The index is the writer's alone.
+ *
+ * A group's key is an *image*: for each key one byte (1: NULL), then, if not
+ * NULL, 8 bytes of Datum (by value), typlen bytes (fixed length), or a uint32
+ * length and the payload without its header (varlena).
+ *
+ * A *record* is a group made flat, for readers, chunks and recovery: the struct
+ * GroupRecord, then state, key and by-reference values, 8-aligned; in the state
+ * AccumDatum.data is then an offset from the record's start.
+ */
+#ifndef WEIR_PANE_H
+#define WEIR_PANE_H
+
+#include "base/weir.h"
+
+#include "exec/accum.h"
+#include "shmem/shmem.h"
+
+/* Where the by-reference values are in a state; plain memory of a process. */
+typedef struct StateLayout
+{
+	uint32		size;
+	int			ndatums;
+	const uint32 *datums;		/* offsets of AccumDatum with data by reference */
+} StateLayout;
+
+typedef struct PaneGroup
+{
+	uint64		hash;
+	char	   *key;
+	uint32		keylen;
+	uint32		batch_ref;		/* worker's scratch: index in its touched list */
+	uint32		epoch;			/* barrier interval of the last change, 0: clean */
+	uint32		live;			/* has had a row applied */
+	char		state[FLEXIBLE_ARRAY_MEMBER];
+} PaneGroup;
+
+typedef struct GroupSegment
+{
+	struct GroupSegment *next;
+	uint32		capacity;
+	uint32		bytes;
+	char		groups[FLEXIBLE_ARRAY_MEMBER];
+} GroupSegment;
+
+typedef struct VarBlock
+{
+	struct VarBlock *next;
+	size_t		bytes;
+	size_t		used;
+	char		data[FLEXIBLE_ARRAY_MEMBER];
+} VarBlock;
+
+typedef struct DirtyList
+{
+	PaneGroup	  **groups;
+	uint32		n;
+	uint32		capacity;
+} DirtyList;
+
+typedef struct Pane
+{
+	int64		start;
+	struct Pane *next;			/* shard's lock */
+	uint32		ngroups;		/* published; shard's lock */
+	uint32		filled;			/* worker */
+	uint32		group_size;
+	uint32		index_mask;
+	uint64	   *index;			/* worker */
+	GroupSegment *segments;		/* first; appended with a barrier before ngroups */
+	GroupSegment *last;			/* worker */
+	uint32		last_used;		/* worker: groups in last */
+	VarBlock   *var;			/* worker */
+	DirtyList	dirty;			/* worker: changed in this interval */
+	DirtyList	frozen;			/* worker: to be copied for the barrier */
+	uint32		ncopied;		/* of frozen */
+	struct Chunk *chunk;		/* worker: chunk being filled */
+	uint64		bytes;			/* arena bytes of all this */
+	uint64		logged;			/* bytes of its chunks since the last rewrite */
+	bool		rewrite;		/* worker: the next chunk begins a rewrite */
+} Pane;
+
+/* A piece of the state log: records of one pane, as of one barrier. */
+typedef struct Chunk
+{
+	struct Chunk *next;
+	int64		pane;
+	uint32		bytes;			/* arena block */
+	uint32		used;			/* of data */
+	uint32		nrecords;
+	bool		rewrite;		/* first that replaces what the pane's log held */
+	char		data[FLEXIBLE_ARRAY_MEMBER];
+} Chunk;
+
+typedef struct GroupRecord
+{
+	uint32		len;			/* of all, multiple of 8 */
+	uint32		keylen;
+	uint32		key;			/* offset of the key image */
+	uint32		state;			/* offset of the state */
+} GroupRecord;
+
+/* Recovered groups of a pane: records, no index, read-only. */
+typedef struct BaseBlock
+{
+	struct BaseBlock *next;
+	size_t		bytes;
+	size_t		used;
+	char		data[FLEXIBLE_ARRAY_MEMBER];
+} BaseBlock;
+
+typedef struct BasePane
+{
+	struct BasePane *next;
+	int64		start;
+	BaseBlock  *blocks;
+} BasePane;
+
+/* Are two key images equal?  NULL: compare bytes. */
+typedef bool (*KeyEqual) (void *arg, const char *a, uint32 alen,
+						  const char *b, uint32 blen);
+
+/* --- writer: the ingest worker; NULL or false: the arena is full ---------- */
+extern Pane *weir_pane_new(int64 start, const StateLayout *layout);
+extern PaneGroup *weir_pane_find(Pane *pane, uint64 hash, const char *key,
+							 uint32 keylen, KeyEqual equal, void *arg);
+extern PaneGroup *weir_pane_add(Pane *pane, uint64 hash, const char *key,
+							uint32 keylen);
+extern char *weir_pane_room(Pane *pane, size_t size);
+/* Make sure that n more groups fit in one of the pane's lists. */
+extern bool weir_pane_reserve(DirtyList *list, Pane *pane, uint32 n);
+extern void weir_pane_publish(Pane *pane);	/* under the shard's lock */
+/* Flatten one frozen group into the pane's chunk; chunk lists in head, tail. */
+extern bool weir_pane_copy_group(Pane *pane, PaneGroup *group,
+								 const StateLayout *layout, Chunk **head,
+								 Chunk **tail);
+extern void weir_pane_free(Pane *pane);
+extern void weir_chunk_free(Chunk *chunk);
+
+/* --- records ------------------------------------------------------------- */
+extern uint32 weir_record_size(const PaneGroup *group, const StateLayout *layout);
+extern void weir_record_write(const PaneGroup *group, const StateLayout *layout,
+							  char *dst, uint32 size);
+/* Copy the record's state to dst (layout->size) with pointers into record. */
+extern void weir_record_state(const GroupRecord *record,
+							  const StateLayout *layout, char *dst);
+/* Is this a well-formed record that ends within avail bytes? */
+extern bool weir_record_valid(const GroupRecord *record, size_t avail,
+							  const StateLayout *layout);
+
+/* --- base ---------------------------------------------------------------- */
+extern BasePane *weir_base_pane(BasePane **list, int64 start);
+extern bool weir_base_append(BasePane *pane, const char *record, uint32 len);
+extern void weir_base_free(BasePane *pane);
+
+#endif /* WEIR_PANE_H */

@@ -1,0 +1,33 @@
+/*
+ * shmem/read.h
+ *		Reading the open windows of a running view from shared memory.
+ */
+#ifndef WEIR_SHMEM_READ_H
+#define WEIR_SHMEM_READ_H
+
+#include "base/weir.h"
+
+#include "shmem/pane.h"
+#include "utils/snapshot.h"
+
+/* Takes one record; it stays valid as long as the context of the read. */
+typedef void (*ReadGroup) (void *arg, int64 window, const GroupRecord *record);
+
+typedef enum ReadResult
+{
+	READ_DONE,
+	READ_TOO_OLD,				/* the snapshot is older than the lane: read the log */
+	READ_AGAIN					/* the view went away meanwhile: find it again */
+} ReadResult;
+
+/*
+ * Hand out the groups of all windows that are open for the snapshot.  layout
+ * and span (size + lateness) are the plan's.  Records are palloc'ed in the
+ * current context.  Takes marks_lock and shards' locks, shared, for at most
+ * about 100 us at a time; may raise between them.
+ */
+extern ReadResult weir_read_view(ViewSlot *slot, int32 view, Snapshot snapshot,
+								 const StateLayout *layout, int64 span,
+								 ReadGroup group, void *arg);
+
+#endif /* WEIR_SHMEM_READ_H */

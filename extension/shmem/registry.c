@@ -1,0 +1,129 @@
+/*
+ * shmem/registry.c
+ *		The registry: which lanes and views exist, and how to wake whom.
+ *
+ * Any process.  The registry lock is held for short loops over arrays only;
+ * nothing under it raises or allocates.
+ */
+#include "base/weir.h"
+
+#include "shmem/shmem.h"
+
+ViewSlot *
+weir_view_find(Oid dboid, int32 view)
+{
+	ViewSlot   *found = NULL;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	for (int i = 0; i < weir_registry->max_views; i++)
+	{
+		ViewSlot   *v = &weir_registry->views[i];
+
+		if (v->used && v->live && v->dboid == dboid && v->view == view)
+		{
+			found = v;
+			break;
+		}
+	}
+	LWLockRelease(&weir_registry->lock);
+	return found;
+}
+
+void
+weir_notify_launcher(Oid dboid)
+{
+	Registry   *reg = weir_registry;
+	bool		known = false;
+
+	if (reg == NULL)
+		return;
+	LWLockAcquire(&reg->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < reg->nchanged; i++)
+		known = known || reg->changed[i] == dboid;
+	if (!known)
+	{
+		if (reg->nchanged < (int) lengthof(reg->changed))
+			reg->changed[reg->nchanged++] = dboid;
+		else
+			reg->changed_overflow = true;
+	}
+	if (reg->launcher_latch)
+		SetLatch(reg->launcher_latch);
+	LWLockRelease(&reg->lock);
+}
+
+void
+weir_wake_coordinator(Lane *lane)
+{
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	if (lane->coordinator_latch)
+		SetLatch(lane->coordinator_latch);
+	LWLockRelease(&weir_registry->lock);
+}
+
+void
+weir_wake_worker(Lane *lane, int worker)
+{
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	if (lane->workers[worker].latch)
+		SetLatch(lane->workers[worker].latch);
+	LWLockRelease(&weir_registry->lock);
+}
+
+/*
+ * weir_lane_claim prefers the lane that this stream had before, whose count of
+ * failures goes on.
+ */
+int
+weir_lane_claim(Oid dboid, Oid stream)
+{
+	Lane	   *lane = NULL;
+
+	for (int i = 0; i < weir_registry->max_lanes; i++)
+	{
+		Lane	   *l = &weir_registry->lanes[i];
+
+		if (l->state != LANE_FREE)
+			continue;
+		if (lane == NULL || (l->dboid == dboid && l->stream == stream))
+			lane = l;
+	}
+	if (lane == NULL)
+		return -1;
+	if (lane->dboid != dboid || lane->stream != stream)
+		lane->failures = 0;
+	lane->dboid = dboid;
+	lane->stream = stream;
+	lane->nviews = 0;
+	lane->nids = 0;
+	lane->restart_at = 0;
+	lane->error[0] = '\0';
+	lane->ended = false;
+	lane->state = LANE_WANTED;
+	pg_atomic_write_u32(&lane->stop, 0);
+	pg_atomic_write_u32(&lane->recheck, 0);
+	return (int) (lane - weir_registry->lanes);
+}
+
+int
+weir_view_claim(Oid dboid, int32 view, int64 generation, int lane)
+{
+	for (int i = 0; i < weir_registry->max_views; i++)
+	{
+		ViewSlot   *v = &weir_registry->views[i];
+
+		if (v->used)
+			continue;
+		v->used = true;
+		v->live = false;
+		v->dboid = dboid;
+		v->view = view;
+		v->generation = generation;
+		v->lane = lane;
+		pg_atomic_write_u32(&v->failed, 0);
+		pg_atomic_write_u32(&v->detached, 0);
+		v->error[0] = '\0';
+		return i;
+	}
+	return -1;
+}

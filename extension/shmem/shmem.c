@@ -1,0 +1,202 @@
+/*
+ * shmem/shmem.c
+ *		Makes the shared segment: registry, lanes, views and the arena.
+ *
+ * The postmaster reserves it at start (weir.memory_limit), so that nothing can
+ * run out at run time but the arena itself, whose callers expect NULL.  The
+ * arena's pages are not touched before they are used.
+ */
+#include "base/weir.h"
+
+#include "base/guc.h"
+#include "core/buddy.h"
+#include "miscadmin.h"
+#include "shmem/shmem.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+#define ARENA_MIN_BLOCK 512
+
+Registry   *weir_registry = NULL;
+
+static shmem_request_hook_type prev_request_hook = NULL;
+static shmem_startup_hook_type prev_startup_hook = NULL;
+
+static size_t
+arena_size(void)
+{
+	return (size_t) weir_settings.memory_limit_mb * 1024 * 1024;
+}
+
+static size_t
+segment_size(void)
+{
+	size_t		size = MAXALIGN(sizeof(Registry));
+
+	size = add_size(size, mul_size(weir_settings.max_lanes,
+								   MAXALIGN(sizeof(Lane))));
+	size = add_size(size, mul_size(weir_settings.max_views,
+								   MAXALIGN(sizeof(ViewSlot))));
+	size = add_size(size, arena_size());
+	return add_size(size, 2 * PG_CACHE_LINE_SIZE);
+}
+
+static void
+request_segment(void)
+{
+	if (prev_request_hook)
+		prev_request_hook();
+	RequestAddinShmemSpace(segment_size());
+}
+
+static void
+init_lane(Lane *lane, int tranche)
+{
+	pg_atomic_init_u32(&lane->stop, 0);
+	pg_atomic_init_u32(&lane->recheck, 0);
+	pg_atomic_init_u64(&lane->checkpoint_wanted, 0);
+	pg_atomic_init_u64(&lane->checkpoint_done, 0);
+	pg_atomic_init_u64(&lane->barrier, 0);
+	pg_atomic_init_u64(&lane->committed, 0);
+	pg_atomic_init_u64(&lane->durable, 0);
+	ConditionVariableInit(&lane->checkpointed);
+	LWLockInitialize(&lane->dead_lock, tranche);
+	for (int w = 0; w < WEIR_MAX_WORKERS; w++)
+	{
+		pg_atomic_init_u64(&lane->workers[w].acked, 0);
+		pg_atomic_init_u64(&lane->workers[w].copied, 0);
+		pg_atomic_init_u32(&lane->workers[w].blocked, 0);
+	}
+}
+
+static void
+init_view(ViewSlot *view, int tranche)
+{
+	LWLockInitialize(&view->marks_lock, tranche);
+	pg_atomic_init_u64(&view->life, 0);
+	pg_atomic_init_u32(&view->failed, 0);
+	pg_atomic_init_u32(&view->detached, 0);
+	for (int s = 0; s < WEIR_MAX_WORKERS; s++)
+	{
+		LWLockInitialize(&view->shards[s].lock, tranche);
+		pg_atomic_init_u32(&view->shards[s].writer_waiting, 0);
+		pg_atomic_init_u64(&view->shards[s].bytes, 0);
+	}
+}
+
+static void
+init_segment(Registry *reg)
+{
+	char	   *p = (char *) reg + MAXALIGN(sizeof(Registry));
+
+	memset(reg, 0, sizeof(Registry));
+	reg->lane_tranche = LWLockNewTrancheId();
+	LWLockInitialize(&reg->lock, reg->lane_tranche);
+	LWLockInitialize(&reg->arena_lock, reg->lane_tranche);
+	reg->max_lanes = weir_settings.max_lanes;
+	reg->max_views = weir_settings.max_views;
+
+	reg->lanes = (Lane *) p;
+	memset(p, 0, reg->max_lanes * sizeof(Lane));
+	p += MAXALIGN(reg->max_lanes * sizeof(Lane));
+	reg->views = (ViewSlot *) p;
+	memset(p, 0, reg->max_views * sizeof(ViewSlot));
+	p += MAXALIGN(reg->max_views * sizeof(ViewSlot));
+	for (int i = 0; i < reg->max_lanes; i++)
+		init_lane(&reg->lanes[i], reg->lane_tranche);
+	for (int i = 0; i < reg->max_views; i++)
+		init_view(&reg->views[i], reg->lane_tranche);
+
+	p = (char *) TYPEALIGN(PG_CACHE_LINE_SIZE, p);
+	reg->arena = wb_init(p, arena_size(), ARENA_MIN_BLOCK);
+}
+
+static void
+startup_segment(void)
+{
+	bool		found;
+
+	if (prev_startup_hook)
+		prev_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	weir_registry = ShmemInitStruct("weir", segment_size(), &found);
+	if (!found)
+		init_segment(weir_registry);
+	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(weir_registry->lane_tranche, "weir");
+}
+
+void
+weir_shmem_init(void)
+{
+	prev_request_hook = shmem_request_hook;
+	shmem_request_hook = request_segment;
+	prev_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_segment;
+}
+
+void
+weir_require_preload(void)
+{
+	if (weir_registry == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("weir is not loaded at server start"),
+				 errhint("Add weir to shared_preload_libraries and restart the server.")));
+}
+
+static void *
+arena_alloc(size_t size, size_t keep)
+{
+	WbArena    *arena = weir_registry->arena;
+	void	   *block = NULL;
+
+	LWLockAcquire(&weir_registry->arena_lock, LW_EXCLUSIVE);
+	if (wb_free_bytes(arena) >= size + keep)
+		block = wb_alloc(arena, size);
+	LWLockRelease(&weir_registry->arena_lock);
+	return block;
+}
+
+void *
+weir_arena_alloc(size_t size)
+{
+	return arena_alloc(size, wb_total_bytes(weir_registry->arena) / 8);
+}
+
+void *
+weir_arena_alloc_reserved(size_t size)
+{
+	return arena_alloc(size, 0);
+}
+
+void
+weir_arena_free(void *block, size_t size)
+{
+	LWLockAcquire(&weir_registry->arena_lock, LW_EXCLUSIVE);
+	wb_free(weir_registry->arena, block, size);
+	LWLockRelease(&weir_registry->arena_lock);
+}
+
+size_t
+weir_arena_rounded(size_t size)
+{
+	return wb_rounded(weir_registry->arena, size);
+}
+
+size_t
+weir_arena_free_bytes(void)
+{
+	size_t		bytes;
+
+	LWLockAcquire(&weir_registry->arena_lock, LW_SHARED);
+	bytes = wb_free_bytes(weir_registry->arena);
+	LWLockRelease(&weir_registry->arena_lock);
+	return bytes;
+}
+
+size_t
+weir_arena_total_bytes(void)
+{
+	return wb_total_bytes(weir_registry->arena);
+}

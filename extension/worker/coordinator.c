@@ -1,0 +1,446 @@
+/*
+ * worker/coordinator.c
+ *		The coordinator of a lane: checkpoints, closing windows, and who belongs
+ *		to the lane.
+ *
+ * One process per lane, started by the launcher; the only one of the lane that
+ * writes to disk.  It starts the ingest workers.  A view that leaves (dropped,
+ * paused, reset, failed) is detached: the workers let go of it at the next
+ * barrier, then its memory is freed.  The lane ends when no view is left, when
+ * the topic gets more partitions (the launcher starts it anew with them), or
+ * when a worker died.
+ *
+ * It holds no transaction and no snapshot while it waits.
+ */
+#include "base/weir.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/guc.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "worker/coordinator.h"
+
+#define METADATA_US (5 * USECS_PER_SEC)
+#define HEALTHY_US (30 * USECS_PER_SEC)
+
+static Coordinator *coordinator;
+
+/* --- start and end ---------------------------------------------------------------- */
+
+static void
+leave(int code, Datum arg)
+{
+	Lane	   *lane = coordinator->lane;
+
+	if (coordinator->client)
+		weir_client_close(coordinator->client);
+	coordinator->client = NULL;
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	lane->coordinator = 0;
+	lane->coordinator_latch = NULL;
+	if (weir_registry->launcher_latch)
+		SetLatch(weir_registry->launcher_latch);
+	LWLockRelease(&weir_registry->lock);
+	ConditionVariableBroadcast(&lane->checkpointed);
+}
+
+static void
+attach(Coordinator *co)
+{
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	co->lane->coordinator = MyProcPid;
+	co->lane->coordinator_latch = MyLatch;
+	co->lane->ended = false;
+	LWLockRelease(&weir_registry->lock);
+	before_shmem_exit(leave, (Datum) 0);
+}
+
+/* In good order: the launcher frees the lane and looks at the catalog again. */
+static void
+end_lane(Coordinator *co)
+{
+	co->lane->ended = true;
+	proc_exit(0);
+}
+
+void
+weir_coordinator_wait(Coordinator *co, long ms)
+{
+	if (ms > 0)
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+						 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	weir_worker_interrupts();
+	if (pg_atomic_read_u32(&co->lane->stop) && co->lane->state != LANE_RUNNING)
+		end_lane(co);
+	if (pg_atomic_exchange_u32(&co->lane->recheck, 0))
+	{
+		weir_recheck_views(co);
+		MemoryContextSwitchTo(co->cxt);
+	}
+}
+
+static void
+start_workers(Coordinator *co)
+{
+	for (int w = 0; w < co->lane->nworkers; w++)
+	{
+		BackgroundWorker worker;
+		char		name[BGW_MAXLEN];
+
+		snprintf(name, sizeof(name), "weir ingest %s.%s", co->c.stream->nspname,
+				 co->c.stream->relname);
+		weir_worker_fill(&worker, "weir_ingest_main", name,
+						 Int32GetDatum(weir_lane_number(co->lane) * WEIR_MAX_WORKERS + w));
+		if (!RegisterDynamicBackgroundWorker(&worker, &co->workers[w]))
+			ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+							errmsg("no background worker left to read a topic"),
+							errhint("Raise max_worker_processes.")));
+	}
+}
+
+static void
+check_workers(Coordinator *co)
+{
+	for (int w = 0; w < co->lane->nworkers; w++)
+	{
+		pid_t		pid;
+
+		if (GetBackgroundWorkerPid(co->workers[w], &pid) == BGWH_STOPPED)
+			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+							errmsg("the ingest worker of lane %d ended: %s",
+								   weir_lane_number(co->lane),
+								   co->lane->error[0] ? co->lane->error : "no reason known")));
+	}
+}
+
+/* --- views that leave ----------------------------------------------------------------- */
+
+static void
+detach_gone(Coordinator *co)
+{
+	for (int i = 0; i < co->c.nviews; i++)
+	{
+		CheckpointView *v = co->c.views[i];
+
+		if (!v->gone || co->detach_barrier[i] != 0)
+			continue;
+		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+		v->slot->live = false;
+		LWLockRelease(&weir_registry->lock);
+		pg_atomic_write_u32(&v->slot->detached, 1);
+		co->detach_barrier[i] = pg_atomic_read_u64(&co->lane->barrier) + 1;
+	}
+}
+
+static bool
+all_acknowledged(const Lane *lane, uint64 barrier)
+{
+	for (int w = 0; w < lane->nworkers; w++)
+		if (pg_atomic_read_u64((pg_atomic_uint64 *) &lane->workers[w].acked) < barrier)
+			return false;
+	return true;
+}
+
+static bool
+all_copied(const Lane *lane, uint64 barrier)
+{
+	for (int w = 0; w < lane->nworkers; w++)
+		if (pg_atomic_read_u64((pg_atomic_uint64 *) &lane->workers[w].copied) < barrier)
+			return false;
+	return true;
+}
+
+/* Free what gone views held, once no worker uses it; end with the last one. */
+static void
+release_gone(Coordinator *co)
+{
+	int			left = 0;
+	bool		freed = false;
+
+	for (int i = 0; i < co->c.nviews; i++)
+	{
+		if (co->released[i])
+			continue;
+		if (co->detach_barrier[i] == 0 || !all_acknowledged(co->lane, co->detach_barrier[i]))
+		{
+			left++;
+			continue;
+		}
+		weir_view_release(co->c.views[i]->slot);
+		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+		co->lane->views[i] = -1;
+		LWLockRelease(&weir_registry->lock);
+		co->released[i] = true;
+		freed = true;
+	}
+	if (left == 0)
+		end_lane(co);
+	if (freed)
+		weir_notify_launcher(MyDatabaseId);
+}
+
+/* --- closing watermark -------------------------------------------------------------------- */
+
+/*
+ * The closing watermark of a view: the least of its partitions' that are not
+ * idle, the greatest when all are; never less than before.
+ */
+static int64
+closing_watermark(const Coordinator *co, const CheckpointView *v)
+{
+	const Lane *lane = co->lane;
+	int64		least = PG_INT64_MAX;
+	int64		greatest = WEIR_NO_TIME;
+	bool		active = false;
+
+	for (int p = 0; p < lane->npartitions; p++)
+	{
+		Shard	   *shard = &v->slot->shards[lane->parts[p].worker];
+		int64		wm;
+
+		LWLockAcquire(&shard->lock, LW_SHARED);
+		wm = shard->parts[p].watermark;
+		LWLockRelease(&shard->lock);
+		greatest = Max(greatest, wm);
+		if (lane->parts[p].idle)
+			continue;
+		active = true;
+		least = Min(least, wm);
+	}
+	if (!active)
+		least = greatest;
+	return Max(least, v->slot->closing);
+}
+
+/* Would a barrier now close some window of the view? */
+static bool
+can_close(CheckpointView *v, int64 upto)
+{
+	int64		span = v->plan->window.size + v->row->lateness;
+	int64		from = v->progress.closed_upto;
+	bool		found = false;
+
+	if (upto == WEIR_NO_TIME || upto == from)
+		return false;
+	for (int s = 0; s < v->slot->nshards && !found; s++)
+	{
+		Shard	   *shard = &v->slot->shards[s];
+
+		LWLockAcquire(&shard->lock, LW_SHARED);
+		for (Pane *p = shard->panes; p && !found; p = p->next)
+			found = p->start + span <= upto && (from == WEIR_NO_TIME || p->start + span > from);
+		LWLockRelease(&shard->lock);
+	}
+	for (BasePane *p = v->slot->base; p && !found; p = p->next)
+		found = p->start + span <= upto && (from == WEIR_NO_TIME || p->start + span > from);
+	return found;
+}
+
+static int64
+sum_of_positions(const Lane *lane)
+{
+	int64		sum = 0;
+
+	for (int p = 0; p < lane->npartitions; p++)
+		sum += lane->parts[p].position;
+	return sum;
+}
+
+/* Set each view's closing watermark; true if there is anything to commit. */
+static bool
+prepare(Coordinator *co)
+{
+	bool		work = sum_of_positions(co->lane) != co->last_positions;
+
+	for (int i = 0; i < co->c.nviews; i++)
+	{
+		CheckpointView *v = co->c.views[i];
+		int64		upto;
+
+		if (v->gone)
+		{
+			work = work || !co->released[i];
+			continue;
+		}
+		upto = closing_watermark(co, v);
+		work = work || can_close(v, upto);
+		v->slot->closing = upto;
+	}
+	return work;
+}
+
+/* --- checkpoint ------------------------------------------------------------------------------ */
+
+static void
+raise_barrier(Coordinator *co)
+{
+	uint64		barrier = pg_atomic_add_fetch_u64(&co->lane->barrier, 1);
+
+	for (int w = 0; w < co->lane->nworkers; w++)
+		weir_wake_worker(co->lane, w);
+	while (!all_acknowledged(co->lane, barrier) || !all_copied(co->lane, barrier))
+	{
+		check_workers(co);
+		weir_coordinator_wait(co, 100);
+	}
+}
+
+/* Positions that are durable, for the group; the commit before last's WAL may
+ * be flushed by now without anybody having waited for it. */
+static void
+publish_durable(Coordinator *co)
+{
+	Lane	   *lane = co->lane;
+
+	if (!co->durable_pending || co->last_commit > GetFlushRecPtr(NULL))
+		return;
+	for (int p = 0; p < lane->npartitions; p++)
+	{
+		int64		least = PG_INT64_MAX;
+
+		for (int i = 0; i < co->c.nviews; i++)
+			if (!co->c.views[i]->gone && p < co->c.views[i]->progress.nparts)
+				least = Min(least, co->c.views[i]->progress.parts[p].position);
+		if (least != PG_INT64_MAX)
+			lane->parts[p].durable = least;
+	}
+	co->durable_pending = false;
+	pg_atomic_fetch_add_u64(&lane->durable, 1);
+	for (int w = 0; w < lane->nworkers; w++)
+		weir_wake_worker(lane, w);
+}
+
+static void
+checkpoint(Coordinator *co)
+{
+	Lane	   *lane = co->lane;
+	uint64		wanted = pg_atomic_read_u64(&lane->checkpoint_wanted);
+	bool		requested = wanted > pg_atomic_read_u64(&lane->checkpoint_done);
+	bool		stop = pg_atomic_read_u32(&lane->stop) != 0;
+
+	weir_record_failures(co);
+	detach_gone(co);
+	if (!prepare(co) && !requested && !stop)
+		return;
+	co->last_positions = sum_of_positions(lane);
+	WEIR_FAULT("coordinator-before-barrier");
+	raise_barrier(co);
+	WEIR_FAULT("coordinator-barrier-complete");
+	weir_checkpoint_commit(&co->c, requested || stop);
+	weir_record_failures(co);
+	MemoryContextSwitchTo(co->cxt);
+	co->last_commit = XactLastCommitEnd;
+	co->durable_pending = true;
+	pg_atomic_write_u64(&lane->committed, pg_atomic_read_u64(&lane->barrier));
+	if (requested)
+		pg_atomic_write_u64(&lane->checkpoint_done, wanted);
+	ConditionVariableBroadcast(&lane->checkpointed);
+	if (stop)
+		end_lane(co);
+}
+
+/* --- the topic grows --------------------------------------------------------------------------- */
+
+static void
+look_for_partitions(Coordinator *co)
+{
+	char		err[256];
+	int			n;
+
+	if (!weir_client_partitions(co->client, co->c.stream->topic, 500, &n, err, sizeof(err)))
+		return;
+	if (n > co->lane->npartitions)
+	{
+		ereport(LOG, (errmsg("topic \"%s\" has %d partitions now", co->c.stream->topic, n)));
+		pg_atomic_write_u32(&co->lane->stop, 1);
+	}
+}
+
+static void
+loop(Coordinator *co)
+{
+	Lane	   *lane = co->lane;
+
+	for (;;)
+	{
+		int64		now = weir_clock_monotonic();
+		bool		requested = pg_atomic_read_u64(&lane->checkpoint_wanted) >
+			pg_atomic_read_u64(&lane->checkpoint_done);
+
+		check_workers(co);
+		if (now >= co->next_checkpoint || requested || pg_atomic_read_u32(&lane->stop))
+		{
+			co->next_checkpoint = now + (int64) weir_settings.checkpoint_interval_ms * 1000;
+			checkpoint(co);
+		}
+		for (int i = 0; i < co->c.nviews; i++)
+			if (!co->c.views[i]->gone)
+				weir_checkpoint_free_closed(co->c.views[i]);
+		release_gone(co);
+		publish_durable(co);
+		if (now >= co->next_metadata)
+		{
+			co->next_metadata = now + METADATA_US;
+			look_for_partitions(co);
+		}
+		if (now - co->started > HEALTHY_US)
+			lane->failures = 0;
+		now = weir_clock_monotonic();
+		weir_coordinator_wait(co, Max(1, Min(1000, (co->next_checkpoint - now) / 1000)));
+	}
+}
+
+static bool
+any_view_left(const Coordinator *co)
+{
+	for (int i = 0; i < co->c.nviews; i++)
+		if (!co->c.views[i]->gone)
+			return true;
+	return false;
+}
+
+void
+weir_coordinator_main(Datum arg)
+{
+	Coordinator *co = MemoryContextAllocZero(TopMemoryContext, sizeof(Coordinator));
+
+	coordinator = co;
+	co->lane = &weir_registry->lanes[DatumGetInt32(arg)];
+	co->cxt = AllocSetContextCreate(TopMemoryContext, "weir coordinator",
+									ALLOCSET_DEFAULT_SIZES);
+	attach(co);
+	weir_worker_begin(co->lane->dboid);
+	PG_TRY();
+	{
+		weir_setup_views(co);
+		weir_record_failures(co);
+		if (!any_view_left(co))
+			end_lane(co);
+		weir_setup_lane(co);
+		weir_record_failures(co);
+		detach_gone(co);
+		start_workers(co);
+		co->lane->state = LANE_RUNNING;
+		co->started = weir_clock_monotonic();
+		co->next_metadata = co->started + METADATA_US;
+		co->last_positions = -1;
+		loop(co);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *e;
+
+		MemoryContextSwitchTo(co->cxt);
+		e = CopyErrorData();
+		if (e->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN)
+			strlcpy(co->lane->error, e->message, WEIR_ERROR_LEN);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}

@@ -1,0 +1,46 @@
+/*
+ * worker/coordinator.h
+ *		Private to the coordinator: coordinator.c (its loop) and setup.c (from
+ *		the catalog and the state log to a running lane).
+ */
+#ifndef WEIR_WORKER_COORDINATOR_H
+#define WEIR_WORKER_COORDINATOR_H
+
+#include "base/weir.h"
+
+#include "checkpoint/checkpoint.h"
+#include "kafka/kafka.h"
+#include "postmaster/bgworker.h"
+#include "worker/lane.h"
+
+typedef struct Coordinator
+{
+	Lane	   *lane;
+	CheckpointLane c;
+	uint64	   *detach_barrier; /* by view: workers let go at this one; 0: not gone */
+	bool	   *released;
+	KafkaClient *client;
+	BackgroundWorkerHandle *workers[WEIR_MAX_WORKERS];
+	MemoryContext cxt;
+	int64		next_checkpoint;	/* monotonic us */
+	int64		next_metadata;
+	int64		last_positions; /* sum at the last checkpoint */
+	XLogRecPtr	last_commit;
+	bool		durable_pending;
+	int64		started;
+} Coordinator;
+
+/* Load stream and views; views that cannot be planned are gone, with a reason. */
+extern void weir_setup_views(Coordinator *co);
+/*
+ * Find the topic's partitions, resolve where each view starts, raise the
+ * incarnations, restore open windows.  Waits for the broker as long as needed.
+ */
+extern void weir_setup_lane(Coordinator *co);
+/* Write failed views down and mark gone those the catalog no longer runs. */
+extern void weir_recheck_views(Coordinator *co);
+extern void weir_record_failures(Coordinator *co);
+/* Wait on the latch, serving interrupts; stop or the postmaster's death exit. */
+extern void weir_coordinator_wait(Coordinator *co, long ms);
+
+#endif /* WEIR_WORKER_COORDINATOR_H */

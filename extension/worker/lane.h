@@ -1,0 +1,50 @@
+/*
+ * worker/lane.h
+ *		What launcher, coordinator and ingest workers know of one another.
+ *		README.md in this folder has the states of a lane.
+ */
+#ifndef WEIR_WORKER_LANE_H
+#define WEIR_WORKER_LANE_H
+
+#include "base/weir.h"
+
+#include "kafka/kafka.h"
+#include "postmaster/bgworker.h"
+#include "shmem/shmem.h"
+
+/* Main functions, named in BackgroundWorker.bgw_function_name. */
+extern PGDLLEXPORT void weir_launcher_main(Datum arg);
+extern PGDLLEXPORT void weir_scanner_main(Datum database);
+extern PGDLLEXPORT void weir_coordinator_main(Datum lane);
+extern PGDLLEXPORT void weir_ingest_main(Datum lane_and_worker);
+
+extern void weir_launcher_register(void);	/* from _PG_init */
+
+/*
+ * Fill a worker's registration; the caller registers it.  Never restarted by
+ * the postmaster.
+ */
+extern void weir_worker_fill(BackgroundWorker *w, const char *function,
+							 const char *name, Datum arg);
+/* What every worker does first: signals, database, user, settings. */
+extern void weir_worker_begin(Oid dboid);
+/* Serve interrupts, reload, the postmaster's death. */
+extern void weir_worker_interrupts(void);
+
+/* Views of a lane that coordinator and ingest worker both load. */
+extern int	weir_lane_number(const Lane *lane);
+
+/*
+ * Free all memory of a lane and its view slots.  The caller is the launcher and
+ * knows that no process of the lane is left.
+ */
+extern void weir_lane_release(Lane *lane);
+/* Free what one view of a lane holds; its worker has let go of it. */
+extern void weir_view_release(ViewSlot *slot);
+
+/* Add a dead letter of the lane (ingest).  False: the arena is full. */
+extern bool weir_dead_letter_add(Lane *lane, int32 view,
+								 const KafkaMessage *m, int sqlstate,
+								 const char *reason);
+
+#endif /* WEIR_WORKER_LANE_H */

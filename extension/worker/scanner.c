@@ -1,0 +1,175 @@
+/*
+ * worker/scanner.c
+ *		Look at one database: which views should run, and in which lanes.
+ *
+ * A short-lived process, started by the launcher for each database at start and
+ * for one whose catalog changed.  It fills the registry and tells running
+ * coordinators to look again; it starts nothing itself.
+ *
+ * Views of a stream that are at the same positions with the same watermarks
+ * share a lane, as do views that have no position yet and begin at the same
+ * place: fifty views created from 'earliest' are one lane.
+ */
+#include "base/weir.h"
+
+#include "access/xact.h"
+#include "catalog/view.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/snapmgr.h"
+#include "worker/lane.h"
+
+typedef struct Candidate
+{
+	ViewRow    *row;
+	ProgressRow *progress;
+	bool		placed;
+} Candidate;
+
+static bool
+is_placed(int32 view)
+{
+	for (int i = 0; i < weir_registry->max_views; i++)
+	{
+		ViewSlot   *v = &weir_registry->views[i];
+
+		if (v->used && v->dboid == MyDatabaseId && v->view == view)
+			return true;
+	}
+	for (int i = 0; i < weir_registry->max_lanes; i++)
+	{
+		Lane	   *l = &weir_registry->lanes[i];
+
+		if (l->state != LANE_BACKOFF || l->dboid != MyDatabaseId)
+			continue;
+		for (int k = 0; k < l->nids; k++)
+			if (l->ids[k] == view)
+				return true;
+	}
+	return false;
+}
+
+/* May the two be read together from now on? */
+static bool
+same_place(const Candidate *a, const Candidate *b)
+{
+	if (a->row->stream != b->row->stream || a->progress->nparts != b->progress->nparts)
+		return false;
+	if (a->progress->nparts == 0)
+		return strcmp(a->row->start, b->row->start) == 0;
+	for (int p = 0; p < a->progress->nparts; p++)
+		if (a->progress->parts[p].position != b->progress->parts[p].position ||
+			a->progress->parts[p].watermark != b->progress->parts[p].watermark)
+			return false;
+	return true;
+}
+
+/* Registry lock held.  False: no slot is free. */
+static bool
+place(Candidate *c, int lane_no)
+{
+	Lane	   *lane = &weir_registry->lanes[lane_no];
+	int			slot;
+
+	if (lane->nviews == WEIR_LANE_VIEWS)
+		return false;
+	slot = weir_view_claim(MyDatabaseId, c->row->id, c->progress->generation, lane_no);
+	if (slot < 0)
+		return false;
+	lane->views[lane->nviews++] = slot;
+	lane->ids[lane->nids++] = c->row->id;
+	c->placed = true;
+	return true;
+}
+
+static int
+make_lane(Candidate *all, int n, int first)
+{
+	int			lane = weir_lane_claim(MyDatabaseId, all[first].row->stream);
+
+	if (lane < 0)
+		return 1;
+	for (int i = first; i < n; i++)
+		if (!all[i].placed && same_place(&all[first], &all[i]) && !place(&all[i], lane))
+			break;
+	if (weir_registry->lanes[lane].nviews == 0)
+		weir_registry->lanes[lane].state = LANE_FREE;
+	return all[first].placed ? 0 : 1;
+}
+
+static int
+fill_registry(Candidate *all, int n)
+{
+	int			queued = 0;
+
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < weir_registry->max_lanes; i++)
+	{
+		Lane	   *l = &weir_registry->lanes[i];
+
+		if (l->state == LANE_FREE || l->dboid != MyDatabaseId)
+			continue;
+		pg_atomic_write_u32(&l->recheck, 1);
+		if (l->coordinator_latch)
+			SetLatch(l->coordinator_latch);
+	}
+	for (int i = 0; i < n; i++)
+		if (!all[i].placed)
+			all[i].placed = is_placed(all[i].row->id);
+	for (int i = 0; i < n; i++)
+		if (!all[i].placed)
+			queued += make_lane(all, n, i);
+	if (weir_registry->launcher_latch)
+		SetLatch(weir_registry->launcher_latch);
+	LWLockRelease(&weir_registry->lock);
+	return queued;
+}
+
+static int
+load_candidates(Candidate **result)
+{
+	List	   *rows;
+	ListCell   *lc;
+	Candidate  *all;
+	int			n = 0;
+
+	*result = NULL;
+	if (!OidIsValid(get_extension_oid("weir", true)))
+		return 0;
+	rows = weir_views_load(InvalidOid);
+	all = *result = palloc0(sizeof(Candidate) * (list_length(rows) + 1));
+	foreach(lc, rows)
+	{
+		ViewRow    *row = lfirst(lc);
+
+		if (strcmp(row->state, "running") != 0 || !row->home)
+			continue;
+		all[n].row = row;
+		all[n].progress = weir_progress_load(row->id);
+		if (all[n].progress)
+			n++;
+	}
+	return n;
+}
+
+void
+weir_scanner_main(Datum database)
+{
+	Candidate  *all;
+	int			n;
+	int			queued;
+
+	weir_worker_begin(DatumGetObjectId(database));
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	n = load_candidates(&all);
+	queued = fill_registry(all, n);
+	if (queued > 0)
+		ereport(WARNING,
+				(errmsg("%d continuous views wait for a lane", queued),
+				 errhint("Raise weir.max_lanes or weir.max_views.")));
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	proc_exit(0);
+}

@@ -1,0 +1,470 @@
+/*
+ * worker/setup.c
+ *		From the catalog and the state log to a lane that can run.
+ *
+ * Runs in the coordinator, before it starts ingest workers.  Order: plans;
+ * partitions and start offsets from the broker; one transaction that stores
+ * these and raises each view's incarnation (from then on a snapshot that does
+ * not see it reads the log, not memory); restore of the open windows as the
+ * read-only base; then the views are live.
+ */
+#include "base/weir.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "base/clock.h"
+#include "base/guc.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "worker/coordinator.h"
+
+#define RETRY_MS 1000
+
+static void
+begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+end(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* --- plans ----------------------------------------------------------------------- */
+
+static void
+compile_view(CheckpointView *v)
+{
+	WeirUser	before;
+	int			nest;
+
+	GetUserIdAndSecContext(&before.userid, &before.context);
+	SetUserIdAndSecContext(v->row->owner, SECURITY_RESTRICTED_OPERATION);
+	nest = weir_settings_enter(v->row);
+	v->plan = weir_plan_view(v->row->query);
+	v->reader = weir_reader_new(v->plan, v->cxt);
+	weir_settings_leave(nest);
+	weir_become_again(before);
+	v->slot->state_size = v->reader->layout.size;
+	v->slot->window_size = v->plan->window.size;
+	v->slot->lateness = v->row->lateness;
+	v->slot->nshards = 1;
+	v->slot->closing = WEIR_NO_TIME;
+}
+
+/* Load and plan one view; false: it should not run (any more). */
+static bool
+load_view(CheckpointView *v)
+{
+	MemoryContext old = MemoryContextSwitchTo(v->cxt);
+	ProgressRow *p;
+	bool		ok = false;
+
+	v->row = weir_view_load(v->slot->view);
+	p = weir_progress_load(v->slot->view);
+	if (v->row && p && v->row->home && strcmp(v->row->state, "running") == 0)
+	{
+		v->progress = *p;
+		v->slot->generation = p->generation;
+		compile_view(v);
+		ok = true;
+	}
+	MemoryContextSwitchTo(old);
+	return ok;
+}
+
+static void
+try_load(Coordinator *co, CheckpointView *v)
+{
+	PG_TRY();
+	{
+		begin();
+		if (!load_view(v))
+			v->gone = true;
+		end();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *e;
+
+		MemoryContextSwitchTo(v->cxt);
+		e = CopyErrorData();
+		if (e->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		v->gone = true;
+		v->error = e->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(co->cxt);
+}
+
+void
+weir_setup_views(Coordinator *co)
+{
+	Lane	   *lane = co->lane;
+	Relation	rel;
+
+	begin();
+	MemoryContextSwitchTo(co->cxt);
+	rel = table_open(lane->stream, AccessShareLock);
+	co->c.stream = weir_stream_load(lane->stream, rel->rd_rel->relowner);
+	table_close(rel, AccessShareLock);
+	end();
+	MemoryContextSwitchTo(co->cxt);
+
+	co->c.lane = lane;
+	co->c.cxt = AllocSetContextCreate(co->cxt, "weir checkpoint", ALLOCSET_DEFAULT_SIZES);
+	co->c.nviews = lane->nviews;
+	co->c.views = palloc0(sizeof(CheckpointView *) * Max(lane->nviews, 1));
+	co->detach_barrier = palloc0(sizeof(uint64) * Max(lane->nviews, 1));
+	co->released = palloc0(sizeof(bool) * Max(lane->nviews, 1));
+	for (int i = 0; i < lane->nviews; i++)
+	{
+		CheckpointView *v = palloc0(sizeof(CheckpointView));
+
+		v->cxt = AllocSetContextCreate(co->cxt, "weir view", ALLOCSET_DEFAULT_SIZES);
+		v->slot = &weir_registry->views[lane->views[i]];
+		v->nclosing = -1;
+		co->c.views[i] = v;
+		try_load(co, v);
+	}
+}
+
+/* --- the broker's answers ------------------------------------------------------------ */
+
+static void
+say(Lane *lane, const char *text)
+{
+	if (strcmp(lane->error, text) != 0 && text[0])
+		ereport(LOG, (errmsg("weir lane %d: %s", weir_lane_number(lane), text)));
+	strlcpy(lane->error, text, WEIR_ERROR_LEN);
+}
+
+static int
+wait_for_topic(Coordinator *co)
+{
+	char		err[256];
+	int			n;
+
+	for (;;)
+	{
+		if (co->client == NULL)
+			co->client = weir_client_open(co->c.stream->settings, err, sizeof(err));
+		if (co->client == NULL)
+			say(co->lane, err);
+		else if (!weir_client_partitions(co->client, co->c.stream->topic,
+										 weir_settings.broker_timeout_ms, &n, err, sizeof(err)))
+		{
+			co->lane->broker_down = true;
+			say(co->lane, err);
+		}
+		else if (n == 0)
+			say(co->lane, psprintf("topic \"%s\" does not exist", co->c.stream->topic));
+		else
+			break;
+		weir_coordinator_wait(co, RETRY_MS);
+	}
+	co->lane->broker_down = false;
+	say(co->lane, "");
+	return n;
+}
+
+/* Offset at which a partition begins for a view that has no position yet. */
+static bool
+start_offset(Coordinator *co, const char *start, int32 partition, int64 *offset,
+			 char *err, size_t errlen)
+{
+	int64		low;
+	int64		high;
+	int64		t;
+
+	if (strcmp(start, "earliest") != 0 && strcmp(start, "latest") != 0)
+	{
+		t = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
+													ObjectIdGetDatum(InvalidOid),
+													Int32GetDatum(-1)));
+		return weir_client_offsets_for_time(co->client, co->c.stream->topic, 1, &partition,
+											t + WEIR_EPOCH_SHIFT, offset,
+											weir_settings.broker_timeout_ms, err, errlen);
+	}
+	if (!weir_client_offsets(co->client, co->c.stream->topic, partition,
+							 weir_settings.broker_timeout_ms, &low, &high, err, errlen))
+		return false;
+	*offset = strcmp(start, "earliest") == 0 ? low : high;
+	return true;
+}
+
+/* Positions of a view, with partitions it has not seen yet. */
+static bool
+resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err, size_t errlen)
+{
+	ViewPartition *parts = MemoryContextAllocZero(v->cxt, sizeof(ViewPartition) * npartitions);
+	int			known = Min(v->progress.nparts, npartitions);
+
+	if (v->progress.nparts > npartitions)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("topic \"%s\" has %d partitions; it had %d",
+						co->c.stream->topic, npartitions, v->progress.nparts),
+				 errhint("The topic was recreated; weir.reset starts a view anew.")));
+	if (known > 0)
+		memcpy(parts, v->progress.parts, sizeof(ViewPartition) * known);
+	for (int p = known; p < npartitions; p++)
+	{
+		int64		offset = 0;
+
+		/* Partitions added later count from their beginning. */
+		if (!start_offset(co, known > 0 ? "earliest" : v->row->start, p, &offset, err, errlen))
+			return false;
+		parts[p].start = parts[p].position = offset;
+		parts[p].watermark = WEIR_NO_TIME;
+	}
+	v->progress.parts = parts;
+	v->progress.nparts = npartitions;
+	return true;
+}
+
+static void
+resolve_all(Coordinator *co, int npartitions)
+{
+	char		err[256];
+
+	for (int i = 0; i < co->c.nviews; i++)
+	{
+		CheckpointView *v = co->c.views[i];
+
+		while (!v->gone && !resolve(co, v, npartitions, err, sizeof(err)))
+		{
+			co->lane->broker_down = true;
+			say(co->lane, err);
+			weir_coordinator_wait(co, RETRY_MS);
+		}
+	}
+	co->lane->broker_down = false;
+	say(co->lane, "");
+}
+
+/* --- shared memory -------------------------------------------------------------------- */
+
+static void *
+arena_or_error(size_t size)
+{
+	void	   *p = weir_arena_alloc_reserved(size);
+
+	if (p == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("no shared memory left for another lane"),
+						errhint("Raise weir.memory_limit.")));
+	memset(p, 0, size);
+	return p;
+}
+
+static void
+lay_out_lane(Coordinator *co, int npartitions)
+{
+	Lane	   *lane = co->lane;
+
+	lane->parts_bytes = sizeof(LanePartition) * npartitions;
+	lane->parts = arena_or_error(lane->parts_bytes);
+	lane->npartitions = npartitions;
+	lane->nworkers = 1;
+	lane->events = 0;
+	for (int p = 0; p < npartitions; p++)
+	{
+		LanePartition *lp = &lane->parts[p];
+
+		lp->partition = p;
+		lp->worker = p % lane->nworkers;
+		lp->max_time = WEIR_NO_TIME;
+		lp->position = PG_INT64_MAX;
+		for (int i = 0; i < co->c.nviews; i++)
+			if (!co->c.views[i]->gone)
+				lp->position = Min(lp->position, co->c.views[i]->progress.parts[p].position);
+	}
+}
+
+static void
+lay_out_view(CheckpointView *v, int npartitions)
+{
+	size_t		bytes = sizeof(ViewPartition) * npartitions;
+
+	for (int s = 0; s < v->slot->nshards; s++)
+	{
+		v->slot->shards[s].parts = arena_or_error(bytes);
+		v->slot->shards[s].acked = arena_or_error(bytes);
+		memcpy(v->slot->shards[s].parts, v->progress.parts, bytes);
+		memcpy(v->slot->shards[s].acked, v->progress.parts, bytes);
+	}
+	v->slot->closed_upto = v->progress.closed_upto;
+	v->slot->freed_upto = v->progress.closed_upto;
+	v->slot->nmarks = 0;
+}
+
+/* --- restore ----------------------------------------------------------------------------- */
+
+typedef struct BaseBuilder
+{
+	CheckpointView *v;
+	BasePane   *pane;
+	PaneGroup	   *group;			/* scratch, to be flattened */
+	char	   *record;
+	uint32		record_size;
+} BaseBuilder;
+
+static void
+add_to_base(void *arg, int64 window, const char *key, uint32 keylen, const char *state)
+{
+	BaseBuilder *b = arg;
+	StateLayout *layout = &b->v->reader->layout;
+	uint32		size;
+
+	if (b->pane == NULL || b->pane->start != window)
+		b->pane = weir_base_pane(&b->v->slot->base, window);
+	b->group->key = (char *) key;
+	b->group->keylen = keylen;
+	memcpy(b->group->state, state, layout->size);
+	size = weir_record_size(b->group, layout);
+	if (size > b->record_size)
+	{
+		b->record_size = size * 2;
+		b->record = b->record ? repalloc(b->record, b->record_size) : palloc(b->record_size);
+	}
+	weir_record_write(b->group, layout, b->record, size);
+	if (b->pane == NULL || !weir_base_append(b->pane, b->record, size))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("no shared memory left to restore a view"),
+						errhint("Raise weir.memory_limit.")));
+}
+
+static void
+restore_view(CheckpointView *v)
+{
+	BaseBuilder b = {.v = v};
+
+	b.group = palloc0(offsetof(PaneGroup, state) + v->reader->layout.size);
+	weir_state_restore(v->row->id, v->progress.chunks, v->reader, add_to_base, &b);
+}
+
+/* One view: restore, store where it begins.  Raises when its log is damaged. */
+static void
+start_view(CheckpointView *v, int npartitions)
+{
+	bool		stale;
+
+	if (!weir_progress_lock(v->row->id, v->slot->generation, &stale))
+	{
+		if (!stale)
+			ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+							errmsg("continuous view %d is locked", v->row->id)));
+		v->gone = true;
+		return;
+	}
+	lay_out_view(v, npartitions);
+	restore_view(v);
+	v->progress.incarnation++;
+	v->slot->incarnation = v->progress.incarnation;
+	weir_progress_store(v->row->id, &v->progress);
+	v->slot->birth = GetTopTransactionId();
+}
+
+static void
+try_start(Coordinator *co, CheckpointView *v, int npartitions)
+{
+	PG_TRY();
+	{
+		begin();
+		MemoryContextSwitchTo(co->c.cxt);
+		start_view(v, npartitions);
+		end();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *e;
+
+		MemoryContextSwitchTo(v->cxt);
+		e = CopyErrorData();
+		if (e->sqlerrcode != ERRCODE_DATA_CORRUPTED)
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		v->gone = true;
+		v->error = e->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(co->cxt);
+	MemoryContextReset(co->c.cxt);
+}
+
+void
+weir_setup_lane(Coordinator *co)
+{
+	int			npartitions = wait_for_topic(co);
+
+	resolve_all(co, npartitions);
+	lay_out_lane(co, npartitions);
+	for (int i = 0; i < co->c.nviews; i++)
+		if (!co->c.views[i]->gone)
+			try_start(co, co->c.views[i], npartitions);
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < co->c.nviews; i++)
+		co->c.views[i]->slot->live = !co->c.views[i]->gone;
+	LWLockRelease(&weir_registry->lock);
+}
+
+/* --- the catalog changes ------------------------------------------------------------------- */
+
+void
+weir_recheck_views(Coordinator *co)
+{
+	begin();
+	MemoryContextSwitchTo(co->c.cxt);
+	for (int i = 0; i < co->c.nviews; i++)
+	{
+		CheckpointView *v = co->c.views[i];
+		ProgressRow *p;
+		ViewRow    *row;
+
+		if (v->gone)
+			continue;
+		p = weir_progress_load(v->slot->view);
+		row = weir_view_load(v->slot->view);
+		if (p == NULL || row == NULL || p->generation != v->progress.generation ||
+			row->owner != v->row->owner)
+			v->gone = true;
+	}
+	end();
+	MemoryContextReset(co->c.cxt);
+}
+
+void
+weir_record_failures(Coordinator *co)
+{
+	for (int i = 0; i < co->c.nviews; i++)
+	{
+		CheckpointView *v = co->c.views[i];
+
+		if (pg_atomic_read_u32(&v->slot->failed) && !v->gone)
+		{
+			v->gone = true;
+			v->error = MemoryContextStrdup(v->cxt, v->slot->error);
+		}
+		if (v->error == NULL)
+			continue;
+		begin();
+		weir_view_set_state(v->slot->view, "error", v->error);
+		end();
+		v->error = NULL;
+	}
+}

@@ -1,0 +1,174 @@
+
+# Weir::Broker - the brokers of the tests: real Kafka, and weir-broker
+#
+# Both kinds answer address, new_topic and stop.  What a test starts ends with
+# the test file, also when it dies.
+
+package Weir::Broker;
+
+use strict;
+use warnings;
+
+use Carp;
+use POSIX ();
+use PostgreSQL::Test::Utils ();
+use Time::HiRes qw(sleep time);
+
+my $topics = 0;
+my @started;
+
+# The tree that the runner copied: producer/, scripts/, sql/.
+sub root { return $ENV{WEIR_ROOT} || croak 'run the tests by regress/run-tap.sh' }
+
+# Real Kafka that belongs to this test file, which may stop and kill it.
+sub start_kafka
+{
+	my ($class) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir('kafka');
+	my $self = bless { kind => 'kafka', dir => $dir }, $class;
+
+	push @started, $self;
+	$self->start;
+	return $self;
+}
+
+# The Kafka that all test files share.  Its topics are to be made by new_topic,
+# which finds names that nobody else has.
+sub shared_kafka
+{
+	my ($class) = @_;
+	our $own;
+
+	return bless { kind => 'shared', address => $ENV{WEIR_TEST_KAFKA} }, $class
+	  if $ENV{WEIR_TEST_KAFKA};
+	return $own //= $class->start_kafka;
+}
+
+# weir-broker; arguments name => partitions.  It ends with its standard input.
+sub start_mock
+{
+	my ($class, %topic) = @_;
+	my $self = bless { kind => 'mock' }, $class;
+	my $file = PostgreSQL::Test::Utils::tempdir('broker') . '/address';
+	my @args = map { ('--topic', "$_:$topic{$_}") } sort keys %topic;
+	my $end = time + 30;
+
+	# Perl's own pipe, since nobody else inherits it: the broker then ends with
+	# this process, however that ends.
+	pipe my $out, $self->{in} or croak "cannot make a pipe: $!";
+	$self->{pid} = fork // croak "cannot fork: $!";
+	if ($self->{pid} == 0)
+	{
+		open STDIN, '<&', $out;
+		open STDOUT, '>', '/dev/null';
+		exec root() . '/producer/weir-broker', '--port-file', $file, @args;
+	}
+	push @started, $self;
+	while (!-e $file)
+	{
+		croak 'weir-broker did not start'
+		  if time > $end || waitpid($self->{pid}, POSIX::WNOHANG) != 0;
+		sleep 0.01;
+	}
+	chomp($self->{address} = PostgreSQL::Test::Utils::slurp_file($file));
+	return $self;
+}
+
+# host:port
+sub address { return $_[0]->{address} }
+
+# Start it (again), on the same port and with the same data.
+sub start
+{
+	my ($self) = @_;
+
+	croak 'only a Kafka of its own can be started' if $self->{kind} ne 'kafka';
+	$self->{address} = _kafka('start', $self->{dir});
+	$self->{running} = 1;
+	return;
+}
+
+sub stop
+{
+	my ($self, @how) = @_;
+
+	if ($self->{kind} eq 'kafka')
+	{
+		_kafka('stop', $self->{dir}, @how) if delete $self->{running};
+	}
+	elsif ($self->{kind} eq 'mock' && $self->{pid})
+	{
+		close $self->{in};
+		waitpid delete $self->{pid}, 0;
+	}
+	return;
+}
+
+# End it with SIGKILL.
+sub kill
+{
+	my ($self) = @_;
+
+	$self->stop('kill');
+	return;
+}
+
+# A new topic with a name of its own: new_topic('events', 12, 'retention.ms=-1')
+sub new_topic
+{
+	my ($self, $prefix, $partitions, @settings) = @_;
+	my $name = join '_', $prefix, $$, ++$topics, int(time);
+
+	$self->create_topic($name, $partitions, @settings);
+	return $name;
+}
+
+sub create_topic
+{
+	my ($self, $name, $partitions, @settings) = @_;
+
+	croak 'weir-broker makes its topics when it starts' if $self->{kind} eq 'mock';
+	_kafka('topic', $self->{address}, $name, $partitions, @settings);
+	return;
+}
+
+sub delete_topic
+{
+	my ($self, $name) = @_;
+
+	croak 'weir-broker cannot delete topics' if $self->{kind} eq 'mock';
+	_kafka('delete-topic', $self->{address}, $name);
+	return;
+}
+
+# Run scripts/kafka; returns its first line.  (Its output goes to files: a
+# broker that it starts keeps what it inherited open.)
+sub _kafka
+{
+	my (@args) = @_;
+	my $log = PostgreSQL::Test::Utils::tempdir('kafka') . '/out';
+	my $pid = fork // croak "cannot fork: $!";
+
+	if ($pid == 0)
+	{
+		open STDOUT, '>', $log;
+		open STDERR, '>', "$log.err";
+		exec root() . '/scripts/kafka', @args;
+	}
+	waitpid $pid, 0;
+	my $status = $?;
+	croak "scripts/kafka @args failed: "
+	  . PostgreSQL::Test::Utils::slurp_file("$log.err")
+	  if $status != 0;
+	my ($line) = PostgreSQL::Test::Utils::slurp_file($log) =~ /^(.*)$/m;
+	return $line;
+}
+
+END
+{
+	my $status = $?;
+	$_->stop foreach @started;
+	$? = $status;
+}
+
+1;

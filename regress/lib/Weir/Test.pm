@@ -1,0 +1,213 @@
+
+# Weir::Test - what the TAP tests are made of
+#
+#   use Weir::Test;
+#
+#   my $kafka = kafka();                           # shared by all test files
+#   my $topic = $kafka->new_topic('events', 12);
+#   my $node = cluster("weir.checkpoint_interval = '100 ms'");
+#   setup_events($node, $kafka, $topic);
+#   $node->safe_psql('postgres', q{SELECT weir.create_view(...)});
+#   produce($kafka, $topic, '--count', 100000, '--late', 0.01);
+#   view_equals_batch($node, 'after a restart', view => ..., query => ...);
+#   done_testing();
+#
+# A cluster is a PostgreSQL::Test::Cluster: stop, start, restart, psql ...
+# Everything ends with the test file.  A BROKER is a Weir::Broker or host:port.
+
+package Weir::Test;
+
+use strict;
+use warnings;
+
+use Carp;
+use Exporter 'import';
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Weir::Broker;
+use Weir::Oracle;
+
+our @EXPORT = (
+	qw(cluster crash setup_events kafka start_kafka start_broker produce
+	  start_producer finish_producer wait_until set_fault clear_faults),
+	@Weir::Oracle::EXPORT,
+	@Test::More::EXPORT);
+
+my $clusters = 0;
+
+# cluster(@lines): a new server with Weir, started.  @lines go to its
+# configuration.
+sub cluster
+{
+	my (@lines) = @_;
+	my $node = PostgreSQL::Test::Cluster->new('weir' . ++$clusters);
+
+	$node->init;
+	$node->append_conf('postgresql.conf', join "\n",
+		"shared_preload_libraries = 'weir'",
+		'max_worker_processes = 32',
+		"weir.memory_limit = '256 MB'",
+		'log_statement = none',
+		'log_connections = off',
+		'log_disconnections = off',
+		@lines, '');
+	$node->start;
+	return $node;
+}
+
+# crash($node): kill -9 of the postmaster, and a start, as soon as the processes
+# that it left behind have noticed and gone.
+sub crash
+{
+	my ($node) = @_;
+	my $pid = $node->{_pid};
+	my $end = time + 60;
+
+	$node->kill9;
+	sleep 0.01 while kill(0, $pid) && time < $end;
+	until ($node->start(fail_ok => 1))
+	{
+		croak 'the server did not start again after a crash' if time > $end;
+		$node->{_pid} = undef;
+		sleep 0.1;
+	}
+	return;
+}
+
+# setup_events($node, BROKER, $topic, %options): the extension, the server
+# "kafka" and a stream with all columns of weir-producer's events.
+#
+#   stream    its name                    (events)
+#   options   its options, a hash, with   (watermark_delay => '5 seconds')
+#   dbname    the database                (postgres)
+sub setup_events
+{
+	my ($node, $broker, $topic, %o) = @_;
+	my $address = _address($broker);
+	my $stream = $o{stream} // 'events';
+	my %options = (
+		topic => $topic,
+		format => 'json',
+		event_time => 'ts',
+		watermark_delay => '5 seconds',
+		%{ $o{options} // {} });
+	my $options = join ', ',
+	  map { "$_ '" . ($options{$_} =~ s/'/''/gr) . "'" }
+	  grep { defined $options{$_} } sort keys %options;
+
+	$node->safe_psql(
+		$o{dbname} // 'postgres', qq{
+		SET client_min_messages = warning;
+		CREATE EXTENSION IF NOT EXISTS weir;
+		CREATE SERVER IF NOT EXISTS kafka FOREIGN DATA WRAPPER weir
+			OPTIONS (bootstrap_servers '$address');
+		CREATE USER MAPPING IF NOT EXISTS FOR CURRENT_USER SERVER kafka;
+		CREATE FOREIGN TABLE $stream (
+			event_id text, event_type text, user_id bigint, session_id text,
+			page text, country text, amount float8, latency_ms int,
+			ts timestamptz, level text,
+			part int OPTIONS (metadata 'partition'),
+			off bigint OPTIONS (metadata 'offset')
+		) SERVER kafka OPTIONS ($options);
+	});
+	return;
+}
+
+# The real Kafka that all test files share; one of its own; the mock.
+sub kafka { return Weir::Broker->shared_kafka }
+sub start_kafka { return Weir::Broker->start_kafka }
+sub start_broker { return Weir::Broker->start_mock(@_) }
+
+sub _address
+{
+	my ($broker) = @_;
+
+	return ref $broker ? $broker->address : $broker;
+}
+
+sub _producer
+{
+	my ($broker, $topic, @args) = @_;
+
+	return [
+		Weir::Broker::root() . '/producer/weir-producer',
+		'--brokers', _address($broker), '--topic', $topic, '--quiet', @args
+	];
+}
+
+# produce(BROKER, $topic, @args): run weir-producer to its end; dies unless
+# every message was delivered.
+sub produce
+{
+	my (@args) = @_;
+
+	finish_producer(start_producer(@args));
+	return;
+}
+
+# start_producer(BROKER, $topic, @args): the same in the background;
+# finish_producer waits for its end, and dies likewise.
+sub start_producer
+{
+	my (@args) = @_;
+	my $p = { command => _producer(@args), output => '' };
+
+	$p->{handle} = IPC::Run::start($p->{command}, '<', \undef, '&>', \$p->{output});
+	return $p;
+}
+
+sub finish_producer
+{
+	my ($p) = @_;
+
+	$p->{handle}->finish
+	  or croak "@{$p->{command}}: exit status "
+	  . $p->{handle}->result . ": $p->{output}";
+	return;
+}
+
+# wait_until($node, $query, $timeout, $dbname): until the query returns t, at
+# most $timeout seconds (60).  Errors, such as those of a server that starts,
+# count as not yet.  Returns whether it did, and says what it got instead.
+sub wait_until
+{
+	my ($node, $query, $timeout, $dbname) = @_;
+	my $end = time + ($timeout // 60);
+	my ($out, $err);
+
+	do
+	{
+		(undef, $out, $err) = $node->psql($dbname // 'postgres', $query);
+		return 1 if defined $out && $out eq 't';
+		sleep 0.05;
+	} while (time < $end);
+	diag("timed out waiting for: $query\nlast output: $out\nlast error: $err");
+	return 0;
+}
+
+# set_fault($node, $point => $action): from now on every process of the server
+# that comes by the named fault point does what the action says: 'panic' (kill
+# -9), 'exit' or 'error'.  clear_faults ends that.
+sub set_fault
+{
+	my ($node, %faults) = @_;
+	my $file = $node->data_dir . '/weir_faults';
+
+	append_to_file("$file.new",
+		join '', map { "$_ $faults{$_}\n" } sort keys %faults);
+	rename "$file.new", $file or croak "cannot rename $file.new: $!";
+	return;
+}
+
+sub clear_faults
+{
+	my ($node) = @_;
+
+	unlink $node->data_dir . '/weir_faults';
+	return;
+}
+
+1;

@@ -1,0 +1,41 @@
+# run.sh - what run-regress.sh and run-tap.sh share; they source it
+#
+# The tests run in a sandbox (scripts/sandbox.sh), in a copy of what they need of
+# this tree.  After "prepare", $tree is that copy, and $bin has the executables
+# of a PostgreSQL with a debug build of Weir in it.
+
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/sandbox.sh"
+
+pg_tests=$(dirname "$($pg_config --pgxs)")/../test
+
+# keep_logs NAME PATH ...: copy from the sandbox into build/log/NAME
+keep_logs()
+{
+	local name=$1
+
+	shift
+	rm -rf "$source_tree/build/log/$name"
+	mkdir -p "$source_tree/build/log/$name"
+	cp -r "$@" "$source_tree/build/log/$name/" 2>/dev/null || true
+	echo "logs are in build/log/$name"
+}
+
+prepare()
+{
+	local part
+
+	sandbox check
+	tree=$work/tree
+	for part in scripts regress/lib regress/t regress/sql regress/expected \
+		regress/regress.conf regress/schedule producer/weir-producer \
+		producer/weir-broker sql; do
+		[ -e "$source_tree/$part" ] || continue
+		mkdir -p "$tree/$(dirname "$part")"
+		cp -r "$source_tree/$part" "$tree/$part"
+	done
+	bin=$(WEIR_DEBUG=1 "$source_tree/scripts/temp-install" \
+		"$source_tree/build/debug" "$work/install")
+	own_sandbox
+	as_user_env=(WEIR_ROOT="$tree")
+}

@@ -1,0 +1,29 @@
+-- The demo's schema: a server, a stream, a continuous view.
+--   psql -v broker=HOST:PORT -v topic=NAME -f sql/init.sql
+\set ON_ERROR_STOP on
+
+CREATE EXTENSION IF NOT EXISTS weir;
+
+CREATE SERVER kafka FOREIGN DATA WRAPPER weir
+    OPTIONS (bootstrap_servers :'broker');
+
+CREATE FOREIGN TABLE events (
+    event_id    text,
+    event_type  text,
+    user_id     bigint,
+    country     text,
+    amount      float8,
+    latency_ms  int,
+    ts          timestamptz,
+    part        int    OPTIONS (metadata 'partition'),
+    off         bigint OPTIONS (metadata 'offset')
+) SERVER kafka OPTIONS (
+    topic :'topic', format 'json', event_time 'ts', watermark_delay '5 seconds'
+);
+
+SELECT weir.create_view('traffic_10s', $$
+    SELECT weir.tumble(ts, '10 seconds') AS window_start, event_type, country,
+           count(*) AS events, sum(amount) AS revenue,
+           avg(latency_ms) AS avg_latency, max(latency_ms) AS max_latency
+    FROM events
+    GROUP BY 1, 2, 3 $$);

@@ -1,0 +1,227 @@
+-- Weir's SQL objects.  The schema is made here, so that a planted one fails.
+\echo Use "CREATE EXTENSION weir" to load this file. \quit
+
+CREATE SCHEMA weir;
+GRANT USAGE ON SCHEMA weir TO PUBLIC;
+
+-- --- streams ---------------------------------------------------------------
+
+CREATE FUNCTION weir.fdw_handler() RETURNS fdw_handler
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_fdw_handler';
+CREATE FUNCTION weir.fdw_validator(text[], oid) RETURNS void
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_fdw_validator';
+CREATE FOREIGN DATA WRAPPER weir
+    HANDLER weir.fdw_handler VALIDATOR weir.fdw_validator;
+
+-- The open part of a view is a foreign table on this server.
+CREATE FUNCTION weir.open_handler() RETURNS fdw_handler
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_open_handler';
+CREATE FUNCTION weir.open_validator(text[], oid) RETURNS void
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_open_validator';
+CREATE FOREIGN DATA WRAPPER weir_open
+    HANDLER weir.open_handler VALIDATOR weir.open_validator;
+CREATE SERVER weir_open FOREIGN DATA WRAPPER weir_open;
+GRANT USAGE ON FOREIGN SERVER weir_open TO PUBLIC;
+
+-- --- windows ---------------------------------------------------------------
+
+CREATE FUNCTION weir.tumble(ts timestamptz, size interval,
+        origin timestamptz DEFAULT '1970-01-01 00:00:00+00')
+    RETURNS timestamptz
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'weir_tumble';
+CREATE FUNCTION weir.tumble(ts timestamp, size interval,
+        origin timestamp DEFAULT '1970-01-01 00:00:00')
+    RETURNS timestamp
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'weir_tumble';
+COMMENT ON FUNCTION weir.tumble(timestamptz, interval, timestamptz) IS
+    'start of the tumbling window that holds ts';
+
+-- --- catalog ---------------------------------------------------------------
+-- Names of objects are regclass only, so that pg_upgrade and pg_dump follow.
+
+CREATE SEQUENCE weir.view_id AS int;
+
+CREATE TABLE weir.views (
+    id          int PRIMARY KEY DEFAULT nextval('weir.view_id'),
+    view        regclass NOT NULL UNIQUE,   -- what users read
+    query       regclass NOT NULL,          -- the query, as a view over the stream
+    final       regclass NOT NULL,          -- windows that are final
+    open        regclass NOT NULL,          -- windows that are open
+    stream      regclass NOT NULL,
+    lateness    interval NOT NULL,
+    retention   interval,
+    start       text NOT NULL,              -- 'earliest', 'latest' or a time
+    settings    text[] NOT NULL,            -- frozen: name, value, name, value ...
+    state       text NOT NULL DEFAULT 'running'
+                CHECK (state IN ('running', 'paused', 'error')),
+    reason      text,                       -- why it is in error
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+
+-- How far a view is: one row a view, rewritten by each of its checkpoints.
+-- Arrays are by partition, from 1 for partition 0.  Times are microseconds
+-- since 2000-01-01; NULL: none yet.
+CREATE TABLE weir.progress (
+    view         int PRIMARY KEY REFERENCES weir.views ON DELETE CASCADE,
+    generation   bigint NOT NULL DEFAULT 1, -- raised by pause, resume, reset
+    incarnation  int NOT NULL DEFAULT 0,    -- raised by each recovery
+    closed_upto  bigint,
+    windows_final bigint NOT NULL DEFAULT 0,
+    chunks       bigint NOT NULL DEFAULT 0, -- rows in weir.state
+    starts       bigint[] NOT NULL DEFAULT '{}',
+    positions    bigint[] NOT NULL DEFAULT '{}',
+    watermarks   bigint[] NOT NULL DEFAULT '{}',
+    events       bigint[] NOT NULL DEFAULT '{}',
+    late         bigint[] NOT NULL DEFAULT '{}',
+    dead         bigint[] NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0,
+        autovacuum_vacuum_threshold = 1000);
+
+-- The log of open windows: changed groups of each checkpoint, in chunks.
+CREATE TABLE weir.state (
+    view        int NOT NULL,
+    pane        bigint NOT NULL,
+    incarnation int NOT NULL,
+    shard       int NOT NULL,
+    seq         bigint NOT NULL,
+    data        bytea NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+ALTER TABLE weir.state ALTER COLUMN data SET STORAGE EXTERNAL;
+CREATE INDEX state_key ON weir.state (view, pane, incarnation, shard, seq);
+
+-- Views that belong to this database.  Not dumped: views that were restored
+-- or copied from elsewhere have no row here and wait for weir.resume.
+CREATE TABLE weir.home (
+    view        int PRIMARY KEY REFERENCES weir.views ON DELETE CASCADE,
+    database    oid NOT NULL
+);
+
+CREATE TABLE weir.dead_letters (
+    stream      regclass NOT NULL,
+    view        int,                        -- NULL: for the whole stream
+    topic       text NOT NULL,
+    partition   int NOT NULL,
+    "offset"    bigint NOT NULL,
+    "timestamp" timestamptz,                -- Kafka's
+    key         bytea,
+    payload     bytea,                      -- NULL: a tombstone
+    sqlstate    text NOT NULL,
+    reason      text NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now()
+);
+ALTER TABLE weir.dead_letters ALTER COLUMN payload SET STORAGE EXTERNAL;
+CREATE UNIQUE INDEX dead_letters_key
+    ON weir.dead_letters (stream, partition, "offset", coalesce(view, 0));
+
+SELECT pg_catalog.pg_extension_config_dump('weir.view_id', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.views', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.progress', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.state', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.dead_letters', '');
+
+-- --- control ---------------------------------------------------------------
+
+CREATE FUNCTION weir.create_view(name text, query text,
+        start text DEFAULT NULL, lateness interval DEFAULT '0',
+        retention interval DEFAULT NULL)
+    RETURNS regclass LANGUAGE C AS 'MODULE_PATHNAME', 'weir_create_view';
+COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval) IS
+    'define a continuous view; it starts when the transaction commits';
+
+CREATE FUNCTION weir.drop_view(name regclass) RETURNS void
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_drop_view';
+COMMENT ON FUNCTION weir.drop_view(regclass) IS
+    'stop a continuous view and drop all that belongs to it';
+
+CREATE FUNCTION weir.pause(view regclass) RETURNS void
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_pause';
+COMMENT ON FUNCTION weir.pause(regclass) IS 'stop a continuous view for a while';
+
+CREATE FUNCTION weir.resume(view regclass) RETURNS void
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_resume';
+COMMENT ON FUNCTION weir.resume(regclass) IS
+    'go on with a view that is paused, in error, or restored from a dump';
+
+CREATE FUNCTION weir.reset(view regclass, start text) RETURNS void
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_reset';
+COMMENT ON FUNCTION weir.reset(regclass, text) IS
+    'throw the results of a view away and compute them anew from ''earliest'', ''latest'' or a time';
+
+CREATE FUNCTION weir.flush(target regclass, timeout interval DEFAULT '30 s')
+    RETURNS void LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_flush';
+COMMENT ON FUNCTION weir.flush(regclass, interval) IS
+    'wait until all that the topic of a stream or view held at the call is counted and committed';
+
+CREATE FUNCTION weir.checkpoint(stream regclass) RETURNS void
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_checkpoint';
+COMMENT ON FUNCTION weir.checkpoint(regclass) IS 'commit what has been read so far';
+
+-- --- what is going on -------------------------------------------------------
+
+CREATE FUNCTION weir.running_views(OUT id int, OUT lane int, OUT state text,
+        OUT error text, OUT events bigint, OUT late bigint, OUT dead bigint,
+        OUT lag bigint, OUT events_per_second bigint,
+        OUT freshness_p50_ms float8, OUT freshness_p99_ms float8,
+        OUT windows_open bigint, OUT windows_final bigint,
+        OUT memory bigint, OUT watermark timestamptz)
+    RETURNS SETOF record LANGUAGE C STRICT
+    AS 'MODULE_PATHNAME', 'weir_running_views';
+
+CREATE FUNCTION weir.running_partitions(OUT id int, OUT partition int,
+        OUT start_offset bigint, OUT "position" bigint, OUT committed bigint,
+        OUT high_watermark bigint, OUT lag bigint, OUT watermark timestamptz,
+        OUT idle boolean, OUT events bigint, OUT late bigint, OUT dead bigint)
+    RETURNS SETOF record LANGUAGE C STRICT
+    AS 'MODULE_PATHNAME', 'weir_running_partitions';
+
+CREATE FUNCTION weir.microseconds_to_time(us bigint) RETURNS timestamptz
+    LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE
+    RETURN timestamptz '2000-01-01 00:00:00+00' + us * interval '1 microsecond';
+
+CREATE VIEW weir.status AS
+    SELECT v.view AS view_name, v.stream,
+           CASE WHEN v.state <> 'running' THEN v.state
+                WHEN h.view IS NULL THEN 'paused: restored'
+                ELSE coalesce(r.state, 'starting') END AS state,
+           coalesce(r.events, (SELECT sum(x) FROM unnest(p.events) x), 0)::bigint AS events,
+           coalesce(r.events_per_second, 0) AS events_per_second,
+           r.lag,
+           coalesce(r.late, (SELECT sum(x) FROM unnest(p.late) x), 0)::bigint AS late,
+           coalesce(r.dead, (SELECT sum(x) FROM unnest(p.dead) x), 0)::bigint AS dead_letters,
+           r.freshness_p50_ms, r.freshness_p99_ms, r.windows_open,
+           p.windows_final, r.watermark,
+           weir.microseconds_to_time(p.closed_upto) AS closed_upto,
+           r.memory, r.lane, coalesce(v.reason, r.error) AS error
+    FROM weir.views v
+    LEFT JOIN weir.progress p ON p.view = v.id
+    LEFT JOIN weir.home h ON h.view = v.id AND h.database =
+        (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+    LEFT JOIN weir.running_views() r ON r.id = v.id;
+
+CREATE VIEW weir.partitions AS
+    SELECT v.view AS view_name, v.stream, c.partition, c.start_offset,
+           coalesce(r.position, c.committed) AS "position", c.committed,
+           r.high_watermark, r.lag,
+           coalesce(r.watermark, weir.microseconds_to_time(c.watermark)) AS watermark,
+           r.idle, coalesce(r.events, c.events) AS events,
+           coalesce(r.late, c.late) AS late,
+           coalesce(r.dead, c.dead) AS dead_letters
+    FROM weir.views v
+    JOIN weir.progress p ON p.view = v.id
+    CROSS JOIN LATERAL (
+        SELECT (n - 1)::int AS partition, starts[n] AS start_offset,
+               positions[n] AS committed, watermarks[n] AS watermark,
+               events[n] AS events, late[n] AS late, dead[n] AS dead
+        FROM generate_subscripts(p.positions, 1) n) c
+    LEFT JOIN weir.running_partitions() r
+        ON r.id = v.id AND r.partition = c.partition;
+
+GRANT SELECT ON weir.status, weir.partitions, weir.views TO PUBLIC;
+
+-- --- objects that go away by plain DROP -------------------------------------
+
+CREATE FUNCTION weir.on_drop() RETURNS event_trigger
+    LANGUAGE C AS 'MODULE_PATHNAME', 'weir_on_drop';
+CREATE EVENT TRIGGER weir_on_drop ON sql_drop EXECUTE FUNCTION weir.on_drop();
