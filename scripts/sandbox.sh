@@ -83,9 +83,10 @@ stop_servers()
 	done
 }
 
+# leave_sandbox [STATUS]: the trap of EXIT, or the end of the script's own
 leave_sandbox()
 {
-	local status=$?
+	local status=${1:-$?}
 
 	trap - EXIT
 	trap '' INT TERM HUP

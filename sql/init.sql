@@ -1,11 +1,16 @@
 -- The demo's schema: a server, a stream, a continuous view.
---   psql -v broker=HOST:PORT -v topic=NAME -f sql/init.sql
+--   psql -v broker=HOST:PORT -v topic=NAME [-v fetch_wait=MS] -f sql/init.sql
+-- fetch_wait is for the embedded broker, which answers an empty fetch only
+-- after that long.
 \set ON_ERROR_STOP on
 
 CREATE EXTENSION IF NOT EXISTS weir;
 
 CREATE SERVER kafka FOREIGN DATA WRAPPER weir
     OPTIONS (bootstrap_servers :'broker');
+\if :{?fetch_wait}
+ALTER SERVER kafka OPTIONS (ADD "fetch.wait.max.ms" :'fetch_wait');
+\endif
 
 CREATE FOREIGN TABLE events (
     event_id    text,

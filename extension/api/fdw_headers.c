@@ -17,7 +17,8 @@ bad_headers(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid message headers"),
-			 errdetail("Headers are an object of strings, or an array of objects with the strings \"key\" and \"value\"; a value may be null.")));
+			 errdetail(
+				 "Headers are an object of strings, or an array of objects with the strings \"key\" and \"value\"; a value may be null.")));
 }
 
 /* A jsonb string in UTF-8, with its terminator. */
@@ -45,7 +46,7 @@ add_header(List *headers, const JsonbValue *key, const JsonbValue *value)
 static JsonbValue *
 member(JsonbContainer *object, const char *name)
 {
-	JsonbValue	key;
+	JsonbValue key;
 
 	key.type = jbvString;
 	key.val.string.val = (char *) name;
@@ -57,8 +58,8 @@ member(JsonbContainer *object, const char *name)
 static List *
 headers_of_array(Jsonb *jb)
 {
-	List	   *headers = NIL;
-	uint32		i;
+	List *headers = NIL;
+	uint32 i;
 
 	for (i = 0; i < JB_ROOT_COUNT(jb); i++)
 	{
@@ -77,11 +78,11 @@ headers_of_array(Jsonb *jb)
 static List *
 headers_of_object(Jsonb *jb)
 {
-	List	   *headers = NIL;
+	List *headers = NIL;
 	JsonbIterator *it = JsonbIteratorInit(&jb->root);
 	JsonbIteratorToken token;
-	JsonbValue	v;
-	JsonbValue	key = {0};
+	JsonbValue v;
+	JsonbValue key = {0};
 
 	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
 	{

@@ -32,26 +32,26 @@
 #include "utils/wait_event.h"
 
 /* A broker that creates topics when asked for them needs a moment. */
-#define CREATE_TRIES 5
+#define CREATE_TRIES   5
 #define CREATE_WAIT_MS 200
 
 typedef struct StreamInsert
 {
-	StreamDef  *def;
+	StreamDef *def;
 	KafkaProducer *producer;
-	int			npartitions;
-	MemoryContext row_cxt;		/* reset for each row */
+	int npartitions;
+	MemoryContext row_cxt; /* reset for each row */
 	MemoryContextCallback cleanup;
 } StreamInsert;
 
 /* What the metadata columns of a row say about its message. */
 typedef struct MessageMeta
 {
-	int32		partition;		/* -1: by key */
-	const char *key;			/* NULL: none */
-	size_t		key_len;
-	int64		timestamp;		/* us since 1970, or -1: now */
-	List	   *headers;
+	int32 partition; /* -1: by key */
+	const char *key; /* NULL: none */
+	size_t key_len;
+	int64 timestamp; /* us since 1970, or -1: now */
+	List *headers;
 } MessageMeta;
 
 /* weir_fdw_updatable: a topic can only be appended to. */
@@ -91,10 +91,9 @@ close_producer(void *arg)
 static void
 insert_error(const StreamInsert *ins, int sqlstate, const char *text)
 {
-	ereport(ERROR,
-			(errcode(sqlstate),
-			 errmsg("could not write to topic \"%s\"", ins->def->topic),
-			 errdetail("The Kafka client says: %s.", text)));
+	ereport(ERROR, (errcode(sqlstate),
+					errmsg("could not write to topic \"%s\"", ins->def->topic),
+					errdetail("The Kafka client says: %s.", text)));
 }
 
 /* Find the topic's partitions, and so whether a broker answers at all. */
@@ -102,8 +101,8 @@ static void
 find_partitions(StreamInsert *ins)
 {
 	KafkaClient *client = weir_producer_client(ins->producer);
-	char		err[512];
-	int			i;
+	char err[512];
+	int i;
 
 	for (i = 0; i < CREATE_TRIES; i++)
 	{
@@ -118,9 +117,8 @@ find_partitions(StreamInsert *ins)
 		if (ins->npartitions > 0)
 			return;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("topic \"%s\" does not exist", ins->def->topic)));
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("topic \"%s\" does not exist", ins->def->topic)));
 }
 
 /* Connect, for a statement that runs. */
@@ -129,8 +127,8 @@ begin_insert(EState *estate, ResultRelInfo *rri)
 {
 	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
 	StreamInsert *ins = palloc0(sizeof(StreamInsert));
-	Oid			userid = weir_result_rel_user(rri, estate);
-	char		err[512];
+	Oid userid = weir_result_rel_user(rri, estate);
+	char err[512];
 
 	ins->def = weir_stream_load(RelationGetRelid(rri->ri_RelationDesc),
 								OidIsValid(userid) ? userid : GetUserId());
@@ -182,7 +180,7 @@ set_key(MessageMeta *meta, const StreamColumn *col, Datum value)
 {
 	if (col->type == BYTEAOID)
 	{
-		bytea	   *bytes = DatumGetByteaPP(value);
+		bytea *bytes = DatumGetByteaPP(value);
 
 		meta->key = VARDATA_ANY(bytes);
 		meta->key_len = VARSIZE_ANY_EXHDR(bytes);
@@ -254,7 +252,7 @@ set_metadata(MessageMeta *meta, const StreamInsert *ins,
 static void
 read_metadata(const StreamInsert *ins, TupleTableSlot *slot, MessageMeta *meta)
 {
-	int			i;
+	int i;
 
 	memset(meta, 0, sizeof(*meta));
 	meta->partition = -1;
@@ -281,8 +279,8 @@ weir_fdw_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 	StreamInsert *ins = rri->ri_FdwState;
 	MemoryContext old = MemoryContextSwitchTo(ins->row_cxt);
 	MessageMeta meta;
-	char	   *payload;
-	size_t		len;
+	char *payload;
+	size_t len;
 
 	MemoryContextReset(ins->row_cxt);
 	slot_getallattrs(slot);

@@ -27,9 +27,9 @@ PG_FUNCTION_INFO_V1(weir_fdw_validator);
 /* Where options can stand, and what to call the place. */
 static const struct
 {
-	Oid			catalog;
+	Oid catalog;
 	const char *name;
-	const char *required;		/* or NULL */
+	const char *required; /* or NULL */
 } places[] = {
 	{ForeignServerRelationId, "server", BOOTSTRAP},
 	{UserMappingRelationId, "user mapping", NULL},
@@ -57,7 +57,7 @@ static void
 unknown_option(Oid catalog, const char *name)
 {
 	NearestName nearest;
-	int			i;
+	int i;
 
 	for (i = 0; i < lengthof(places); i++)
 	{
@@ -84,9 +84,9 @@ bad_servers(const char *value)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-			 errmsg("invalid value for option \"%s\": \"%s\"", BOOTSTRAP,
-					value),
-			 errhint("Give one or more brokers as host:port, separated by commas.")));
+			 errmsg("invalid value for option \"%s\": \"%s\"", BOOTSTRAP, value),
+			 errhint(
+				 "Give one or more brokers as host:port, separated by commas.")));
 }
 
 /* One broker: something, then perhaps a colon and a port. */
@@ -94,9 +94,9 @@ static bool
 is_broker(const char *p, size_t len)
 {
 	const char *colon;
-	long		port;
-	char	   *end;
-	char		digits[8];
+	long port;
+	char *end;
+	char digits[8];
 
 	if (len == 0 || memchr(p, ' ', len) != NULL)
 		return false;
@@ -122,9 +122,9 @@ check_servers(const char *value)
 
 	for (;;)
 	{
-		size_t		len = strcspn(p, ",");
-		size_t		skip = strspn(p, " ");
-		size_t		end = len;
+		size_t len = strcspn(p, ",");
+		size_t skip = strspn(p, " ");
+		size_t end = len;
 
 		while (end > skip && p[end - 1] == ' ')
 			end--;
@@ -141,8 +141,8 @@ static void
 check_setting(Oid catalog, const char *name, const char *value)
 {
 	KafkaSettingPlace place = catalog == ForeignServerRelationId
-		? KAFKA_SETTING_SERVER
-		: KAFKA_SETTING_USER;
+								  ? KAFKA_SETTING_SERVER
+								  : KAFKA_SETTING_USER;
 	NearestName nearest;
 
 	if (place == KAFKA_SETTING_SERVER && strcmp(name, BOOTSTRAP) == 0)
@@ -176,9 +176,9 @@ check_option(Oid catalog, const char *name, const char *value)
 static bool
 has_option(List *options, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach (lc, options)
+	foreach(lc, options)
 	{
 		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
 			return true;
@@ -190,14 +190,14 @@ has_option(List *options, const char *name)
 Datum
 weir_fdw_validator(PG_FUNCTION_ARGS)
 {
-	List	   *options = untransformRelOptions(PG_GETARG_DATUM(0));
-	Oid			catalog = PG_GETARG_OID(1);
-	ListCell   *lc;
-	int			i;
+	List *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid catalog = PG_GETARG_OID(1);
+	ListCell *lc;
+	int i;
 
-	foreach (lc, options)
+	foreach(lc, options)
 	{
-		DefElem    *opt = lfirst_node(DefElem, lc);
+		DefElem *opt = lfirst_node(DefElem, lc);
 
 		check_option(catalog, opt->defname, defGetString(opt));
 	}
@@ -206,10 +206,9 @@ weir_fdw_validator(PG_FUNCTION_ARGS)
 		if (places[i].catalog != catalog || places[i].required == NULL ||
 			has_option(options, places[i].required))
 			continue;
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
-				 errmsg("option \"%s\" is required for a %s",
-						places[i].required, places[i].name)));
+		ereport(ERROR, (errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+						errmsg("option \"%s\" is required for a %s",
+							   places[i].required, places[i].name)));
 	}
 	PG_RETURN_VOID();
 }

@@ -27,14 +27,15 @@
 /* A topic is taken to hold so many messages. */
 #define DEFAULT_TUPLES 1000000.0
 /* Connecting and asking for offsets, in the planner's units. */
-#define CONNECT_COST 100.0
+#define CONNECT_COST   100.0
 
 /* weir_fdw_rel_size: a guess, since nothing is known without asking. */
 void
 weir_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
-	baserel->fdw_private = weir_stream_load(
-		relid, OidIsValid(baserel->userid) ? baserel->userid : GetUserId());
+	baserel->fdw_private = weir_stream_load(relid, OidIsValid(baserel->userid)
+													   ? baserel->userid
+													   : GetUserId());
 	if (baserel->tuples <= 0)
 		baserel->tuples = DEFAULT_TUPLES;
 	set_baserel_size_estimates(root, baserel);
@@ -44,12 +45,11 @@ weir_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 void
 weir_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
-	Cost		startup = CONNECT_COST + baserel->baserestrictcost.startup;
-	Cost		per_tuple = 2 * cpu_tuple_cost + baserel->baserestrictcost.per_tuple;
+	Cost startup = CONNECT_COST + baserel->baserestrictcost.startup;
+	Cost per_tuple = 2 * cpu_tuple_cost + baserel->baserestrictcost.per_tuple;
 
 	add_path(baserel,
-			 (Path *) weir_foreignscan_path(root, baserel, baserel->rows,
-											startup,
+			 (Path *) weir_foreignscan_path(root, baserel, baserel->rows, startup,
 											startup + per_tuple * baserel->tuples,
 											NIL));
 }
@@ -69,7 +69,7 @@ static const StreamColumn *
 metadata_column(Node *node, RelOptInfo *rel)
 {
 	const StreamDef *def = rel->fdw_private;
-	Var		   *var = (Var *) strip_relabel(node);
+	Var *var = (Var *) strip_relabel(node);
 
 	if (!IsA(var, Var) || var->varno != rel->relid || var->varlevelsup != 0 ||
 		var->varattno <= 0)
@@ -82,7 +82,7 @@ static bool
 is_value(PlannerInfo *root, Node *node)
 {
 	return bms_is_empty(pull_varnos(root, node)) &&
-		!contain_volatile_functions(node) && !contain_subplans(node);
+		   !contain_volatile_functions(node) && !contain_subplans(node);
 }
 
 static bool
@@ -113,9 +113,9 @@ narrows(const StreamColumn *col, int strategy, Oid value_type)
 			 * that is not before a time, but knows no last one.
 			 */
 			return col->type == TIMESTAMPTZOID && is_time(value_type) &&
-				(strategy == BTEqualStrategyNumber ||
-				 strategy == BTGreaterEqualStrategyNumber ||
-				 strategy == BTGreaterStrategyNumber);
+				   (strategy == BTEqualStrategyNumber ||
+					strategy == BTGreaterEqualStrategyNumber ||
+					strategy == BTGreaterStrategyNumber);
 		default:
 			return false;
 	}
@@ -128,8 +128,8 @@ operator_strategy(Oid opno, Oid type)
 	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
 
 	return OidIsValid(entry->btree_opf)
-		? get_op_opfamily_strategy(opno, entry->btree_opf)
-		: 0;
+			   ? get_op_opfamily_strategy(opno, entry->btree_opf)
+			   : 0;
 }
 
 /* Classify "column op value" or "value op column". */
@@ -137,9 +137,9 @@ static bool
 classify_op(PlannerInfo *root, RelOptInfo *rel, OpExpr *op, int *source,
 			int *strategy)
 {
-	Node	   *left;
-	Node	   *right;
-	Oid			opno = op->opno;
+	Node *left;
+	Node *right;
+	Oid opno = op->opno;
 	const StreamColumn *col;
 
 	if (list_length(op->args) != 2)
@@ -149,7 +149,7 @@ classify_op(PlannerInfo *root, RelOptInfo *rel, OpExpr *op, int *source,
 	col = metadata_column(left, rel);
 	if (col == NULL)
 	{
-		Node	   *swap = left;
+		Node *swap = left;
 
 		left = right;
 		right = swap;
@@ -169,7 +169,7 @@ classify_any(PlannerInfo *root, RelOptInfo *rel, ScalarArrayOpExpr *op,
 			 int *source, int *strategy)
 {
 	const StreamColumn *col = metadata_column(linitial(op->args), rel);
-	Node	   *array = lsecond(op->args);
+	Node *array = lsecond(op->args);
 
 	if (!op->useOr || col == NULL || col->source != STREAM_SRC_PARTITION ||
 		!is_value(root, array) ||
@@ -183,21 +183,20 @@ classify_any(PlannerInfo *root, RelOptInfo *rel, ScalarArrayOpExpr *op,
 
 /* Collect the clauses that narrow the read. */
 static void
-collect_pushed(PlannerInfo *root, RelOptInfo *rel, List *clauses,
-			   List **pushed, List **kinds)
+collect_pushed(PlannerInfo *root, RelOptInfo *rel, List *clauses, List **pushed,
+			   List **kinds)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach (lc, clauses)
+	foreach(lc, clauses)
 	{
-		Node	   *clause = lfirst(lc);
-		int			source;
-		int			strategy;
-		bool		good = false;
+		Node *clause = lfirst(lc);
+		int source;
+		int strategy;
+		bool good = false;
 
 		if (IsA(clause, OpExpr))
-			good = classify_op(root, rel, (OpExpr *) clause, &source,
-							   &strategy);
+			good = classify_op(root, rel, (OpExpr *) clause, &source, &strategy);
 		else if (IsA(clause, ScalarArrayOpExpr))
 			good = classify_any(root, rel, (ScalarArrayOpExpr *) clause,
 								&source, &strategy);
@@ -212,9 +211,9 @@ collect_pushed(PlannerInfo *root, RelOptInfo *rel, List *clauses,
 Expr *
 weir_fdw_value_side(Expr *clause)
 {
-	List	   *args = IsA(clause, OpExpr) ? ((OpExpr *) clause)->args
-										   : ((ScalarArrayOpExpr *) clause)->args;
-	Node	   *left = strip_relabel(linitial(args));
+	List *args = IsA(clause, OpExpr) ? ((OpExpr *) clause)->args
+									 : ((ScalarArrayOpExpr *) clause)->args;
+	Node *left = strip_relabel(linitial(args));
 
 	return IsA(left, Var) ? lsecond(args) : linitial(args);
 }
@@ -226,22 +225,21 @@ static List *
 needed_attributes(RelOptInfo *rel)
 {
 	const StreamDef *def = rel->fdw_private;
-	Bitmapset  *attrs = NULL;
-	List	   *result = NIL;
-	ListCell   *lc;
-	bool		all;
-	int			i;
+	Bitmapset *attrs = NULL;
+	List *result = NIL;
+	ListCell *lc;
+	bool all;
+	int i;
 
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
-	foreach (lc, rel->baserestrictinfo)
+	foreach(lc, rel->baserestrictinfo)
 		pull_varattnos((Node *) lfirst_node(RestrictInfo, lc)->clause,
 					   rel->relid, &attrs);
 	all = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attrs);
 	for (i = 1; i <= def->ncolumns; i++)
 	{
 		if (def->columns[i - 1].source != STREAM_SRC_DROPPED &&
-			(all ||
-			 bms_is_member(i - FirstLowInvalidHeapAttributeNumber, attrs)))
+			(all || bms_is_member(i - FirstLowInvalidHeapAttributeNumber, attrs)))
 			result = lappend_int(result, i);
 	}
 	return result;
@@ -252,10 +250,10 @@ ForeignScan *
 weir_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid relid,
 			  ForeignPath *path, List *tlist, List *clauses, Plan *outer_plan)
 {
-	List	   *quals = extract_actual_clauses(clauses, false);
-	List	   *pushed = NIL;
-	List	   *kinds = NIL;
-	List	   *private;
+	List *quals = extract_actual_clauses(clauses, false);
+	List *pushed = NIL;
+	List *kinds = NIL;
+	List *private;
 
 	collect_pushed(root, baserel, quals, &pushed, &kinds);
 	private = list_make3(needed_attributes(baserel), kinds,

@@ -22,21 +22,21 @@
 
 typedef struct IntSet
 {
-	int			n;
-	int64	   *values;
+	int n;
+	int64 *values;
 } IntSet;
 
 /* weir_fdw_init_quals: make the pushed clauses' values ready to evaluate. */
 List *
 weir_fdw_init_quals(List *clauses, List *kinds, PlanState *ps)
 {
-	List	   *quals = NIL;
-	ListCell   *lc;
-	int			i = 0;
+	List *quals = NIL;
+	ListCell *lc;
+	int i = 0;
 
-	foreach (lc, clauses)
+	foreach(lc, clauses)
 	{
-		Expr	   *value = weir_fdw_value_side(lfirst(lc));
+		Expr *value = weir_fdw_value_side(lfirst(lc));
 		PushedQual *q = palloc(sizeof(PushedQual));
 
 		q->source = list_nth_int(kinds, i++);
@@ -96,15 +96,15 @@ narrow(int64 *lo, int64 *hi, int strategy, int64 v)
 static IntSet *
 make_set(ArrayType *array)
 {
-	Oid			type = ARR_ELEMTYPE(array);
-	IntSet	   *set = palloc(sizeof(IntSet));
-	Datum	   *datums;
-	bool	   *nulls;
-	int16		len;
-	bool		byval;
-	char		align;
-	int			n;
-	int			i;
+	Oid type = ARR_ELEMTYPE(array);
+	IntSet *set = palloc(sizeof(IntSet));
+	Datum *datums;
+	bool *nulls;
+	int16 len;
+	bool byval;
+	char align;
+	int n;
+	int i;
 
 	get_typlenbyvalalign(type, &len, &byval, &align);
 	deconstruct_array(array, type, len, byval, align, &datums, &nulls, &n);
@@ -137,18 +137,19 @@ time_value(Datum value, Oid type, int64 *us)
 		return true;
 	}
 	return !TIMESTAMP_IS_NOEND(t) &&
-		!pg_add_s64_overflow(t, WEIR_EPOCH_SHIFT, us);
+		   !pg_add_s64_overflow(t, WEIR_EPOCH_SHIFT, us);
 }
 
 /* Narrow by one qual whose value is not NULL. */
 static void
 apply_qual(StreamBounds *b, const PushedQual *q, Datum value)
 {
-	bool		left = true;
-	int64		us;
+	bool left = true;
+	int64 us;
 
 	if (q->strategy == PUSHED_ANY)
-		b->part_sets = lappend(b->part_sets, make_set(DatumGetArrayTypeP(value)));
+		b->part_sets = lappend(b->part_sets,
+							   make_set(DatumGetArrayTypeP(value)));
 	else if (q->source == STREAM_SRC_PARTITION)
 		left = narrow(&b->part_lo, &b->part_hi, q->strategy,
 					  integer_value(value, q->type));
@@ -169,17 +170,17 @@ apply_qual(StreamBounds *b, const PushedQual *q, Datum value)
 void
 weir_fdw_eval_quals(StreamBounds *b, List *quals, ExprContext *econtext)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	memset(b, 0, sizeof(*b));
 	b->part_hi = PG_INT32_MAX;
 	b->off_hi = PG_INT64_MAX - 1;
 	b->time_lo = PG_INT64_MIN;
-	foreach (lc, quals)
+	foreach(lc, quals)
 	{
 		const PushedQual *q = lfirst(lc);
-		bool		isnull;
-		Datum		value;
+		bool isnull;
+		Datum value;
 
 		value = ExecEvalExprSwitchContext(q->value, econtext, &isnull);
 		/* The operators are strict: nothing compares with NULL. */
@@ -194,14 +195,14 @@ weir_fdw_eval_quals(StreamBounds *b, List *quals, ExprContext *econtext)
 bool
 weir_fdw_wants_partition(const StreamBounds *b, int32 partition)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (b->empty || partition < b->part_lo || partition > b->part_hi)
 		return false;
-	foreach (lc, b->part_sets)
+	foreach(lc, b->part_sets)
 	{
 		const IntSet *set = lfirst(lc);
-		int			i;
+		int i;
 
 		for (i = 0; i < set->n && set->values[i] != partition; i++)
 			;

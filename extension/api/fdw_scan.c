@@ -34,54 +34,54 @@
 
 /* Messages a batch: few at first, for LIMIT, then as many as are efficient. */
 #define FIRST_BATCH 64
-#define LAST_BATCH 4096
-#define MAX_EVENTS 64
-#define WAIT_MS 1000
+#define LAST_BATCH  4096
+#define MAX_EVENTS  64
+#define WAIT_MS     1000
 /* Without any sign of a broker for so long, the scan gives up. */
-#define SILENCE_MS 30000
+#define SILENCE_MS  30000
 /* Times that messages may expire under the scan. */
-#define MAX_LOST 10
+#define MAX_LOST    10
 
 typedef struct ScanPartition
 {
-	bool		known;			/* low and high were asked for */
-	bool		open;			/* being read, not done */
-	int64		low;			/* first offset, when first asked */
-	int64		high;			/* last stable offset, when first asked */
-	int64		start;			/* the range of this scan ... */
-	int64		end;			/* ... exclusive */
-	int64		position;		/* the next offset wanted */
+	bool known;     /* low and high were asked for */
+	bool open;      /* being read, not done */
+	int64 low;      /* first offset, when first asked */
+	int64 high;     /* last stable offset, when first asked */
+	int64 start;    /* the range of this scan ... */
+	int64 end;      /* ... exclusive */
+	int64 position; /* the next offset wanted */
 } ScanPartition;
 
 typedef struct StreamScan
 {
 	ForeignScanState *node;
-	StreamDef  *def;
-	List	   *attrs;			/* IntList: needed */
-	List	   *quals;			/* of PushedQual */
-	MemoryContext cxt;			/* the query's */
+	StreamDef *def;
+	List *attrs;       /* IntList: needed */
+	List *quals;       /* of PushedQual */
+	MemoryContext cxt; /* the query's */
 	MemoryContextCallback cleanup;
 
-	KafkaConsumer *consumer;	/* NULL: not started yet */
-	Decoder    *decoder;
-	KafkaMessage *messages;		/* LAST_BATCH */
-	KafkaEvent *events;			/* MAX_EVENTS */
+	KafkaConsumer *consumer; /* NULL: not started yet */
+	Decoder *decoder;
+	KafkaMessage *messages; /* LAST_BATCH */
+	KafkaEvent *events;     /* MAX_EVENTS */
 
-	int			npartitions;
-	ScanPartition *partitions;	/* by number */
-	int			nopen;
-	int			nread;			/* that this scan reads */
-	bool		started;		/* partitions are assigned */
+	int npartitions;
+	ScanPartition *partitions; /* by number */
+	int nopen;
+	int nread;    /* that this scan reads */
+	bool started; /* partitions are assigned */
 
-	EventBatch *batch;			/* NULL: none decoded */
-	int			next;			/* in batch */
-	int			batch_size;
+	EventBatch *batch; /* NULL: none decoded */
+	int next;          /* in batch */
+	int batch_size;
 
-	TimestampTz last_sign;		/* of life from a broker */
-	int			nlost;
-	uint64		nmessages;
-	uint64		nmalformed;
-	KafkaEvent	trouble;		/* the last error that was not fatal */
+	TimestampTz last_sign; /* of life from a broker */
+	int nlost;
+	uint64 nmessages;
+	uint64 nmalformed;
+	KafkaEvent trouble; /* the last error that was not fatal */
 } StreamScan;
 
 /* MemoryContextCallback, also the regular end. */
@@ -99,10 +99,9 @@ close_consumer(void *arg)
 static void
 scan_error(StreamScan *scan, int sqlstate, const char *text)
 {
-	ereport(ERROR,
-			(errcode(sqlstate),
-			 errmsg("could not read topic \"%s\"", scan->def->topic),
-			 errdetail("The Kafka client says: %s.", text)));
+	ereport(ERROR, (errcode(sqlstate),
+					errmsg("could not read topic \"%s\"", scan->def->topic),
+					errdetail("The Kafka client says: %s.", text)));
 }
 
 /* weir_fdw_begin_scan: prepare; nothing is connected before the first row. */
@@ -110,9 +109,9 @@ void
 weir_fdw_begin_scan(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	EState	   *estate = node->ss.ps.state;
+	EState *estate = node->ss.ps.state;
 	StreamScan *scan = palloc0(sizeof(StreamScan));
-	Oid			userid;
+	Oid userid;
 
 	node->fdw_state = scan;
 	userid = linitial_oid(list_nth(plan->fdw_private, PRIVATE_USER));
@@ -137,10 +136,10 @@ weir_fdw_begin_scan(ForeignScanState *node, int eflags)
 static void
 make_decoder(StreamScan *scan)
 {
-	Bitmapset  *needed = NULL;
-	ListCell   *lc;
+	Bitmapset *needed = NULL;
+	ListCell *lc;
 
-	foreach (lc, scan->attrs)
+	foreach(lc, scan->attrs)
 		needed = bms_add_member(needed, lfirst_int(lc));
 	scan->decoder = weir_decoder_new(scan->def, needed, LAST_BATCH, scan->cxt);
 	scan->messages = palloc(LAST_BATCH * sizeof(KafkaMessage));
@@ -153,7 +152,7 @@ connect_scan(StreamScan *scan)
 {
 	MemoryContext old = MemoryContextSwitchTo(scan->cxt);
 	KafkaClient *client;
-	char		err[512];
+	char err[512];
 
 	make_decoder(scan);
 	scan->consumer = weir_consumer_open(scan->def->settings, scan->def->topic,
@@ -180,7 +179,7 @@ static void
 ask_bounds(StreamScan *scan, int n, const int32 *which, int64 *low, int64 *high)
 {
 	KafkaClient *client = weir_consumer_client(scan->consumer);
-	char		err[512];
+	char err[512];
 
 	if (!weir_client_bounds(client, scan->def->topic, n, which, low, high,
 							weir_settings.broker_timeout_ms, err, sizeof(err)))
@@ -191,11 +190,11 @@ ask_bounds(StreamScan *scan, int n, const int32 *which, int64 *low, int64 *high)
 static void
 learn_bounds(StreamScan *scan, int n, const int32 *which)
 {
-	int32	   *unknown = palloc(Max(1, n) * sizeof(int32));
-	int64	   *low = palloc(Max(1, n) * sizeof(int64));
-	int64	   *high = palloc(Max(1, n) * sizeof(int64));
-	int			m = 0;
-	int			i;
+	int32 *unknown = palloc(Max(1, n) * sizeof(int32));
+	int64 *low = palloc(Max(1, n) * sizeof(int64));
+	int64 *high = palloc(Max(1, n) * sizeof(int64));
+	int m = 0;
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
@@ -224,15 +223,14 @@ static void
 skip_to_time(StreamScan *scan, int64 time_us, int n, const int32 *which)
 {
 	KafkaClient *client = weir_consumer_client(scan->consumer);
-	int64	   *offsets = palloc(Max(1, n) * sizeof(int64));
-	char		err[512];
-	int			i;
+	int64 *offsets = palloc(Max(1, n) * sizeof(int64));
+	char err[512];
+	int i;
 
 	if (time_us > 0 &&
-		weir_client_offsets_for_time(client, scan->def->topic, n, which,
-									 time_us, offsets,
-									 weir_settings.broker_timeout_ms, err,
-									 sizeof(err)))
+		weir_client_offsets_for_time(client, scan->def->topic, n, which, time_us,
+									 offsets, weir_settings.broker_timeout_ms,
+									 err, sizeof(err)))
 	{
 		for (i = 0; i < n; i++)
 		{
@@ -248,11 +246,11 @@ skip_to_time(StreamScan *scan, int64 time_us, int n, const int32 *which)
 static void
 assign_open(StreamScan *scan)
 {
-	int32	   *which = palloc(Max(1, scan->nopen) * sizeof(int32));
-	int64	   *offsets = palloc(Max(1, scan->nopen) * sizeof(int64));
-	char		err[512];
-	int			n = 0;
-	int			i;
+	int32 *which = palloc(Max(1, scan->nopen) * sizeof(int32));
+	int64 *offsets = palloc(Max(1, scan->nopen) * sizeof(int64));
+	char err[512];
+	int n = 0;
+	int i;
 
 	for (i = 0; i < scan->npartitions; i++)
 	{
@@ -273,7 +271,7 @@ assign_open(StreamScan *scan)
 static void
 open_partitions(StreamScan *scan, int n, const int32 *which)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
@@ -291,9 +289,9 @@ static void
 start_scan(StreamScan *scan)
 {
 	StreamBounds b;
-	int32	   *which;
-	int			n = 0;
-	int			i;
+	int32 *which;
+	int n = 0;
+	int i;
 
 	if (scan->consumer == NULL)
 		connect_scan(scan);
@@ -332,8 +330,8 @@ static void
 finish_partition(StreamScan *scan, int32 number)
 {
 	ScanPartition *p = &scan->partitions[number];
-	int64		low;
-	int64		high;
+	int64 low;
+	int64 high;
 
 	p->open = false;
 	scan->nopen--;
@@ -359,8 +357,8 @@ advance(StreamScan *scan, int32 number, int64 position)
 static int
 trim(StreamScan *scan, int n)
 {
-	int			kept = 0;
-	int			i;
+	int kept = 0;
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
@@ -387,8 +385,8 @@ trim(StreamScan *scan, int n)
 static void
 skip_lost(StreamScan *scan, const KafkaEvent *e)
 {
-	int64		low;
-	int64		high;
+	int64 low;
+	int64 high;
 
 	if (e->partition < 0 || e->partition >= scan->npartitions ||
 		!scan->partitions[e->partition].open)
@@ -448,7 +446,7 @@ handle_event(StreamScan *scan, const KafkaEvent *e)
 static void
 wait_for_messages(StreamScan *scan)
 {
-	int			events;
+	int events;
 
 	if (TimestampDifferenceExceeds(scan->last_sign, GetCurrentTimestamp(),
 								   SILENCE_MS))
@@ -470,10 +468,10 @@ wait_for_messages(StreamScan *scan)
 static int
 poll_once(StreamScan *scan)
 {
-	int			nevents;
-	int			n;
-	int			kept;
-	int			i;
+	int nevents;
+	int n;
+	int kept;
+	int i;
 
 	n = weir_consumer_poll(scan->consumer, scan->messages, scan->batch_size,
 						   scan->events, MAX_EVENTS, &nevents);
@@ -493,7 +491,7 @@ fetch(StreamScan *scan)
 {
 	MemoryContext old = MemoryContextSwitchTo(
 		scan->node->ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
-	int			n = 0;
+	int n = 0;
 
 	if (!scan->started)
 		start_scan(scan);
@@ -522,14 +520,14 @@ fetch(StreamScan *scan)
 static void
 fill_slot(StreamScan *scan, TupleTableSlot *slot, int i)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	ExecClearTuple(slot);
 	memset(slot->tts_isnull, true,
 		   slot->tts_tupleDescriptor->natts * sizeof(bool));
-	foreach (lc, scan->attrs)
+	foreach(lc, scan->attrs)
 	{
-		int			a = lfirst_int(lc) - 1;
+		int a = lfirst_int(lc) - 1;
 
 		slot->tts_values[a] = scan->batch->columns[a].values[i];
 		slot->tts_isnull[a] = scan->batch->columns[a].nulls[i];
@@ -548,7 +546,7 @@ weir_fdw_iterate(ForeignScanState *node)
 	{
 		while (scan->batch != NULL && scan->next < scan->batch->n)
 		{
-			int			i = scan->next++;
+			int i = scan->next++;
 
 			if (!scan->batch->ok[i])
 				continue;
@@ -587,14 +585,14 @@ static void
 explain_quals(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	List	   *context;
-	List	   *texts = NIL;
-	ListCell   *lc;
+	List *context;
+	List *texts = NIL;
+	ListCell *lc;
 
 	if (plan->fdw_exprs == NIL)
 		return;
 	context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, NIL);
-	foreach (lc, plan->fdw_exprs)
+	foreach(lc, plan->fdw_exprs)
 		texts = lappend(texts, deparse_expression(lfirst(lc), context,
 												  list_length(es->rtable) > 1 ||
 													  es->verbose,
@@ -606,17 +604,16 @@ explain_quals(ForeignScanState *node, ExplainState *es)
 static void
 explain_ranges(StreamScan *scan, ExplainState *es)
 {
-	List	   *texts = NIL;
-	int			i;
+	List *texts = NIL;
+	int i;
 
 	for (i = 0; i < scan->npartitions; i++)
 	{
 		const ScanPartition *p = &scan->partitions[i];
 
 		if (p->known && p->start < p->end)
-			texts = lappend(texts,
-							psprintf("%d: " INT64_FORMAT "-" INT64_FORMAT, i,
-									 p->start, p->end - 1));
+			texts = lappend(texts, psprintf("%d: " INT64_FORMAT "-" INT64_FORMAT,
+											i, p->start, p->end - 1));
 	}
 	if (texts != NIL)
 		ExplainPropertyList("Offsets", texts, es);
@@ -637,6 +634,5 @@ weir_fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 		explain_ranges(scan, es);
 	ExplainPropertyInteger("Messages Read", NULL, scan->nmessages, es);
 	if (scan->nmalformed > 0 || es->format != EXPLAIN_FORMAT_TEXT)
-		ExplainPropertyInteger("Malformed Messages", NULL, scan->nmalformed,
-							   es);
+		ExplainPropertyInteger("Malformed Messages", NULL, scan->nmalformed, es);
 }

@@ -91,11 +91,27 @@ lane_state(const Lane *lane)
 	return lane_is_idle(lane) ? "idle" : "running";
 }
 
-static void
-sum_shard(ViewStatus *s, const ViewSlot *slot, Shard *shard, int npartitions)
+static bool
+is_open(const ViewSlot *slot, int64 start)
 {
-	int64		hidden = slot->closed_upto;
+	return slot->closed_upto == WEIR_NO_TIME ||
+		start + slot->window_size + slot->lateness > slot->closed_upto;
+}
 
+/* Has another place counted this window already?  Its lock is held. */
+static bool
+in_base(const ViewSlot *slot, int64 start)
+{
+	for (BasePane *p = slot->base; p; p = p->next)
+		if (p->start == start)
+			return true;
+	return false;
+}
+
+static void
+sum_shard(ViewStatus *s, ViewSlot *slot, Shard *shard, int npartitions)
+{
+	LWLockAcquire(&slot->marks_lock, LW_SHARED);
 	LWLockAcquire(&shard->lock, LW_SHARED);
 	for (int p = 0; shard->parts && p < npartitions; p++)
 	{
@@ -106,11 +122,24 @@ sum_shard(ViewStatus *s, const ViewSlot *slot, Shard *shard, int npartitions)
 	for (Pane *p = shard->panes; p; p = p->next)
 	{
 		s->bytes += p->bytes;
-		if (hidden == WEIR_NO_TIME ||
-			p->start + slot->window_size + slot->lateness > hidden)
+		if (is_open(slot, p->start) && !in_base(slot, p->start))
 			s->windows++;
 	}
 	LWLockRelease(&shard->lock);
+	LWLockRelease(&slot->marks_lock);
+}
+
+static void
+sum_base(ViewStatus *s, ViewSlot *slot)
+{
+	LWLockAcquire(&slot->marks_lock, LW_SHARED);
+	for (BasePane *p = slot->base; p; p = p->next)
+	{
+		s->windows += is_open(slot, p->start);
+		for (BaseBlock *b = p->blocks; b; b = b->next)
+			s->bytes += b->bytes;
+	}
+	LWLockRelease(&slot->marks_lock);
 }
 
 /* Registry lock held. */
@@ -129,9 +158,11 @@ fill_status(ViewStatus *s, ViewSlot *slot)
 	s->p50 = freshness(lane, 0.5);
 	s->p99 = freshness(lane, 0.99);
 	s->total.watermark = slot->live ? slot->closing : WEIR_NO_TIME;
-	if (slot->live)
-		for (int i = 0; i < slot->nshards; i++)
-			sum_shard(s, slot, &slot->shards[i], lane->npartitions);
+	if (!slot->live)
+		return;
+	sum_base(s, slot);
+	for (int i = 0; i < slot->nshards; i++)
+		sum_shard(s, slot, &slot->shards[i], lane->npartitions);
 }
 
 static void

@@ -41,12 +41,15 @@ static const struct
 	StreamSource source;
 	const char *name;
 	const char *wanted;
-	Oid			types[4];
+	Oid types[4];
 } metadata_types[] = {
 	{STREAM_SRC_TOPIC, "topic", "text", {TEXTOID}},
 	{STREAM_SRC_PARTITION, "partition", "integer", {INT4OID}},
 	{STREAM_SRC_OFFSET, "offset", "bigint", {INT8OID}},
-	{STREAM_SRC_TIMESTAMP, "timestamp", "timestamp with time zone or timestamp without time zone", {TIMESTAMPTZOID, TIMESTAMPOID}},
+	{STREAM_SRC_TIMESTAMP,
+	 "timestamp",
+	 "timestamp with time zone or timestamp without time zone",
+	 {TIMESTAMPTZOID, TIMESTAMPOID}},
 	{STREAM_SRC_KEY, "key", "text, bytea or jsonb", {TEXTOID, BYTEAOID, JSONBOID}},
 	{STREAM_SRC_HEADERS, "headers", "jsonb", {JSONBOID}},
 };
@@ -61,20 +64,19 @@ is_time_type(Oid type)
 static void
 bad_type(const StreamColumn *col, const char *what, const char *wanted)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
-			 errmsg("column \"%s\" cannot hold %s", col->name, what),
-			 errdetail("Its type is %s; it must be %s.",
-					   format_type_with_typemod(col->type, col->typmod),
-					   wanted)));
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+					errmsg("column \"%s\" cannot hold %s", col->name, what),
+					errdetail("Its type is %s; it must be %s.",
+							  format_type_with_typemod(col->type, col->typmod),
+							  wanted)));
 }
 
 /* Check the type of a metadata column. */
 static void
 check_metadata_type(const StreamColumn *col)
 {
-	int			i;
-	int			j;
+	int i;
+	int j;
 
 	for (i = 0; i < lengthof(metadata_types); i++)
 	{
@@ -94,11 +96,10 @@ check_metadata_type(const StreamColumn *col)
 static void
 bad_combination(const StreamColumn *col, const char *option, const char *why)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-			 errmsg("option \"%s\" of column \"%s\" makes no sense", option,
-					col->name),
-			 errdetail("%s", why)));
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					errmsg("option \"%s\" of column \"%s\" makes no sense",
+						   option, col->name),
+					errdetail("%s", why)));
 }
 
 /* Resolve a column that comes from the payload. */
@@ -156,8 +157,8 @@ resolve_column(const StreamDef *def, StreamColumn *col, Form_pg_attribute att,
 static void
 check_raw(const StreamDef *def)
 {
-	int			n = 0;
-	int			i;
+	int n = 0;
+	int i;
 
 	for (i = 0; i < def->ncolumns; i++)
 		n += def->columns[i].source == STREAM_SRC_PAYLOAD;
@@ -166,14 +167,15 @@ check_raw(const StreamDef *def)
 				(errcode(ERRCODE_FDW_INVALID_COLUMN_NUMBER),
 				 errmsg("stream \"%s\" of format raw has %d columns for the message",
 						def->relname, n),
-				 errdetail("Exactly one column must be without the option \"metadata\".")));
+				 errdetail(
+					 "Exactly one column must be without the option \"metadata\".")));
 }
 
 /* Find the event time's column. */
 static void
 resolve_event_time(StreamDef *def, const char *name)
 {
-	int			i;
+	int i;
 
 	if (name == NULL)
 		return;
@@ -200,10 +202,10 @@ resolve_event_time(StreamDef *def, const char *name)
 static List *
 mapping_options(Oid userid, Oid serverid)
 {
-	HeapTuple	tup;
-	Datum		datum;
-	bool		isnull;
-	List	   *options = NIL;
+	HeapTuple tup;
+	Datum datum;
+	bool isnull;
+	List *options = NIL;
 
 	tup = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),
 						  ObjectIdGetDatum(serverid));
@@ -225,11 +227,11 @@ mapping_options(Oid userid, Oid serverid)
 static List *
 append_settings(List *settings, List *options)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach (lc, options)
+	foreach(lc, options)
 	{
-		DefElem    *opt = lfirst_node(DefElem, lc);
+		DefElem *opt = lfirst_node(DefElem, lc);
 		KafkaSetting *s = palloc(sizeof(KafkaSetting));
 		const char *name = opt->defname;
 
@@ -253,9 +255,9 @@ is_weir_server(const ForeignServer *server)
 static bool
 has_topic(List *options)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach (lc, options)
+	foreach(lc, options)
 	{
 		if (strcmp(lfirst_node(DefElem, lc)->defname, "topic") == 0)
 			return true;
@@ -273,15 +275,15 @@ weir_is_stream(Oid relid)
 		return false;
 	table = GetForeignTable(relid);
 	return has_topic(table->options) &&
-		is_weir_server(GetForeignServer(table->serverid));
+		   is_weir_server(GetForeignServer(table->serverid));
 }
 
 /* Fill the columns of def from the relation. */
 static void
 load_columns(StreamDef *def, Relation rel)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
-	int			i;
+	TupleDesc desc = RelationGetDescr(rel);
+	int i;
 
 	def->ncolumns = desc->natts;
 	def->columns = palloc0(Max(1, desc->natts) * sizeof(StreamColumn));
@@ -300,17 +302,18 @@ load_columns(StreamDef *def, Relation rel)
 StreamDef *
 weir_stream_load(Oid relid, Oid userid)
 {
-	StreamDef  *def = palloc(sizeof(StreamDef));
+	StreamDef *def = palloc(sizeof(StreamDef));
 	StreamDraft draft;
 	ForeignTable *table;
 	ForeignServer *server;
-	Relation	rel = table_open(relid, AccessShareLock);
+	Relation rel = table_open(relid, AccessShareLock);
 
 	if (!weir_is_stream(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a stream", RelationGetRelationName(rel)),
-				 errhint("A stream is a foreign table of a server with FOREIGN DATA WRAPPER weir.")));
+				 errhint(
+					 "A stream is a foreign table of a server with FOREIGN DATA WRAPPER weir.")));
 
 	table = GetForeignTable(relid);
 	server = GetForeignServer(table->serverid);

@@ -21,18 +21,18 @@
 #include "utils/builtins.h"
 
 #define DEFAULT_IDLE_TIMEOUT (10 * USECS_PER_SEC)
-#define MAX_TOPIC_LEN 249
+#define MAX_TOPIC_LEN        249
 
 typedef struct StreamOption
 {
 	const char *name;
-	void		(*read)(StreamDraft *draft, const char *value);
+	void (*read)(StreamDraft *draft, const char *value);
 } StreamOption;
 
 typedef struct ColumnOption
 {
 	const char *name;
-	void		(*read)(ColumnDraft *draft, const char *value);
+	void (*read)(ColumnDraft *draft, const char *value);
 } ColumnOption;
 
 /* Raise for a value that an option cannot have. */
@@ -92,13 +92,12 @@ read_event_time(StreamDraft *draft, const char *value)
 static int64
 read_interval(const char *option, const char *value)
 {
-	Interval   *iv;
-	int64		us;
+	Interval *iv;
+	int64 us;
 
-	iv = DatumGetIntervalP(DirectFunctionCall3(interval_in,
-											   CStringGetDatum(value),
-											   ObjectIdGetDatum(InvalidOid),
-											   Int32GetDatum(-1)));
+	iv = DatumGetIntervalP(
+		DirectFunctionCall3(interval_in, CStringGetDatum(value),
+							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 	if (iv->month != 0)
 		bad_value(option, value, "Months and years have no fixed length.",
 				  "Give it in days, hours, minutes or seconds.");
@@ -135,9 +134,9 @@ read_start(StreamDraft *draft, const char *value)
 	{
 		TimestampTz t;
 
-		t = DatumGetTimestampTz(DirectFunctionCall3(
-			timestamptz_in, CStringGetDatum(value),
-			ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		t = DatumGetTimestampTz(
+			DirectFunctionCall3(timestamptz_in, CStringGetDatum(value),
+								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 		if (TIMESTAMP_NOT_FINITE(t))
 			bad_value("start", value, NULL,
 					  "Use \"earliest\", \"latest\" or a time.");
@@ -160,14 +159,10 @@ read_on_error(StreamDraft *draft, const char *value)
 }
 
 static const StreamOption table_options[] = {
-	{"topic", read_topic},
-	{"format", read_format},
-	{"event_time", read_event_time},
-	{"watermark_delay", read_watermark_delay},
-	{"max_ahead", read_max_ahead},
-	{"idle_timeout", read_idle_timeout},
-	{"start", read_start},
-	{"on_error", read_on_error},
+	{"topic", read_topic},           {"format", read_format},
+	{"event_time", read_event_time}, {"watermark_delay", read_watermark_delay},
+	{"max_ahead", read_max_ahead},   {"idle_timeout", read_idle_timeout},
+	{"start", read_start},           {"on_error", read_on_error},
 };
 
 /* --- options of a column ------------------------------------------------- */
@@ -207,18 +202,15 @@ static const struct
 	const char *name;
 	StreamSource source;
 } metadata_names[] = {
-	{"topic", STREAM_SRC_TOPIC},
-	{"partition", STREAM_SRC_PARTITION},
-	{"offset", STREAM_SRC_OFFSET},
-	{"timestamp", STREAM_SRC_TIMESTAMP},
-	{"key", STREAM_SRC_KEY},
-	{"headers", STREAM_SRC_HEADERS},
+	{"topic", STREAM_SRC_TOPIC},   {"partition", STREAM_SRC_PARTITION},
+	{"offset", STREAM_SRC_OFFSET}, {"timestamp", STREAM_SRC_TIMESTAMP},
+	{"key", STREAM_SRC_KEY},       {"headers", STREAM_SRC_HEADERS},
 };
 
 static void
 read_metadata(ColumnDraft *draft, const char *value)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < lengthof(metadata_names); i++)
 	{
@@ -252,7 +244,7 @@ static bool
 read_table_option(StreamDraft *draft, const char *name, const char *value)
 {
 	ErrorContextCallback context;
-	int			i;
+	int i;
 
 	for (i = 0; i < lengthof(table_options); i++)
 	{
@@ -273,7 +265,7 @@ read_table_option(StreamDraft *draft, const char *name, const char *value)
 static bool
 read_column_option(ColumnDraft *draft, const char *name, const char *value)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < lengthof(column_options); i++)
 	{
@@ -303,10 +295,10 @@ weir_stream_check_option(Oid catalog, const char *name, const char *value)
 void
 weir_stream_nearest_option(Oid catalog, NearestName *nearest)
 {
-	int			i;
+	int i;
 
-	for (i = 0; catalog == ForeignTableRelationId && i < lengthof(table_options);
-		 i++)
+	for (i = 0;
+		 catalog == ForeignTableRelationId && i < lengthof(table_options); i++)
 		weir_nearest_consider(nearest, table_options[i].name);
 	for (i = 0; catalog == AttributeRelationId && i < lengthof(column_options);
 		 i++)
@@ -317,7 +309,7 @@ weir_stream_nearest_option(Oid catalog, NearestName *nearest)
 void
 weir_stream_read_options(StreamDraft *draft, List *options)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	memset(draft, 0, sizeof(*draft));
 	draft->def.format = STREAM_JSON;
@@ -325,9 +317,9 @@ weir_stream_read_options(StreamDraft *draft, List *options)
 	draft->def.max_ahead = USECS_PER_DAY;
 	draft->def.idle_timeout = DEFAULT_IDLE_TIMEOUT;
 	draft->def.start = pstrdup("earliest");
-	foreach (lc, options)
+	foreach(lc, options)
 	{
-		DefElem    *opt = lfirst_node(DefElem, lc);
+		DefElem *opt = lfirst_node(DefElem, lc);
 
 		(void) read_table_option(draft, opt->defname, defGetString(opt));
 	}
@@ -337,13 +329,13 @@ weir_stream_read_options(StreamDraft *draft, List *options)
 void
 weir_column_read_options(ColumnDraft *draft, List *options)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	memset(draft, 0, sizeof(*draft));
 	draft->source = STREAM_SRC_PAYLOAD;
-	foreach (lc, options)
+	foreach(lc, options)
 	{
-		DefElem    *opt = lfirst_node(DefElem, lc);
+		DefElem *opt = lfirst_node(DefElem, lc);
 
 		(void) read_column_option(draft, opt->defname, defGetString(opt));
 	}

@@ -11,17 +11,17 @@
 /* What an option says that can be resolved only with the table's columns. */
 typedef struct StreamDraft
 {
-	StreamDef	def;			/* all but columns, names and settings */
-	const char *event_time;		/* column name, or NULL */
+	StreamDef def;          /* all but columns, names and settings */
+	const char *event_time; /* column name, or NULL */
 } StreamDraft;
 
 /* A column's options as given. */
 typedef struct ColumnDraft
 {
-	const char *path;			/* or NULL */
-	const char *unit;			/* or NULL */
-	int64		unit_num;
-	int64		unit_den;
+	const char *path; /* or NULL */
+	const char *unit; /* or NULL */
+	int64 unit_num;
+	int64 unit_den;
 	StreamSource source;
 } ColumnDraft;
 

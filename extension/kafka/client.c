@@ -21,8 +21,8 @@
 #include "utils/wait_event.h"
 
 #define FIRST_SLICE_MS 100
-#define LAST_SLICE_MS 1000
-#define PAUSE_MS 50
+#define LAST_SLICE_MS  1000
+#define PAUSE_MS       50
 /* No broker answers at all: a second address of its name may yet. */
 #define UNREACHABLE_MS 2000
 
@@ -31,11 +31,11 @@ typedef struct Question
 {
 	KafkaClient *client;
 	rd_kafka_topic_t *topic;
-	int			n;
+	int n;
 	const int32 *partitions;
-	int64		when;			/* ms, or RD_KAFKA_OFFSET_BEGINNING, _END */
-	int64	   *offsets;
-	int			npartitions;
+	int64 when; /* ms, or RD_KAFKA_OFFSET_BEGINNING, _END */
+	int64 *offsets;
+	int npartitions;
 } Question;
 
 typedef rd_kafka_resp_err_t (*AskFunction)(Question *q, int slice_ms);
@@ -104,13 +104,13 @@ static bool
 is_refused(const KafkaHandle *h)
 {
 	return h->error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
-		h->error == RD_KAFKA_RESP_ERR__SSL;
+		   h->error == RD_KAFKA_RESP_ERR__SSL;
 }
 
 static int
 elapsed_ms(instr_time start)
 {
-	instr_time	now;
+	instr_time now;
 
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_SUBTRACT(now, start);
@@ -141,8 +141,8 @@ static bool
 ask(Question *q, AskFunction once, int timeout_ms, char *err, size_t errlen)
 {
 	KafkaHandle *h = &q->client->handle;
-	int			slice = FIRST_SLICE_MS;
-	instr_time	start;
+	int slice = FIRST_SLICE_MS;
+	instr_time start;
 
 	INSTR_TIME_SET_CURRENT(start);
 	h->all_down = false;
@@ -150,7 +150,7 @@ ask(Question *q, AskFunction once, int timeout_ms, char *err, size_t errlen)
 	h->error_text[0] = '\0';
 	for (;;)
 	{
-		int			spent = elapsed_ms(start);
+		int spent = elapsed_ms(start);
 		rd_kafka_resp_err_t res;
 
 		res = once(q, Max(1, Min(slice, timeout_ms - spent)));
@@ -206,7 +206,7 @@ bool
 weir_client_partitions(KafkaClient *c, const char *topic, int timeout_ms,
 					   int *npartitions, char *err, size_t errlen)
 {
-	Question	q = {.client = c};
+	Question q = {.client = c};
 
 	q.topic = weir_handle_topic(&c->handle, topic, err, errlen);
 	if (q.topic == NULL)
@@ -229,14 +229,14 @@ static rd_kafka_resp_err_t
 ask_offsets(Question *q, int slice_ms)
 {
 	const char *topic = rd_kafka_topic_name(q->topic);
-	rd_kafka_topic_partition_list_t *list =
-		rd_kafka_topic_partition_list_new(q->n);
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(
+		q->n);
 	rd_kafka_resp_err_t res;
-	int			i;
+	int i;
 
 	for (i = 0; i < q->n; i++)
-		rd_kafka_topic_partition_list_add(list, topic, q->partitions[i])
-			->offset = q->when;
+		rd_kafka_topic_partition_list_add(list, topic, q->partitions[i])->offset =
+			q->when;
 	res = rd_kafka_offsets_for_times(q->client->handle.rk, list, slice_ms);
 	for (i = 0; i < q->n && res == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
 	{
@@ -256,7 +256,7 @@ weir_client_bounds(KafkaClient *c, const char *topic, int n,
 				   const int32 *partitions, int64 *low, int64 *high,
 				   int timeout_ms, char *err, size_t errlen)
 {
-	Question	q = {.client = c, .n = n, .partitions = partitions};
+	Question q = {.client = c, .n = n, .partitions = partitions};
 
 	if (n == 0)
 		return true;
@@ -292,10 +292,10 @@ static bool
 resolve_ends(Question *q, int64 *offsets, int timeout_ms, char *err,
 			 size_t errlen)
 {
-	int64	   *low = palloc(q->n * sizeof(int64));
-	int64	   *high = palloc(q->n * sizeof(int64));
-	int64	   *any = palloc(q->n * sizeof(int64));
-	int			i;
+	int64 *low = palloc(q->n * sizeof(int64));
+	int64 *high = palloc(q->n * sizeof(int64));
+	int64 *any = palloc(q->n * sizeof(int64));
+	int i;
 
 	if (!weir_client_bounds(q->client, rd_kafka_topic_name(q->topic), q->n,
 							q->partitions, low, high, timeout_ms, err, errlen))
@@ -329,8 +329,8 @@ weir_client_offsets_for_time(KafkaClient *c, const char *topic, int n,
 							 int64 *offsets, int timeout_ms, char *err,
 							 size_t errlen)
 {
-	Question	q = {.client = c, .n = n, .partitions = partitions};
-	int			i;
+	Question q = {.client = c, .n = n, .partitions = partitions};
+	int i;
 
 	if (n == 0)
 		return true;

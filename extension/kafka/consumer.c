@@ -24,25 +24,29 @@
 
 struct KafkaConsumer
 {
-	KafkaClient client;			/* first: questions through the same connection */
-	char	   *topic;
+	KafkaClient client; /* first: questions through the same connection */
+	char *topic;
 	rd_kafka_queue_t *queue;
-	int			fds[2];			/* read end, write end */
+	int fds[2]; /* read end, write end */
 
-	rd_kafka_message_t **rkm;	/* of the last poll */
-	int			capacity;
-	int			nheld;			/* in use in rkm */
+	rd_kafka_message_t **rkm; /* of the last poll */
+	int capacity;
+	int nheld; /* in use in rkm */
 
-	KafkaEvent *events;			/* not passed on yet */
-	int			nevents;
-	int			event_room;
+	int32 *held; /* partitions held back */
+	int nheld_back;
+	int held_room;
+
+	KafkaEvent *events; /* not passed on yet */
+	int nevents;
+	int event_room;
 };
 
 /* A pipe that never blocks and is not inherited. */
 static bool
 make_pipe(int fds[2])
 {
-	int			i;
+	int i;
 
 	fds[0] = fds[1] = -1;
 	if (pipe(fds) != 0)
@@ -61,10 +65,10 @@ static bool
 open_handle(KafkaConsumer *c, List *settings, const char *group, int queue_kb,
 			char *err, size_t errlen)
 {
-	char		kb[16];
+	char kb[16];
 	KafkaSetting forced[3];
 	rd_kafka_conf_t *conf;
-	int			n = 0;
+	int n = 0;
 
 	snprintf(kb, sizeof(kb), "%d", queue_kb);
 	memset(forced, 0, sizeof(forced));
@@ -127,6 +131,7 @@ weir_consumer_close(KafkaConsumer *c)
 	if (c->fds[1] >= 0)
 		close(c->fds[1]);
 	free(c->rkm);
+	free(c->held);
 	free(c->events);
 	free(c->topic);
 	free(c);
@@ -144,9 +149,8 @@ static rd_kafka_topic_partition_list_t *
 partition_list(KafkaConsumer *c, int n, const int32 *partitions,
 			   const int64 *offsets)
 {
-	rd_kafka_topic_partition_list_t *list =
-		rd_kafka_topic_partition_list_new(n);
-	int			i;
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(n);
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
@@ -174,6 +178,7 @@ weir_consumer_assign(KafkaConsumer *c, int n, const int32 *partitions,
 	if (!c->client.handle.redirected)
 		rd_kafka_poll_set_consumer(c->client.handle.rk);
 	c->client.handle.redirected = true;
+	c->nheld_back = 0;
 
 	list = partition_list(c, n, partitions, offsets);
 	res = rd_kafka_assign(c->client.handle.rk, list);
@@ -193,7 +198,7 @@ push_event(KafkaConsumer *c, KafkaEventKind kind, int32 partition, int64 offset,
 
 	if (c->nevents == c->event_room)
 	{
-		int			room = Max(16, 2 * c->event_room);
+		int room = Max(16, 2 * c->event_room);
 		KafkaEvent *bigger = realloc(c->events, room * sizeof(KafkaEvent));
 
 		if (bigger == NULL)
@@ -216,7 +221,7 @@ static void
 push_error(KafkaConsumer *c, const rd_kafka_message_t *m)
 {
 	KafkaEventKind kind;
-	bool		client = m->rkt == NULL || m->partition < 0;
+	bool client = m->rkt == NULL || m->partition < 0;
 
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
 		kind = KAFKA_EVENT_EOF;
@@ -236,7 +241,7 @@ static void
 fill_message(KafkaMessage *out, rd_kafka_message_t *m)
 {
 	rd_kafka_timestamp_type_t type;
-	int64		ms = rd_kafka_message_timestamp(m, &type);
+	int64 ms = rd_kafka_message_timestamp(m, &type);
 
 	out->payload = m->payload;
 	out->len = m->len;
@@ -245,8 +250,8 @@ fill_message(KafkaMessage *out, rd_kafka_message_t *m)
 	out->offset = m->offset;
 	out->partition = m->partition;
 	out->timestamp = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || ms < 0
-		? -1
-		: ms * 1000;
+						 ? -1
+						 : ms * 1000;
 	out->handle = m;
 }
 
@@ -271,11 +276,10 @@ static int
 take_events(KafkaConsumer *c, KafkaEvent *events, int max_events)
 {
 	KafkaHandle *h = &c->client.handle;
-	int			n;
+	int n;
 
 	if (h->nerrors > h->errors_taken &&
-		push_event(c, KAFKA_EVENT_CLIENT_ERROR, -1, -1, h->error,
-				   h->error_text))
+		push_event(c, KAFKA_EVENT_CLIENT_ERROR, -1, -1, h->error, h->error_text))
 		h->errors_taken = h->nerrors;
 
 	n = Min(c->nevents, max_events);
@@ -288,15 +292,75 @@ take_events(KafkaConsumer *c, KafkaEvent *events, int max_events)
 	return n;
 }
 
+/* Forward a partition's queue to the common one, or not. */
+static void
+forward(KafkaConsumer *c, int32 partition, bool on)
+{
+	rd_kafka_queue_t *q;
+
+	q = rd_kafka_queue_get_partition(c->client.handle.rk, c->topic, partition);
+	if (q == NULL)
+		return;
+	rd_kafka_queue_forward(q, on ? c->queue : NULL);
+	rd_kafka_queue_destroy(q);
+}
+
+/* Remember that a partition is held back, or no longer. */
+static bool
+note_held(KafkaConsumer *c, int32 partition, bool hold)
+{
+	int32 *bigger;
+	int i;
+
+	for (i = 0; i < c->nheld_back && c->held[i] != partition; i++)
+		;
+	if (!hold && i < c->nheld_back)
+		c->held[i] = c->held[--c->nheld_back];
+	if (!hold || i < c->nheld_back)
+		return true;
+	if (c->nheld_back == c->held_room)
+	{
+		bigger = realloc(c->held, (c->held_room + 16) * sizeof(int32));
+		if (bigger == NULL)
+			return false;
+		c->held = bigger;
+		c->held_room += 16;
+	}
+	c->held[c->nheld_back++] = partition;
+	return true;
+}
+
+/* weir_consumer_hold: unforward the partition's queue, or forward it again. */
+void
+weir_consumer_hold(KafkaConsumer *c, int32 partition, bool hold)
+{
+	if (note_held(c, partition, hold))
+		forward(c, partition, !hold);
+}
+
+/*
+ * Hold again what is held.  An assignment takes effect some time later, on
+ * librdkafka's thread, and forwards its partitions anew.
+ */
+static void
+repeat_holds(KafkaConsumer *c)
+{
+	int i;
+
+	for (i = 0; i < c->nheld_back; i++)
+		forward(c, c->held[i], false);
+}
+
 /* weir_consumer_poll: see kafka.h. */
 int
 weir_consumer_poll(KafkaConsumer *c, KafkaMessage *msgs, int max,
 				   KafkaEvent *events, int max_events, int *nevents)
 {
-	ssize_t		n;
-	int			i;
+	ssize_t n;
+	int i;
 
 	weir_consumer_release(c);
+	repeat_holds(c);
 	max = ensure_room(c, max);
 	n = rd_kafka_consume_batch_queue(c->queue, 0, c->rkm, max);
 	for (i = 0; i < n; i++)
@@ -323,7 +387,7 @@ weir_consumer_poll(KafkaConsumer *c, KafkaMessage *msgs, int max,
 void
 weir_consumer_release(KafkaConsumer *c)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < c->nheld; i++)
 		rd_kafka_message_destroy(c->rkm[i]);
@@ -341,7 +405,7 @@ weir_consumer_fd(KafkaConsumer *c)
 void
 weir_consumer_drain_fd(KafkaConsumer *c)
 {
-	char		buf[64];
+	char buf[64];
 
 	while (read(c->fds[0], buf, sizeof(buf)) == sizeof(buf))
 		;
@@ -368,22 +432,6 @@ weir_consumer_commit(KafkaConsumer *c, int n, const int32 *partitions,
 	list = partition_list(c, n, partitions, offsets);
 	(void) rd_kafka_commit(c->client.handle.rk, list, 1);
 	rd_kafka_topic_partition_list_destroy(list);
-}
-
-/*
- * weir_consumer_hold: unforward the partition's queue, or forward it again.
- * What it had already put into the common queue is still delivered.
- */
-void
-weir_consumer_hold(KafkaConsumer *c, int32 partition, bool hold)
-{
-	rd_kafka_queue_t *q;
-
-	q = rd_kafka_queue_get_partition(c->client.handle.rk, c->topic, partition);
-	if (q == NULL)
-		return;
-	rd_kafka_queue_forward(q, hold ? NULL : c->queue);
-	rd_kafka_queue_destroy(q);
 }
 
 /*

@@ -60,8 +60,8 @@ bool
 weir_handle_open(KafkaHandle *h, rd_kafka_type_t type, rd_kafka_conf_t *conf,
 				 char *err, size_t errlen)
 {
-	sigset_t	all;
-	sigset_t	old;
+	sigset_t all;
+	sigset_t old;
 
 	memset(h, 0, sizeof(*h));
 	h->owner = pthread_self();
@@ -104,9 +104,9 @@ may_log(KafkaHandle *h)
 		h->minute_start = now;
 		h->minute_count = 0;
 		if (h->suppressed > 0)
-			ereport(LOG,
-					(errmsg("kafka: " UINT64_FORMAT " messages of the client were not logged",
-							h->suppressed)));
+			ereport(LOG, (errmsg("kafka: " UINT64_FORMAT
+								 " messages of the client were not logged",
+								 h->suppressed)));
 		h->suppressed = 0;
 	}
 	if (h->minute_count >= LOG_PER_MINUTE)
@@ -122,20 +122,19 @@ may_log(KafkaHandle *h)
 void
 weir_handle_log(KafkaHandle *h)
 {
-	int			n = h->nlines;
-	int			i;
+	int n = h->nlines;
+	int i;
 
 	h->nlines = 0;
 	for (i = 0; i < n; i++)
 	{
-		int			elevel = h->line_level[i] <= 4 ? LOG : DEBUG1;
+		int elevel = h->line_level[i] <= 4 ? LOG : DEBUG1;
 
 		if (!message_level_is_interesting(elevel))
 			continue;
 		if (elevel == LOG && !may_log(h))
 			continue;
-		ereport(elevel,
-				(errmsg("kafka: %s", h->line[i]), errhidestmt(true)));
+		ereport(elevel, (errmsg("kafka: %s", h->line[i]), errhidestmt(true)));
 	}
 }
 

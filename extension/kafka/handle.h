@@ -15,31 +15,31 @@
 
 #include <pthread.h>
 
-#define LOG_LINES 16
+#define LOG_LINES    16
 #define LOG_LINE_LEN 256
 
 typedef struct KafkaHandle
 {
 	rd_kafka_t *rk;
-	pthread_t	owner;			/* the only thread whose callbacks count */
-	rd_kafka_topic_t *topic;	/* the last one asked for, or NULL */
-	bool		redirected;		/* callbacks come with a consumer's messages */
+	pthread_t owner;         /* the only thread whose callbacks count */
+	rd_kafka_topic_t *topic; /* the last one asked for, or NULL */
+	bool redirected;         /* callbacks come with a consumer's messages */
 
 	/* the last error that librdkafka reported for the client as a whole */
 	rd_kafka_resp_err_t error;
-	char		error_text[256];
-	uint64		nerrors;
-	bool		all_down;		/* no broker reachable, as of the last one */
-	uint64		errors_taken;	/* how many the consumer has passed on */
+	char error_text[256];
+	uint64 nerrors;
+	bool all_down;       /* no broker reachable, as of the last one */
+	uint64 errors_taken; /* how many the consumer has passed on */
 
 	/* log lines not yet written */
-	int			nlines;
-	int			line_level[LOG_LINES];
-	char		line[LOG_LINES][LOG_LINE_LEN];
+	int nlines;
+	int line_level[LOG_LINES];
+	char line[LOG_LINES][LOG_LINE_LEN];
 	/* at most so many a minute */
 	TimestampTz minute_start;
-	int			minute_count;
-	uint64		suppressed;
+	int minute_count;
+	uint64 suppressed;
 } KafkaHandle;
 
 /*
@@ -57,14 +57,14 @@ extern void weir_handle_close(KafkaHandle *h);
 extern void weir_handle_serve(KafkaHandle *h);
 extern void weir_handle_log(KafkaHandle *h);
 /* The topic's handle, kept until the next other name or the close. */
-extern rd_kafka_topic_t *weir_handle_topic(KafkaHandle *h, const char *topic,
-										   char *err, size_t errlen);
+extern rd_kafka_topic_t *
+weir_handle_topic(KafkaHandle *h, const char *topic, char *err, size_t errlen);
 
 /* A client's questions go through any handle. */
 struct KafkaClient
 {
 	KafkaHandle handle;
-	int			sqlstate;		/* of the last failure */
+	int sqlstate; /* of the last failure */
 };
 
 #endif /* WEIR_KAFKA_HANDLE_H */

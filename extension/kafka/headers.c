@@ -20,14 +20,14 @@ static bool
 is_text(const char *p, size_t len)
 {
 	return memchr(p, '\0', len) == NULL &&
-		pg_verify_mbstr(PG_UTF8, p, (int) len, true);
+		   pg_verify_mbstr(PG_UTF8, p, (int) len, true);
 }
 
 /* Append one character beyond ASCII as \u escapes; returns its length. */
 static int
 append_escaped(StringInfo out, const unsigned char *p)
 {
-	pg_wchar	c = utf8_to_unicode(p);
+	pg_wchar c = utf8_to_unicode(p);
 
 	if (c >= 0x10000)
 		appendStringInfo(out, "\\u%04x\\u%04x", 0xD800 + ((c - 0x10000) >> 10),
@@ -41,8 +41,8 @@ append_escaped(StringInfo out, const unsigned char *p)
 static void
 append_string(StringInfo out, const char *p, size_t len)
 {
-	bool		raw = GetDatabaseEncoding() == PG_UTF8;
-	size_t		i = 0;
+	bool raw = GetDatabaseEncoding() == PG_UTF8;
+	size_t i = 0;
 
 	appendStringInfoChar(out, '"');
 	while (i < len)
@@ -69,10 +69,9 @@ append_string(StringInfo out, const char *p, size_t len)
 static void
 append_base64(StringInfo out, const char *p, size_t len)
 {
-	int			room = pg_b64_enc_len((int) len);
-	char	   *buf = palloc(room + 1);
-	int			n = pg_b64_encode((const void *) p, (int) len, (void *) buf,
-								  room);
+	int room = pg_b64_enc_len((int) len);
+	char *buf = palloc(room + 1);
+	int n = pg_b64_encode((const void *) p, (int) len, (void *) buf, room);
 
 	appendStringInfoChar(out, '"');
 	if (n > 0)
@@ -85,7 +84,7 @@ append_base64(StringInfo out, const char *p, size_t len)
 static void
 append_header(StringInfo out, const char *name, const char *value, size_t len)
 {
-	size_t		name_len = strlen(name);
+	size_t name_len = strlen(name);
 
 	appendStringInfoString(out, "{\"key\":");
 	if (is_text(name, name_len))
@@ -115,8 +114,8 @@ weir_message_headers(const KafkaMessage *m)
 	StringInfoData out;
 	const char *name;
 	const void *value;
-	size_t		len;
-	size_t		i;
+	size_t len;
+	size_t i;
 
 	if (rd_kafka_message_headers((const rd_kafka_message_t *) m->handle,
 								 &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -124,7 +123,7 @@ weir_message_headers(const KafkaMessage *m)
 	initStringInfo(&out);
 	appendStringInfoChar(&out, '[');
 	for (i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &len) ==
-		 RD_KAFKA_RESP_ERR_NO_ERROR;
+				RD_KAFKA_RESP_ERR_NO_ERROR;
 		 i++)
 	{
 		if (i > 0)

@@ -29,11 +29,11 @@ weir_nearest_init(NearestName *n, const char *wanted)
 static int
 fold_name(const char *name, char *buf, int size)
 {
-	int			i;
+	int i;
 
 	for (i = 0; name[i] != '\0' && i < size - 1; i++)
 	{
-		char		ch = name[i];
+		char ch = name[i];
 
 		buf[i] = ch == '_' || ch == '-' ? '.' : pg_tolower((unsigned char) ch);
 	}
@@ -45,11 +45,11 @@ fold_name(const char *name, char *buf, int size)
 void
 weir_nearest_consider(NearestName *n, const char *candidate)
 {
-	char		a[NAMEDATALEN];
-	char		b[NAMEDATALEN];
-	int			la = fold_name(n->wanted, a, sizeof(a));
-	int			lb = fold_name(candidate, b, sizeof(b));
-	int			d;
+	char a[NAMEDATALEN];
+	char b[NAMEDATALEN];
+	int la = fold_name(n->wanted, a, sizeof(a));
+	int lb = fold_name(candidate, b, sizeof(b));
+	int d;
 
 	d = varstr_levenshtein_less_equal(a, la, b, lb, 1, 1, 1, MAX_EDITS, true);
 	/* More than half of it changed is another word. */

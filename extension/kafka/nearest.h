@@ -14,7 +14,7 @@ typedef struct NearestName
 {
 	const char *wanted;
 	const char *best;
-	int			distance;
+	int distance;
 } NearestName;
 
 extern void weir_nearest_init(NearestName *n, const char *wanted);

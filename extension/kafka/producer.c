@@ -16,17 +16,17 @@
 
 #define FLUSH_SLICE_MS 100
 /* Serve delivery reports once in so many messages. */
-#define SERVE_EVERY 512
+#define SERVE_EVERY    512
 
 struct KafkaProducer
 {
-	KafkaClient client;			/* first: questions through the same connection */
+	KafkaClient client; /* first: questions through the same connection */
 	rd_kafka_topic_t *topic;
-	uint64		produced;
-	uint64		failed;
-	rd_kafka_resp_err_t error;	/* of the first that failed */
-	int32		partition;
-	char		reason[256];
+	uint64 produced;
+	uint64 failed;
+	rd_kafka_resp_err_t error; /* of the first that failed */
+	int32 partition;
+	char reason[256];
 };
 
 /* dr_msg_cb: remember the first message that was not delivered. */
@@ -85,9 +85,9 @@ void
 weir_producer_close(KafkaProducer *p)
 {
 	if (p->client.handle.rk != NULL)
-		rd_kafka_purge(p->client.handle.rk,
-					   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-						   RD_KAFKA_PURGE_F_NON_BLOCKING);
+		rd_kafka_purge(p->client.handle.rk, RD_KAFKA_PURGE_F_QUEUE |
+												RD_KAFKA_PURGE_F_INFLIGHT |
+												RD_KAFKA_PURGE_F_NON_BLOCKING);
 	weir_handle_close(&p->client.handle);
 	free(p);
 }
@@ -108,7 +108,8 @@ check_failed(KafkaProducer *p)
 				 ? errdetail("The Kafka client says: %s; %s.", p->reason,
 							 h->error_text)
 				 : errdetail("The Kafka client says: %s.", p->reason),
-			 errhint("Messages that were delivered before the error stay in the topic.")));
+			 errhint(
+				 "Messages that were delivered before the error stay in the topic.")));
 }
 
 /* Headers as librdkafka wants them, or NULL; the caller owns them. */
@@ -116,12 +117,12 @@ static rd_kafka_headers_t *
 make_headers(List *headers)
 {
 	rd_kafka_headers_t *h;
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (headers == NIL)
 		return NULL;
 	h = rd_kafka_headers_new(list_length(headers));
-	foreach (lc, headers)
+	foreach(lc, headers)
 	{
 		const KafkaSetting *s = lfirst(lc);
 
@@ -141,14 +142,16 @@ try_produce(KafkaProducer *p, int32 partition, const char *key, size_t key_len,
 	rd_kafka_resp_err_t res;
 
 	/* A timestamp of zero means "now" to librdkafka. */
-	res = rd_kafka_producev(
-		p->client.handle.rk, RD_KAFKA_V_RKT(p->topic),
-		RD_KAFKA_V_PARTITION(partition < 0 ? RD_KAFKA_PARTITION_UA : partition),
-		RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-		RD_KAFKA_V_KEY((void *) key, key_len),
-		RD_KAFKA_V_VALUE((void *) payload, len),
-		RD_KAFKA_V_TIMESTAMP(timestamp < 0 ? 0 : timestamp / 1000),
-		RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_END);
+	res = rd_kafka_producev(p->client.handle.rk, RD_KAFKA_V_RKT(p->topic),
+							RD_KAFKA_V_PARTITION(partition < 0
+													 ? RD_KAFKA_PARTITION_UA
+													 : partition),
+							RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+							RD_KAFKA_V_KEY((void *) key, key_len),
+							RD_KAFKA_V_VALUE((void *) payload, len),
+							RD_KAFKA_V_TIMESTAMP(
+								timestamp < 0 ? 0 : timestamp / 1000),
+							RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_END);
 	if (res != RD_KAFKA_RESP_ERR_NO_ERROR && h != NULL)
 		rd_kafka_headers_destroy(h);
 	return res;
@@ -173,12 +176,11 @@ weir_produce(KafkaProducer *p, int32 partition, const char *key, size_t key_len,
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (res != RD_KAFKA_RESP_ERR_NO_ERROR)
-		ereport(ERROR,
-				(errcode(weir_kafka_sqlstate(res)),
-				 errmsg("could not write to topic \"%s\"",
-						rd_kafka_topic_name(p->topic)),
-				 errdetail("The Kafka client says: %s.",
-						   rd_kafka_err2str(res))));
+		ereport(ERROR, (errcode(weir_kafka_sqlstate(res)),
+						errmsg("could not write to topic \"%s\"",
+							   rd_kafka_topic_name(p->topic)),
+						errdetail("The Kafka client says: %s.",
+								  rd_kafka_err2str(res))));
 	if (++p->produced % SERVE_EVERY == 0)
 		weir_handle_serve(&p->client.handle);
 }

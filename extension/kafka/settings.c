@@ -28,23 +28,23 @@
 
 /* Where a property may stand. */
 #define AT_SERVER 1
-#define AT_USER 2
-#define AT_BOTH 3
+#define AT_USER   2
+#define AT_BOTH   3
 
 /* Who may set it. */
 typedef enum SettingKind
 {
 	SETTING_PLAIN,
-	SETTING_FILE,	   /* a file's name: superuser or pg_read_server_files */
+	SETTING_FILE, /* a file's name: superuser or pg_read_server_files */
 	SETTING_SUPERUSER
 } SettingKind;
 
 typedef struct SettingRule
 {
 	const char *name;
-	uint8		places;
-	uint8		kind;
-	uint8		role;
+	uint8 places;
+	uint8 kind;
+	uint8 role;
 } SettingRule;
 
 /* Ours: a file whose content becomes sasl.password when a handle is opened. */
@@ -79,7 +79,8 @@ static const SettingRule rules[] = {
 	{"isolation.level", AT_SERVER, SETTING_PLAIN, KAFKA_CONSUMER},
 	{"linger.ms", AT_SERVER, SETTING_PLAIN, KAFKA_PRODUCER},
 	{"max.in.flight", AT_SERVER, SETTING_PLAIN, KAFKA_BOTH},
-	{"max.in.flight.requests.per.connection", AT_SERVER, SETTING_PLAIN, KAFKA_BOTH},
+	{"max.in.flight.requests.per.connection", AT_SERVER, SETTING_PLAIN,
+	 KAFKA_BOTH},
 	{"max.partition.fetch.bytes", AT_SERVER, SETTING_PLAIN, KAFKA_CONSUMER},
 	{"message.copy.max.bytes", AT_SERVER, SETTING_PLAIN, KAFKA_BOTH},
 	{"message.max.bytes", AT_SERVER, SETTING_PLAIN, KAFKA_BOTH},
@@ -119,7 +120,8 @@ static const SettingRule rules[] = {
 	{"ssl.cipher.suites", AT_SERVER, SETTING_PLAIN, KAFKA_BOTH},
 	{"ssl.crl.location", AT_SERVER, SETTING_FILE, KAFKA_BOTH},
 	{"ssl.curves.list", AT_SERVER, SETTING_PLAIN, KAFKA_BOTH},
-	{"ssl.endpoint.identification.algorithm", AT_SERVER, SETTING_PLAIN, KAFKA_BOTH},
+	{"ssl.endpoint.identification.algorithm", AT_SERVER, SETTING_PLAIN,
+	 KAFKA_BOTH},
 	{"ssl.key.location", AT_BOTH, SETTING_FILE, KAFKA_BOTH},
 	{"ssl.key.password", AT_USER, SETTING_PLAIN, KAFKA_BOTH},
 	{"ssl.key.pem", AT_USER, SETTING_PLAIN, KAFKA_BOTH},
@@ -127,7 +129,8 @@ static const SettingRule rules[] = {
 	{"ssl.keystore.password", AT_USER, SETTING_PLAIN, KAFKA_BOTH},
 	{"ssl.sigalgs.list", AT_SERVER, SETTING_PLAIN, KAFKA_BOTH},
 	{"sticky.partitioning.linger.ms", AT_SERVER, SETTING_PLAIN, KAFKA_PRODUCER},
-	{"topic.metadata.refresh.fast.interval.ms", AT_SERVER, SETTING_PLAIN, KAFKA_BOTH},
+	{"topic.metadata.refresh.fast.interval.ms", AT_SERVER, SETTING_PLAIN,
+	 KAFKA_BOTH},
 	{"topic.metadata.refresh.interval.ms", AT_SERVER, SETTING_PLAIN, KAFKA_BOTH},
 };
 
@@ -139,45 +142,56 @@ typedef struct SettingRefusal
 	const char *hint;
 } SettingRefusal;
 
-#define WHY_OFFSETS "Weir keeps positions itself, in the transaction that keeps the results."
-#define HINT_OFFSETS "Choose where reading begins with the option \"start\" of the foreign table."
-#define WHY_LOG "Weir writes librdkafka's messages to the server's log."
-#define HINT_LOG "A superuser can set \"debug\" for more of them."
-#define WHY_XACT "What INSERT produces is not part of a transaction."
-#define WHY_CODE "It would run code or commands inside the server."
+#define WHY_OFFSETS \
+	"Weir keeps positions itself, in the transaction that keeps the results."
+#define HINT_OFFSETS \
+	"Choose where reading begins with the option \"start\" of the foreign table."
+#define WHY_LOG   "Weir writes librdkafka's messages to the server's log."
+#define HINT_LOG  "A superuser can set \"debug\" for more of them."
+#define WHY_XACT  "What INSERT produces is not part of a transaction."
+#define WHY_CODE  "It would run code or commands inside the server."
 #define WHY_OAUTH "OAUTHBEARER is not supported."
-#define HINT_SASL "Use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, GSSAPI or TLS client certificates."
-#define HINT_KINIT "Keep a ticket for the server's operating system user with a tool of its own, such as k5start."
+#define HINT_SASL \
+	"Use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, GSSAPI or TLS client certificates."
+#define HINT_KINIT \
+	"Keep a ticket for the server's operating system user with a tool of its own, such as k5start."
 
 static const SettingRefusal refusals[] = {
 	{"acks", "Weir always waits for all in-sync replicas.", NULL},
-	{"allow.auto.create.topics", "A mistyped topic must be an error when it is read.", NULL},
+	{"allow.auto.create.topics",
+	 "A mistyped topic must be an error when it is read.", NULL},
 	{"auto.commit.", WHY_OFFSETS, HINT_OFFSETS},
 	{"auto.offset.reset", WHY_OFFSETS, HINT_OFFSETS},
-	{"bootstrap.servers", "Weir has an option of its own for it.", "Use bootstrap_servers."},
+	{"bootstrap.servers", "Weir has an option of its own for it.",
+	 "Use bootstrap_servers."},
 	{"enable.auto.commit", WHY_OFFSETS, HINT_OFFSETS},
 	{"enable.auto.offset.store", WHY_OFFSETS, HINT_OFFSETS},
 	{"enable.gapless.guarantee", "It can make a producer unusable.", NULL},
 	{"enable.partition.eof", "Weir needs these events.", NULL},
 	{"enable.sasl.oauthbearer.", WHY_OAUTH, HINT_SASL},
 	{"enabled_events", "Weir chooses its events.", NULL},
-	{"group.", "Weir assigns partitions itself and names the group after the stream.", NULL},
+	{"group.",
+	 "Weir assigns partitions itself and names the group after the stream.",
+	 NULL},
 	{"heartbeat.interval.ms", "Weir assigns partitions itself.", NULL},
 	{"internal.", WHY_CODE, NULL},
 	{"log.", WHY_LOG, HINT_LOG},
 	{"log_level", WHY_LOG, HINT_LOG},
 	{"max.poll.interval.ms", "Weir assigns partitions itself.", NULL},
-	{"metadata.broker.list", "Weir has an option of its own for it.", "Use bootstrap_servers."},
+	{"metadata.broker.list", "Weir has an option of its own for it.",
+	 "Use bootstrap_servers."},
 	{"offset.store.", WHY_OFFSETS, HINT_OFFSETS},
 	{"partition.assignment.strategy", "Weir assigns partitions itself.", NULL},
 	{"plugin.library.paths", WHY_CODE, NULL},
-	{"request.required.acks", "Weir always waits for all in-sync replicas.", NULL},
+	{"request.required.acks", "Weir always waits for all in-sync replicas.",
+	 NULL},
 	{"sasl.kerberos.", "Weir runs no kinit.", HINT_KINIT},
 	{"sasl.oauthbearer.", WHY_OAUTH, HINT_SASL},
 	{"session.timeout.ms", "Weir assigns partitions itself.", NULL},
 	{"ssl.engine.", WHY_CODE, NULL},
 	{"ssl.providers", WHY_CODE, NULL},
-	{"statistics.interval.ms", "Weir has statistics of its own.", "See weir.metrics."},
+	{"statistics.interval.ms", "Weir has statistics of its own.",
+	 "See weir.metrics."},
 	{"test.mock.", "It is for tests of librdkafka.", NULL},
 	{"topic.blacklist", "A stream reads one topic.", NULL},
 	{"transaction.timeout.ms", WHY_XACT, NULL},
@@ -189,40 +203,42 @@ static const struct
 {
 	const char *name;
 	const char *value;
-	uint8		role;
-} defaults[] = {
-	{"client.id", "weir", KAFKA_BOTH},
-	{"reconnect.backoff.max.ms", "2000", KAFKA_BOTH},
-	{"topic.metadata.refresh.interval.ms", "30000", KAFKA_BOTH},
-	/* larger fetches only cause page faults; see docs on speed */
-	{"fetch.message.max.bytes", "262144", KAFKA_CONSUMER},
-	{"fetch.wait.max.ms", "100", KAFKA_CONSUMER},
-	/*
+	uint8 role;
+} defaults[] =
+	{
+		{"client.id", "weir", KAFKA_BOTH},
+		{"reconnect.backoff.max.ms", "2000", KAFKA_BOTH},
+		{"topic.metadata.refresh.interval.ms", "30000", KAFKA_BOTH},
+		/* larger fetches only cause page faults; see docs on speed */
+		{"fetch.message.max.bytes", "262144", KAFKA_CONSUMER},
+		{"fetch.wait.max.ms", "100", KAFKA_CONSUMER},
+		/*
 	 * Compared with the length of the one queue that all partitions share; at
 	 * librdkafka's 100,000 fetching stops and starts, and a drain takes twice as
 	 * long.  The bound that counts is queued.max.messages.kbytes.
 	 */
-	{"queued.min.messages", "1000000", KAFKA_CONSUMER},
-	{"isolation.level", "read_committed", KAFKA_CONSUMER},
-	{"enable.idempotence", "true", KAFKA_PRODUCER},
-	{"message.timeout.ms", "30000", KAFKA_PRODUCER},
-	{"queue.buffering.max.kbytes", "65536", KAFKA_PRODUCER},
-}, fixed[] = {
-	{"log.queue", "true", KAFKA_BOTH},
-	/* zero: librdkafka never runs kinit */
-	{"sasl.kerberos.min.time.before.relogin", "0", KAFKA_BOTH},
-	{"auto.offset.reset", "error", KAFKA_CONSUMER},
-	{"enable.auto.commit", "false", KAFKA_CONSUMER},
-	{"enable.auto.offset.store", "false", KAFKA_CONSUMER},
-	{"enable.partition.eof", "true", KAFKA_CONSUMER},
-	{"acks", "all", KAFKA_PRODUCER},
+		{"queued.min.messages", "1000000", KAFKA_CONSUMER},
+		{"isolation.level", "read_committed", KAFKA_CONSUMER},
+		{"enable.idempotence", "true", KAFKA_PRODUCER},
+		{"message.timeout.ms", "30000", KAFKA_PRODUCER},
+		{"queue.buffering.max.kbytes", "65536", KAFKA_PRODUCER},
+},
+  fixed[] = {
+	  {"log.queue", "true", KAFKA_BOTH},
+	  /* zero: librdkafka never runs kinit */
+	  {"sasl.kerberos.min.time.before.relogin", "0", KAFKA_BOTH},
+	  {"auto.offset.reset", "error", KAFKA_CONSUMER},
+	  {"enable.auto.commit", "false", KAFKA_CONSUMER},
+	  {"enable.auto.offset.store", "false", KAFKA_CONSUMER},
+	  {"enable.partition.eof", "true", KAFKA_CONSUMER},
+	  {"acks", "all", KAFKA_PRODUCER},
 };
 
 /* The rule for a name, or NULL. */
 static const SettingRule *
 find_rule(const char *name)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < lengthof(rules); i++)
 	{
@@ -236,12 +252,12 @@ find_rule(const char *name)
 static const SettingRefusal *
 find_refusal(const char *name)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < lengthof(refusals); i++)
 	{
 		const char *r = refusals[i].name;
-		size_t		len = strlen(r);
+		size_t len = strlen(r);
 
 		if (strcmp(r, name) == 0 ||
 			(r[len - 1] == '.' && strncmp(r, name, len) == 0))
@@ -276,7 +292,7 @@ char *
 weir_kafka_setting_names(KafkaSettingPlace place)
 {
 	StringInfoData buf;
-	int			i;
+	int i;
 
 	initStringInfo(&buf);
 	for (i = 0; i < lengthof(rules); i++)
@@ -292,7 +308,7 @@ weir_kafka_setting_names(KafkaSettingPlace place)
 void
 weir_kafka_nearest_setting(NearestName *nearest, KafkaSettingPlace place)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < lengthof(rules); i++)
 	{
@@ -309,11 +325,10 @@ refuse_name(const char *name, KafkaSettingPlace place)
 	NearestName nearest;
 
 	if (r != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("option \"%s\" cannot be set", name),
-				 errdetail("%s", r->why),
-				 r->hint != NULL ? errhint("%s", r->hint) : 0));
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+						errmsg("option \"%s\" cannot be set", name),
+						errdetail("%s", r->why),
+						r->hint != NULL ? errhint("%s", r->hint) : 0));
 
 	weir_nearest_init(&nearest, name);
 	weir_kafka_nearest_setting(&nearest, place);
@@ -338,7 +353,8 @@ check_privilege(const SettingRule *rule)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to set option \"%s\"", rule->name),
 			 rule->kind == SETTING_FILE
-				 ? errdetail("Only superusers and members of pg_read_server_files may name files of the server.")
+				 ? errdetail(
+					   "Only superusers and members of pg_read_server_files may name files of the server.")
 				 : errdetail("Only superusers may set it.")));
 }
 
@@ -348,8 +364,8 @@ check_value(const char *name, const char *value)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	rd_kafka_conf_res_t res;
-	char		err[256];
-	size_t		len;
+	char err[256];
+	size_t len;
 
 	err[0] = '\0';
 	res = rd_kafka_conf_set(conf, name, value, err, sizeof(err));
@@ -363,7 +379,8 @@ check_value(const char *name, const char *value)
 						 ? ERRCODE_FDW_INVALID_OPTION_NAME
 						 : ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 			 res == RD_KAFKA_CONF_UNKNOWN
-				 ? errmsg("option \"%s\" is not known to the installed librdkafka", name)
+				 ? errmsg("option \"%s\" is not known to the installed librdkafka",
+						  name)
 				 : errmsg("invalid value for option \"%s\"", name),
 			 errdetail("librdkafka says: %s.", err)));
 }
@@ -374,44 +391,41 @@ weir_kafka_check_setting(const char *name, const char *value,
 						 KafkaSettingPlace place)
 {
 	const SettingRule *rule = find_rule(name);
-	uint8		bit = place_bit(place);
+	uint8 bit = place_bit(place);
 
 	if (rule == NULL)
 		refuse_name(name, place);
 	if ((rule->places & bit) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("option \"%s\" cannot be set for a %s", name,
-						place_name(bit)),
-				 errhint("It is an option of the %s.",
-						 place_name(rule->places))));
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+						errmsg("option \"%s\" cannot be set for a %s", name,
+							   place_name(bit)),
+						errhint("It is an option of the %s.",
+								place_name(rule->places))));
 	check_privilege(rule);
 	if (strcmp(name, PASSWORD_FILE) == 0)
 	{
 		if (!is_absolute_path(value))
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-					 errmsg("invalid value for option \"%s\"", name),
-					 errdetail("The file's path must be absolute.")));
+			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+							errmsg("invalid value for option \"%s\"", name),
+							errdetail("The file's path must be absolute.")));
 		return;
 	}
 	check_value(name, value);
 	/* librdkafka knows it, but would call back for its tokens */
 	if (strncmp(name, "sasl.mechanism", 14) == 0 &&
 		pg_strcasecmp(value, "OAUTHBEARER") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("invalid value for option \"%s\"", name),
-				 errdetail("%s", WHY_OAUTH), errhint("%s", HINT_SASL)));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("invalid value for option \"%s\"", name),
+						errdetail("%s", WHY_OAUTH), errhint("%s", HINT_SASL)));
 }
 
 /* weir_kafka_is_set: did the user set this property? */
 bool
 weir_kafka_is_set(List *settings, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach (lc, settings)
+	foreach(lc, settings)
 	{
 		if (strcmp(((KafkaSetting *) lfirst(lc))->name, name) == 0)
 			return true;
@@ -424,9 +438,9 @@ static bool
 set_password_from(rd_kafka_conf_t *conf, const char *path, char *err,
 				  size_t errlen)
 {
-	char		buf[1024];
-	ssize_t		n = -1;
-	int			fd = open(path, O_RDONLY | O_CLOEXEC);
+	char buf[1024];
+	ssize_t n = -1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd >= 0)
 	{
@@ -442,7 +456,7 @@ set_password_from(rd_kafka_conf_t *conf, const char *path, char *err,
 		n--;
 	buf[n] = '\0';
 	return rd_kafka_conf_set(conf, "sasl.password", buf, err, errlen) ==
-		RD_KAFKA_CONF_OK;
+		   RD_KAFKA_CONF_OK;
 }
 
 /* Put one of the user's settings into conf, if it is for this role. */
@@ -463,7 +477,7 @@ apply_setting(rd_kafka_conf_t *conf, const KafkaSetting *s, KafkaRole role,
 		return false;
 	}
 	return rd_kafka_conf_set(conf, s->name, s->value, err, errlen) ==
-		RD_KAFKA_CONF_OK;
+		   RD_KAFKA_CONF_OK;
 }
 
 /* The parts of weir_kafka_conf, in order; false and err on failure. */
@@ -471,8 +485,8 @@ static bool
 fill_conf(rd_kafka_conf_t *conf, List *settings, KafkaRole role,
 		  const KafkaSetting *forced, char *err, size_t errlen)
 {
-	ListCell   *lc;
-	int			i;
+	ListCell *lc;
+	int i;
 
 	for (i = 0; i < lengthof(defaults); i++)
 	{
@@ -481,7 +495,7 @@ fill_conf(rd_kafka_conf_t *conf, List *settings, KafkaRole role,
 							  errlen) != RD_KAFKA_CONF_OK)
 			return false;
 	}
-	foreach (lc, settings)
+	foreach(lc, settings)
 	{
 		if (!apply_setting(conf, (KafkaSetting *) lfirst(lc), role, err, errlen))
 			return false;

@@ -21,9 +21,9 @@ typedef enum KafkaRole
  * what nobody may change, then forced (an array that ends with a NULL name).
  * NULL and a text in err on failure; else the caller owns it.
  */
-extern rd_kafka_conf_t *weir_kafka_conf(List *settings, KafkaRole role,
-										const KafkaSetting *forced, char *err,
-										size_t errlen);
+extern rd_kafka_conf_t *
+weir_kafka_conf(List *settings, KafkaRole role, const KafkaSetting *forced,
+				char *err, size_t errlen);
 
 /* Did the user set this property? */
 extern bool weir_kafka_is_set(List *settings, const char *name);

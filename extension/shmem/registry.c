@@ -70,6 +70,18 @@ weir_wake_worker(Lane *lane, int worker)
 	LWLockRelease(&weir_registry->lock);
 }
 
+int64
+weir_lane_distance(const Lane *lane, int n, const ViewPartition *parts)
+{
+	int64		distance = 0;
+
+	if (lane->npartitions != n)
+		return PG_INT64_MAX;
+	for (int p = 0; p < n; p++)
+		distance += Abs(lane->parts[p].position - parts[p].position);
+	return distance;
+}
+
 /*
  * weir_lane_claim prefers the lane that this stream had before, whose count of
  * failures goes on.
@@ -102,6 +114,7 @@ weir_lane_claim(Oid dboid, Oid stream)
 	lane->state = LANE_WANTED;
 	pg_atomic_write_u32(&lane->stop, 0);
 	pg_atomic_write_u32(&lane->recheck, 0);
+	pg_atomic_write_u32(&lane->ready, 0);
 	return (int) (lane - weir_registry->lanes);
 }
 

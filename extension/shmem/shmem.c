@@ -59,6 +59,7 @@ init_lane(Lane *lane, int tranche)
 	pg_atomic_init_u64(&lane->barrier, 0);
 	pg_atomic_init_u64(&lane->committed, 0);
 	pg_atomic_init_u64(&lane->durable, 0);
+	pg_atomic_init_u32(&lane->ready, 0);
 	ConditionVariableInit(&lane->checkpointed);
 	LWLockInitialize(&lane->dead_lock, tranche);
 	for (int w = 0; w < WEIR_MAX_WORKERS; w++)

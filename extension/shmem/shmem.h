@@ -129,6 +129,7 @@ typedef enum LaneState
 	LANE_WANTED,				/* a coordinator should run */
 	LANE_STARTING,				/* coordinator registered, not ready */
 	LANE_RUNNING,
+	LANE_ENDING,				/* no process is left; being cleaned up */
 	LANE_BACKOFF				/* failed; free again at restart_at */
 } LaneState;
 
@@ -178,6 +179,7 @@ typedef struct Lane
 	pg_atomic_uint32 stop;
 	pg_atomic_uint32 recheck;	/* the catalog changed */
 	volatile bool ended;		/* the coordinator left in good order */
+	pg_atomic_uint32 ready;		/* first so many of views are set up for workers */
 	/* Requests for a checkpoint: wanted by backends, done by the coordinator. */
 	pg_atomic_uint64 checkpoint_wanted;
 	pg_atomic_uint64 checkpoint_done;
@@ -255,6 +257,10 @@ extern void weir_notify_launcher(Oid dboid);
 extern void weir_wake_coordinator(Lane *lane);
 /* Wake a worker of the lane. */
 extern void weir_wake_worker(Lane *lane, int worker);
+/* Records between a lane's positions and these, both ways; lock held. */
+extern int64 weir_lane_distance(const Lane *lane, int n,
+								const ViewPartition *parts);
+
 /* A free lane or view slot for the caller to fill, lock held; -1: none. */
 extern int	weir_lane_claim(Oid dboid, Oid stream);
 extern int	weir_view_claim(Oid dboid, int32 view, int64 generation, int lane);

@@ -26,6 +26,7 @@
 #include "worker/coordinator.h"
 
 #define METADATA_US (5 * USECS_PER_SEC)
+#define JOIN_US (USECS_PER_SEC / 4)
 #define HEALTHY_US (30 * USECS_PER_SEC)
 
 static Coordinator *coordinator;
@@ -156,6 +157,38 @@ all_copied(const Lane *lane, uint64 barrier)
 	return true;
 }
 
+/* Has every view that was put into the lane been set up? */
+static bool
+all_taken(Coordinator *co)
+{
+	bool		taken;
+
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	taken = co->lane->nviews == co->c.nviews;
+	co->lane->ended = co->lane->ended || taken;
+	LWLockRelease(&weir_registry->lock);
+	return taken;
+}
+
+/* Views that join the lane while it runs; workers take them up by "ready". */
+static void
+take_joining(Coordinator *co)
+{
+	bool		none;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	none = co->lane->nviews == co->c.nviews;
+	LWLockRelease(&weir_registry->lock);
+	if (none)
+		return;
+	weir_setup_joining(co);
+	weir_record_failures(co);
+	detach_gone(co);
+	pg_atomic_write_u32(&co->lane->ready, co->c.nviews);
+	for (int w = 0; w < co->lane->nworkers; w++)
+		weir_wake_worker(co->lane, w);
+}
+
 /* Free what gone views held, once no worker uses it; end with the last one. */
 static void
 release_gone(Coordinator *co)
@@ -179,7 +212,7 @@ release_gone(Coordinator *co)
 		co->released[i] = true;
 		freed = true;
 	}
-	if (left == 0)
+	if (left == 0 && all_taken(co))
 		end_lane(co);
 	if (freed)
 		weir_notify_launcher(MyDatabaseId);
@@ -362,6 +395,38 @@ look_for_partitions(Coordinator *co)
 	}
 }
 
+/* --- two lanes of a stream become one ----------------------------------------------------------- */
+
+/*
+ * When this lane has come near to another one of its stream with a lower number,
+ * it ends with a checkpoint; the scanner then puts its views into that lane.
+ */
+static void
+consider_joining(Coordinator *co)
+{
+	Lane	   *lane = co->lane;
+	ViewPartition *parts = palloc0(sizeof(ViewPartition) * lane->npartitions);
+	bool		join = false;
+
+	for (int p = 0; p < lane->npartitions; p++)
+		parts[p].position = lane->parts[p].position;
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	for (int i = 0; i < weir_lane_number(lane) && !join; i++)
+	{
+		Lane	   *other = &weir_registry->lanes[i];
+
+		join = other->state == LANE_RUNNING && !other->ended &&
+			pg_atomic_read_u32(&other->stop) == 0 &&
+			other->dboid == lane->dboid && other->stream == lane->stream &&
+			other->nviews + lane->nviews <= WEIR_LANE_VIEWS &&
+			weir_lane_distance(other, lane->npartitions, parts) <= WEIR_JOIN_DISTANCE;
+	}
+	LWLockRelease(&weir_registry->lock);
+	pfree(parts);
+	if (join)
+		pg_atomic_write_u32(&lane->stop, 1);
+}
+
 static void
 loop(Coordinator *co)
 {
@@ -382,12 +447,18 @@ loop(Coordinator *co)
 		for (int i = 0; i < co->c.nviews; i++)
 			if (!co->c.views[i]->gone)
 				weir_checkpoint_free_closed(co->c.views[i]);
+		take_joining(co);
 		release_gone(co);
 		publish_durable(co);
 		if (now >= co->next_metadata)
 		{
 			co->next_metadata = now + METADATA_US;
 			look_for_partitions(co);
+		}
+		if (now >= co->next_join)
+		{
+			co->next_join = now + JOIN_US;
+			consider_joining(co);
 		}
 		if (now - co->started > HEALTHY_US)
 			lane->failures = 0;
@@ -425,8 +496,11 @@ weir_coordinator_main(Datum arg)
 		weir_setup_lane(co);
 		weir_record_failures(co);
 		detach_gone(co);
+		pg_atomic_write_u32(&co->lane->ready, co->c.nviews);
 		start_workers(co);
+		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 		co->lane->state = LANE_RUNNING;
+		LWLockRelease(&weir_registry->lock);
 		co->started = weir_clock_monotonic();
 		co->next_metadata = co->started + METADATA_US;
 		co->last_positions = -1;

@@ -24,6 +24,7 @@ typedef struct Coordinator
 	MemoryContext cxt;
 	int64		next_checkpoint;	/* monotonic us */
 	int64		next_metadata;
+	int64		next_join;
 	int64		last_positions; /* sum at the last checkpoint */
 	XLogRecPtr	last_commit;
 	bool		durable_pending;
@@ -37,6 +38,8 @@ extern void weir_setup_views(Coordinator *co);
  * incarnations, restore open windows.  Waits for the broker as long as needed.
  */
 extern void weir_setup_lane(Coordinator *co);
+/* Set up views that the scanner has put into the running lane. */
+extern void weir_setup_joining(Coordinator *co);
 /* Write failed views down and mark gone those the catalog no longer runs. */
 extern void weir_recheck_views(Coordinator *co);
 extern void weir_record_failures(Coordinator *co);

@@ -27,6 +27,7 @@
 #include "exec/apply.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -62,6 +63,7 @@ typedef struct Ingest
 	uint64		acked;
 	uint64		durable;
 	MemoryContext cxt;
+	MemoryContext decoder_cxt;
 	int64		second;			/* of the rate */
 	int64		second_events;
 } Ingest;
@@ -113,41 +115,75 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 	in->needs_snapshot = in->needs_snapshot || v->plan->needs_snapshot;
 }
 
-/* Stream, views and decoder, from the catalog. */
+/* Load the lane's next view, unless it has left already. */
 static void
-load(Ingest *in, Oid stream)
+take_view(Ingest *in, TupleDesc desc)
 {
+	IngestView *v = &in->views[in->nviews++];
+	int			slot = in->lane->views[in->nviews - 1];
+
+	if (slot < 0)
+		return;
+	v->slot = &weir_registry->views[slot];
+	if (!pg_atomic_read_u32(&v->slot->detached))
+		load_view(in, v, desc);
+}
+
+/* A decoder for the columns that the views need now. */
+static void
+make_decoder(Ingest *in)
+{
+	MemoryContext cxt = AllocSetContextCreate(in->cxt, "weir decoder",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	Bitmapset  *columns = NULL;
+
+	for (int i = 0; i < in->nviews; i++)
+		if (in->views[i].apply)
+			columns = bms_union(columns, in->views[i].plan->columns);
+	in->decoder = weir_decoder_new(in->stream, columns, in->capacity, cxt);
+	MemoryContextSwitchTo(old);
+	if (in->decoder_cxt)
+		MemoryContextDelete(in->decoder_cxt);
+	in->decoder_cxt = cxt;
+}
+
+/* Take up the views that are ready and not here yet. */
+static void
+load_views(Ingest *in)
+{
+	int			ready = (int) pg_atomic_read_u32(&in->lane->ready);
 	Relation	rel;
 	MemoryContext old;
-	Bitmapset  *columns = NULL;
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	old = MemoryContextSwitchTo(in->cxt);
-	rel = table_open(stream, AccessShareLock);
-	in->stream = weir_stream_load(stream, rel->rd_rel->relowner);
-	in->nviews = in->lane->nviews;
-	in->views = palloc0(sizeof(IngestView) * in->nviews);
-	for (int i = 0; i < in->nviews; i++)
-	{
-		if (in->lane->views[i] < 0)
-			continue;
-		in->views[i].slot = &weir_registry->views[in->lane->views[i]];
-		if (pg_atomic_read_u32(&in->views[i].slot->detached))
-			continue;
-		load_view(in, &in->views[i], RelationGetDescr(rel));
-		if (in->views[i].apply)
-			columns = bms_union(columns, in->views[i].plan->columns);
-	}
-	in->decoder = weir_decoder_new(in->stream, columns, in->capacity, in->cxt);
-	in->msgs = palloc(sizeof(KafkaMessage) * in->capacity);
-	in->events = palloc(sizeof(KafkaEvent) * MAX_EVENTS);
+	rel = table_open(in->lane->stream, AccessShareLock);
+	if (in->stream == NULL)
+		in->stream = weir_stream_load(in->lane->stream, rel->rd_rel->relowner);
+	while (in->nviews < ready)
+		take_view(in, RelationGetDescr(rel));
+	make_decoder(in);
 	MemoryContextSwitchTo(old);
 	table_close(rel, AccessShareLock);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 }
 
+/* Where a partition has to be read from, for all views to be served. */
+static int64
+least_position(const Ingest *in, int p)
+{
+	int64		least = PG_INT64_MAX;
+
+	for (int i = 0; i < in->nviews; i++)
+		if (in->views[i].apply)
+			least = Min(least, in->views[i].apply->parts[p].position);
+	return least == PG_INT64_MAX ? in->lane->parts[p].position : least;
+}
+
+/* Read from the least positions on; each view skips what it has had. */
 static void
 assign(Ingest *in)
 {
@@ -163,6 +199,7 @@ assign(Ingest *in)
 		if (lane->parts[p].worker != in->worker)
 			continue;
 		lane->parts[p].last_event = now;
+		lane->parts[p].position = least_position(in, p);
 		partitions[n] = lane->parts[p].partition;
 		offsets[n++] = lane->parts[p].position;
 	}
@@ -171,6 +208,15 @@ assign(Ingest *in)
 						errmsg("could not read topic \"%s\": %s", in->stream->topic, err)));
 	pfree(partitions);
 	pfree(offsets);
+}
+
+static void
+prepare(Ingest *in)
+{
+	in->views = MemoryContextAllocZero(in->cxt, sizeof(IngestView) * WEIR_LANE_VIEWS);
+	in->msgs = MemoryContextAlloc(in->cxt, sizeof(KafkaMessage) * in->capacity);
+	in->events = MemoryContextAlloc(in->cxt, sizeof(KafkaEvent) * MAX_EVENTS);
+	load_views(in);
 }
 
 static void
@@ -613,6 +659,16 @@ commit_group(Ingest *in)
 	pfree(offsets);
 }
 
+/* Views have joined the lane: serve them too. */
+static void
+serve_joining(Ingest *in)
+{
+	if ((int) pg_atomic_read_u32(&in->lane->ready) == in->nviews)
+		return;
+	load_views(in);
+	assign(in);
+}
+
 /* One turn: what has arrived, else wait for something to happen. */
 static void
 turn(Ingest *in)
@@ -622,6 +678,7 @@ turn(Ingest *in)
 	int			kept;
 
 	serve_barrier(in);
+	serve_joining(in);
 	weir_consumer_drain_fd(in->consumer);
 	n = weir_consumer_poll(in->consumer, in->msgs, in->capacity, in->events, MAX_EVENTS,
 						   &nevents);
@@ -660,9 +717,11 @@ weir_ingest_main(Datum arg)
 	ingest->durable = pg_atomic_read_u64(&ingest->lane->durable);
 	attach(ingest);
 	weir_worker_begin(ingest->lane->dboid);
+	/* The launcher ends it with its lane: no reason for a FATAL in the log. */
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	PG_TRY();
 	{
-		load(ingest, ingest->lane->stream);
+		prepare(ingest);
 		open_consumer(ingest);
 		ingest->second = weir_clock_monotonic();
 		for (;;)

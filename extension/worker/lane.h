@@ -18,6 +18,9 @@ extern PGDLLEXPORT void weir_scanner_main(Datum database);
 extern PGDLLEXPORT void weir_coordinator_main(Datum lane);
 extern PGDLLEXPORT void weir_ingest_main(Datum lane_and_worker);
 
+/* Lanes of a stream that are this many records apart become one. */
+#define WEIR_JOIN_DISTANCE 50000
+
 extern void weir_launcher_register(void);	/* from _PG_init */
 
 /*

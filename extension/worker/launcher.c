@@ -188,6 +188,9 @@ workers_are_gone(Lane *lane)
 static void
 after_end(Launcher *l, Lane *lane)
 {
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	lane->state = LANE_ENDING;
+	LWLockRelease(&weir_registry->lock);
 	weir_lane_release(lane);
 	if (lane->ended)
 	{
@@ -212,6 +215,7 @@ serve_lane(Launcher *l, int i)
 	switch (lane->state)
 	{
 		case LANE_FREE:
+		case LANE_ENDING:
 			break;
 		case LANE_WANTED:
 			if (now >= lane->restart_at && !is_banned(lane->dboid))

@@ -6,9 +6,10 @@
  * for one whose catalog changed.  It fills the registry and tells running
  * coordinators to look again; it starts nothing itself.
  *
- * Views of a stream that are at the same positions with the same watermarks
- * share a lane, as do views that have no position yet and begin at the same
- * place: fifty views created from 'earliest' are one lane.
+ * Views of a stream that are at about the same positions share a lane (each
+ * skips what it has had), and so do views that have no position yet and begin at
+ * the same place: fifty views created from 'earliest' are one lane.  A view that
+ * is about where a running lane is joins that lane.
  */
 #include "base/weir.h"
 
@@ -54,15 +55,33 @@ is_placed(int32 view)
 static bool
 same_place(const Candidate *a, const Candidate *b)
 {
+	int64		distance = 0;
+
 	if (a->row->stream != b->row->stream || a->progress->nparts != b->progress->nparts)
 		return false;
 	if (a->progress->nparts == 0)
 		return strcmp(a->row->start, b->row->start) == 0;
 	for (int p = 0; p < a->progress->nparts; p++)
-		if (a->progress->parts[p].position != b->progress->parts[p].position ||
-			a->progress->parts[p].watermark != b->progress->parts[p].watermark)
-			return false;
-	return true;
+		distance += Abs(a->progress->parts[p].position - b->progress->parts[p].position);
+	return distance <= WEIR_JOIN_DISTANCE;
+}
+
+/* A running lane that is about where the view is, or -1.  Registry lock held. */
+static int
+find_lane(const Candidate *c)
+{
+	for (int i = 0; i < weir_registry->max_lanes; i++)
+	{
+		Lane	   *l = &weir_registry->lanes[i];
+
+		if (l->state == LANE_RUNNING && l->dboid == MyDatabaseId &&
+			l->stream == c->row->stream && l->nviews < WEIR_LANE_VIEWS &&
+			!l->ended && pg_atomic_read_u32(&l->stop) == 0 &&
+			weir_lane_distance(l, c->progress->nparts, c->progress->parts) <=
+			2 * WEIR_JOIN_DISTANCE)
+			return i;
+	}
+	return -1;
 }
 
 /* Registry lock held.  False: no slot is free. */
@@ -83,11 +102,15 @@ place(Candidate *c, int lane_no)
 	return true;
 }
 
+/* Put the view, and those that go with it, into a lane; 1: there is none. */
 static int
-make_lane(Candidate *all, int n, int first)
+find_or_make_lane(Candidate *all, int n, int first)
 {
-	int			lane = weir_lane_claim(MyDatabaseId, all[first].row->stream);
+	int			lane = find_lane(&all[first]);
 
+	if (lane >= 0)
+		return place(&all[first], lane) ? 0 : 1;
+	lane = weir_lane_claim(MyDatabaseId, all[first].row->stream);
 	if (lane < 0)
 		return 1;
 	for (int i = first; i < n; i++)
@@ -104,6 +127,12 @@ fill_registry(Candidate *all, int n)
 	int			queued = 0;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < n; i++)
+		if (!all[i].placed)
+			all[i].placed = is_placed(all[i].row->id);
+	for (int i = 0; i < n; i++)
+		if (!all[i].placed)
+			queued += find_or_make_lane(all, n, i);
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
 		Lane	   *l = &weir_registry->lanes[i];
@@ -114,12 +143,6 @@ fill_registry(Candidate *all, int n)
 		if (l->coordinator_latch)
 			SetLatch(l->coordinator_latch);
 	}
-	for (int i = 0; i < n; i++)
-		if (!all[i].placed)
-			all[i].placed = is_placed(all[i].row->id);
-	for (int i = 0; i < n; i++)
-		if (!all[i].placed)
-			queued += make_lane(all, n, i);
 	if (weir_registry->launcher_latch)
 		SetLatch(weir_registry->launcher_latch);
 	LWLockRelease(&weir_registry->lock);

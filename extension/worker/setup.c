@@ -110,6 +110,20 @@ try_load(Coordinator *co, CheckpointView *v)
 	MemoryContextSwitchTo(co->cxt);
 }
 
+/* Take the lane's next view slot over. */
+static CheckpointView *
+add_view(Coordinator *co)
+{
+	CheckpointView *v = MemoryContextAllocZero(co->cxt, sizeof(CheckpointView));
+
+	v->cxt = AllocSetContextCreate(co->cxt, "weir view", ALLOCSET_DEFAULT_SIZES);
+	v->slot = &weir_registry->views[co->lane->views[co->c.nviews]];
+	v->nclosing = -1;
+	co->c.views[co->c.nviews++] = v;
+	try_load(co, v);
+	return v;
+}
+
 void
 weir_setup_views(Coordinator *co)
 {
@@ -126,20 +140,11 @@ weir_setup_views(Coordinator *co)
 
 	co->c.lane = lane;
 	co->c.cxt = AllocSetContextCreate(co->cxt, "weir checkpoint", ALLOCSET_DEFAULT_SIZES);
-	co->c.nviews = lane->nviews;
-	co->c.views = palloc0(sizeof(CheckpointView *) * Max(lane->nviews, 1));
-	co->detach_barrier = palloc0(sizeof(uint64) * Max(lane->nviews, 1));
-	co->released = palloc0(sizeof(bool) * Max(lane->nviews, 1));
-	for (int i = 0; i < lane->nviews; i++)
-	{
-		CheckpointView *v = palloc0(sizeof(CheckpointView));
-
-		v->cxt = AllocSetContextCreate(co->cxt, "weir view", ALLOCSET_DEFAULT_SIZES);
-		v->slot = &weir_registry->views[lane->views[i]];
-		v->nclosing = -1;
-		co->c.views[i] = v;
-		try_load(co, v);
-	}
+	co->c.views = palloc0(sizeof(CheckpointView *) * WEIR_LANE_VIEWS);
+	co->detach_barrier = palloc0(sizeof(uint64) * WEIR_LANE_VIEWS);
+	co->released = palloc0(sizeof(bool) * WEIR_LANE_VIEWS);
+	while (co->c.nviews < lane->nviews)
+		add_view(co);
 }
 
 /* --- the broker's answers ------------------------------------------------------------ */
@@ -237,20 +242,15 @@ resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err, size_t e
 }
 
 static void
-resolve_all(Coordinator *co, int npartitions)
+wait_for_positions(Coordinator *co, CheckpointView *v, int npartitions)
 {
 	char		err[256];
 
-	for (int i = 0; i < co->c.nviews; i++)
+	while (!v->gone && !resolve(co, v, npartitions, err, sizeof(err)))
 	{
-		CheckpointView *v = co->c.views[i];
-
-		while (!v->gone && !resolve(co, v, npartitions, err, sizeof(err)))
-		{
-			co->lane->broker_down = true;
-			say(co->lane, err);
-			weir_coordinator_wait(co, RETRY_MS);
-		}
+		co->lane->broker_down = true;
+		say(co->lane, err);
+		weir_coordinator_wait(co, RETRY_MS);
 	}
 	co->lane->broker_down = false;
 	say(co->lane, "");
@@ -412,7 +412,8 @@ weir_setup_lane(Coordinator *co)
 {
 	int			npartitions = wait_for_topic(co);
 
-	resolve_all(co, npartitions);
+	for (int i = 0; i < co->c.nviews; i++)
+		wait_for_positions(co, co->c.views[i], npartitions);
 	lay_out_lane(co, npartitions);
 	for (int i = 0; i < co->c.nviews; i++)
 		if (!co->c.views[i]->gone)
@@ -421,6 +422,27 @@ weir_setup_lane(Coordinator *co)
 	for (int i = 0; i < co->c.nviews; i++)
 		co->c.views[i]->slot->live = !co->c.views[i]->gone;
 	LWLockRelease(&weir_registry->lock);
+}
+
+void
+weir_setup_joining(Coordinator *co)
+{
+	int			nviews;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	nviews = co->lane->nviews;
+	LWLockRelease(&weir_registry->lock);
+	while (co->c.nviews < nviews)
+	{
+		CheckpointView *v = add_view(co);
+
+		wait_for_positions(co, v, co->lane->npartitions);
+		if (!v->gone)
+			try_start(co, v, co->lane->npartitions);
+		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+		v->slot->live = !v->gone;
+		LWLockRelease(&weir_registry->lock);
+	}
 }
 
 /* --- the catalog changes ------------------------------------------------------------------- */

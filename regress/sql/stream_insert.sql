@@ -5,6 +5,7 @@ CREATE SCHEMA stream_insert;
 SET search_path = stream_insert;
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO, MDY';
+SET IntervalStyle = postgres;
 \pset null '(null)'
 \getenv broker WEIR_BROKER
 \set ECHO errors
@@ -88,9 +89,10 @@ SELECT a, convert_from(key, 'UTF8') FROM keys_bytea ORDER BY a;
 SELECT a, key FROM keys_jsonb ORDER BY a;
 
 -- Raw messages; one without a value.
-CREATE FOREIGN TABLE raw (message bytea, off bigint OPTIONS (metadata 'offset')) SERVER si OPTIONS (topic 'single_1', format 'raw');
-INSERT INTO raw (message) VALUES ('\x00ff'), (''), ('not json');
-SELECT message FROM raw ORDER BY off;
+CREATE FOREIGN TABLE raw (message bytea, off bigint OPTIONS (metadata 'offset'), part int OPTIONS (metadata 'partition'))
+    SERVER si OPTIONS (topic 'stream_insert_raw', format 'raw');
+INSERT INTO raw (message, part) VALUES ('\x00ff', 0), ('', 0), (NULL, 0), ('not json', 0);
+SELECT message, off FROM raw ORDER BY off;
 
 -- COPY, RETURNING, a CTE, a prepared statement, a partition of a table.
 CREATE FOREIGN TABLE events (id int NOT NULL, name text DEFAULT 'nobody') SERVER si OPTIONS (topic 'stream_insert_events');
