@@ -98,7 +98,7 @@ CREATE TABLE weir.home (
     database    oid NOT NULL
 );
 
-CREATE TABLE weir.dead_letters (
+CREATE TABLE weir.dead_letter_log (
     stream      regclass NOT NULL,
     view        int,                        -- NULL: for the whole stream
     topic       text NOT NULL,
@@ -111,15 +111,15 @@ CREATE TABLE weir.dead_letters (
     reason      text NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now()
 );
-ALTER TABLE weir.dead_letters ALTER COLUMN payload SET STORAGE EXTERNAL;
+ALTER TABLE weir.dead_letter_log ALTER COLUMN payload SET STORAGE EXTERNAL;
 CREATE UNIQUE INDEX dead_letters_key
-    ON weir.dead_letters (stream, partition, "offset", coalesce(view, 0));
+    ON weir.dead_letter_log (stream, partition, "offset", coalesce(view, 0));
 
 SELECT pg_catalog.pg_extension_config_dump('weir.view_id', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.views', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.progress', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.state', '');
-SELECT pg_catalog.pg_extension_config_dump('weir.dead_letters', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.dead_letter_log', '');
 
 -- --- control ---------------------------------------------------------------
 
@@ -218,7 +218,15 @@ CREATE VIEW weir.partitions AS
     LEFT JOIN weir.running_partitions() r
         ON r.id = v.id AND r.partition = c.partition;
 
-GRANT SELECT ON weir.status, weir.partitions, weir.views TO PUBLIC;
+-- Messages that could not be used, of the streams that the reader may read.
+CREATE VIEW weir.dead_letters WITH (security_barrier) AS
+    SELECT d.stream, v.view, d.topic, d.partition, d."offset", d."timestamp",
+           d.key, d.payload, d.sqlstate, d.reason, d.recorded_at
+    FROM weir.dead_letter_log d
+    LEFT JOIN weir.views v ON v.id = d.view
+    WHERE pg_catalog.has_table_privilege(d.stream, 'SELECT');
+
+GRANT SELECT ON weir.dead_letters, weir.status, weir.partitions, weir.views TO PUBLIC;
 
 -- --- objects that go away by plain DROP -------------------------------------
 

@@ -19,6 +19,7 @@
 #include "catalog/view.h"
 #include "commands/event_trigger.h"
 #include "miscadmin.h"
+#include "plan/plan.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -58,6 +59,34 @@ weir_pause(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/*
+ * Open windows are kept as bytes.  Of a view that comes from elsewhere they can
+ * be used only if none of its types has values that hold OIDs.
+ */
+static void
+check_portable(const ViewRow *row)
+{
+	ProgressRow *progress = weir_progress_load(row->id);
+	ViewPlan   *plan;
+	bool		portable = true;
+
+	if (progress == NULL || progress->chunks == 0)
+		return;
+	plan = weir_plan_view(row->query);
+	for (int k = 0; k < plan->nkeys; k++)
+		portable = portable && plan->keys[k].fixed_oid;
+	for (int a = 0; a < plan->naccums; a++)
+		portable = portable && (plan->accums[a].kind != ACCUM_DATUM ||
+								plan->accums[a].preserves_fixed_oid);
+	if (!portable)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the open windows of continuous view \"%s\" cannot be taken over",
+						get_rel_name(row->view)),
+				 errdetail("They hold values of types whose identity differs between databases, such as enums."),
+				 errhint("weir.reset computes the view anew.")));
+}
+
 Datum
 weir_resume(PG_FUNCTION_ARGS)
 {
@@ -68,6 +97,8 @@ weir_resume(PG_FUNCTION_ARGS)
 								get_rel_name(row->view))));
 	else
 	{
+		if (!row->home)
+			check_portable(row);
 		weir_view_set_state(row->id, "running", NULL);
 		weir_view_set_home(row->id);
 	}
@@ -86,6 +117,7 @@ weir_reset(PG_FUNCTION_ARGS)
 								   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	weir_view_set_start(row->id, start);
 	weir_progress_reset(row->id);
+	weir_view_set_home(row->id);
 	if (strcmp(row->state, "error") == 0)
 		weir_view_set_state(row->id, "running", NULL);
 

@@ -189,7 +189,7 @@ weir_progress_reset(int32 view)
 			 "dead = '{}' WHERE view = $1", 1, &type, &arg, NULL, SPI_OK_UPDATE);
 	weir_spi("DELETE FROM weir.state WHERE view = $1", 1, &type, &arg, NULL,
 			 SPI_OK_DELETE);
-	weir_spi("DELETE FROM weir.dead_letters WHERE view = $1", 1, &type, &arg, NULL,
+	weir_spi("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type, &arg, NULL,
 			 SPI_OK_DELETE);
 	SPI_finish();
 	weir_become_again(user);

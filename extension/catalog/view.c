@@ -21,11 +21,12 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 
-WeirUser
-weir_become(Oid userid)
+static WeirUser
+become(Oid userid)
 {
 	WeirUser	before;
 
+	before.nest = 0;
 	GetUserIdAndSecContext(&before.userid, &before.context);
 	SetUserIdAndSecContext(userid,
 						   before.context | SECURITY_LOCAL_USERID_CHANGE);
@@ -33,14 +34,33 @@ weir_become(Oid userid)
 }
 
 WeirUser
+weir_become_owner(const ViewRow *row)
+{
+	WeirUser	before;
+
+	before.nest = 0;
+	GetUserIdAndSecContext(&before.userid, &before.context);
+	SetUserIdAndSecContext(row->owner,
+						   before.context | SECURITY_RESTRICTED_OPERATION);
+	return before;
+}
+
+WeirUser
 weir_become_system(void)
 {
-	return weir_become(BOOTSTRAP_SUPERUSERID);
+	WeirUser	before = become(BOOTSTRAP_SUPERUSERID);
+
+	before.nest = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return before;
 }
 
 void
 weir_become_again(WeirUser user)
 {
+	if (user.nest > 0)
+		AtEOXact_GUC(true, user.nest);
 	SetUserIdAndSecContext(user.userid, user.context);
 }
 
@@ -254,7 +274,7 @@ weir_view_delete(int32 id)
 
 	execute("DELETE FROM weir.state WHERE view = $1", 1, &type, &value, NULL,
 			SPI_OK_DELETE);
-	execute("DELETE FROM weir.dead_letters WHERE view = $1", 1, &type, &value, NULL,
+	execute("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type, &value, NULL,
 			SPI_OK_DELETE);
 	execute("DELETE FROM weir.views WHERE id = $1", 1, &type, &value, NULL,
 			SPI_OK_DELETE);

@@ -73,14 +73,20 @@ extern void weir_progress_store(int32 view, const ProgressRow *p);
 /* Forget everything: no positions, no state, no dead letters of the view. */
 extern void weir_progress_reset(int32 view);
 
-/* Become the extension's owner (for catalog access); restore with the result. */
+/*
+ * Become the bootstrap superuser, for catalog access, under a search_path that
+ * nobody can plant operators in.
+ * weir_become_again restores both; so does the end of a failed (sub)transaction.
+ */
 typedef struct WeirUser
 {
 	Oid			userid;
 	int			context;
+	int			nest;			/* of settings; 0: none */
 } WeirUser;
 extern WeirUser weir_become_system(void);
-extern WeirUser weir_become(Oid userid);
+/* For a view's expressions: its owner, in a security-restricted operation. */
+extern WeirUser weir_become_owner(const ViewRow *row);
 extern void weir_become_again(WeirUser user);
 
 /*

@@ -1,7 +1,7 @@
 /*
  * checkpoint/dead_letters.c
  *		Messages that could not be used, from shared memory to
- *		weir.dead_letters.
+ *		weir.dead_letter_log.
  *
  * Runs in the coordinator, in the transaction of a checkpoint.  Two lanes may
  * read the same records: the second one's rows are dropped by the unique index.
@@ -48,7 +48,7 @@ write_letter(const DeadLetter *d, const StreamDef *stream)
 	nulls[7] = d->has_payload ? ' ' : 'n';
 	values[8] = CStringGetTextDatum(unpack_sql_state(d->sqlstate));
 	values[9] = PointerGetDatum(cstring_to_text_with_len(d->data, d->reason_len));
-	weir_spi("INSERT INTO weir.dead_letters (stream, view, topic, partition, \"offset\", "
+	weir_spi("INSERT INTO weir.dead_letter_log (stream, view, topic, partition, \"offset\", "
 			 "\"timestamp\", key, payload, sqlstate, reason) "
 			 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
 			 lengthof(types), types, values, nulls, SPI_OK_INSERT);

@@ -229,8 +229,7 @@ weir_write_final(CheckpointView *v)
 	if (v->nclosed == v->nclosing)
 		return;
 
-	GetUserIdAndSecContext(&user.userid, &user.context);
-	SetUserIdAndSecContext(v->row->owner, SECURITY_RESTRICTED_OPERATION);
+	user = weir_become_owner(v->row);
 	nest = weir_settings_enter(v->row);
 	SPI_connect();
 	prepare_insert(&w);

@@ -101,17 +101,20 @@ attach(Ingest *in)
 static void
 load_view(Ingest *in, IngestView *v, TupleDesc desc)
 {
+	WeirUser	before;
 	int			nest;
 
 	v->row = weir_view_load(v->slot->view);
 	if (v->row == NULL)
 		return;
+	before = weir_become_owner(v->row);
 	nest = weir_settings_enter(v->row);
 	v->plan = weir_plan_view(v->row->query);
 	v->apply = weir_apply_new(v->slot, in->worker, v->plan, desc,
 							  in->stream->watermark_delay, in->lane->npartitions,
 							  in->capacity, in->cxt);
 	weir_settings_leave(nest);
+	weir_become_again(before);
 	in->needs_snapshot = in->needs_snapshot || v->plan->needs_snapshot;
 }
 
@@ -380,8 +383,7 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 	WeirUser	before;
 	int			nest = 0;
 
-	GetUserIdAndSecContext(&before.userid, &before.context);
-	SetUserIdAndSecContext(v->row->owner, SECURITY_RESTRICTED_OPERATION);
+	before = weir_become_owner(v->row);
 	if (v->plan->needs_snapshot)
 		nest = weir_settings_enter(v->row);
 	weir_apply_begin(v->apply, b);
@@ -396,7 +398,7 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 	}
 	if (v->plan->needs_snapshot)
 		weir_settings_leave(nest);
-	SetUserIdAndSecContext(before.userid, before.context);
+	weir_become_again(before);
 	for (int i = 0; v->apply && i < v->apply->nerrors; i++)
 		dead_letter(in, v->row->id, v->apply->errors[i].row,
 					v->apply->errors[i].sqlstate, v->apply->errors[i].reason);

@@ -48,8 +48,7 @@ compile_view(CheckpointView *v)
 	WeirUser	before;
 	int			nest;
 
-	GetUserIdAndSecContext(&before.userid, &before.context);
-	SetUserIdAndSecContext(v->row->owner, SECURITY_RESTRICTED_OPERATION);
+	before = weir_become_owner(v->row);
 	nest = weir_settings_enter(v->row);
 	v->plan = weir_plan_view(v->row->query);
 	v->reader = weir_reader_new(v->plan, v->cxt);
