@@ -155,22 +155,25 @@ static bool
 is_applied(const Flush *f, int32 id, Lane **lane)
 {
 	ViewSlot   *slot = weir_view_find(MyDatabaseId, id);
-	bool		done = true;
+	bool		done;
 
 	*lane = NULL;
 	if (slot == NULL)
 		return false;
+	/* While the lock is held, nobody frees what the lane and the view have. */
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	*lane = &weir_registry->lanes[slot->lane];
-	if ((*lane)->npartitions < f->npartitions || (*lane)->parts == NULL)
-		return false;
+	done = slot->live && slot->view == id && (*lane)->state == LANE_RUNNING &&
+		(*lane)->npartitions >= f->npartitions;
 	for (int p = 0; p < f->npartitions && done; p++)
 	{
 		Shard	   *shard = &slot->shards[(*lane)->parts[p].worker];
 
 		LWLockAcquire(&shard->lock, LW_SHARED);
-		done = slot->live && shard->parts && shard->parts[p].position >= f->target[p];
+		done = shard->parts[p].position >= f->target[p];
 		LWLockRelease(&shard->lock);
 	}
+	LWLockRelease(&weir_registry->lock);
 	return done;
 }
 
@@ -187,6 +190,7 @@ pause_a_moment(Flush *f, Lane *lane)
 	CHECK_FOR_INTERRUPTS();
 	if (lane)
 	{
+		ConditionVariablePrepareToSleep(&lane->checkpointed);
 		ConditionVariableTimedSleep(&lane->checkpointed, POLL_MS, PG_WAIT_EXTENSION);
 		ConditionVariableCancelSleep();
 		return;

@@ -60,6 +60,8 @@ lane_lag(const Lane *lane)
 {
 	int64		lag = 0;
 
+	if (lane->state != LANE_RUNNING)
+		return 0;
 	for (int p = 0; p < lane->npartitions; p++)
 		lag += Max(0, lane->parts[p].high - lane->parts[p].position);
 	return lag;
@@ -158,7 +160,7 @@ fill_status(ViewStatus *s, ViewSlot *slot)
 	s->p50 = freshness(lane, 0.5);
 	s->p99 = freshness(lane, 0.99);
 	s->total.watermark = slot->live ? slot->closing : WEIR_NO_TIME;
-	if (!slot->live)
+	if (!slot->live || lane->state != LANE_RUNNING)
 		return;
 	sum_base(s, slot);
 	for (int i = 0; i < slot->nshards; i++)
@@ -290,12 +292,13 @@ put_partitions(ReturnSetInfo *rsinfo, ViewSlot *slot)
 	LanePartition *lparts;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
-	n = slot->used && slot->live && slot->dboid == MyDatabaseId ? lane->npartitions : 0;
+	n = slot->used && slot->live && slot->dboid == MyDatabaseId &&
+		lane->state == LANE_RUNNING ? lane->npartitions : 0;
 	LWLockRelease(&weir_registry->lock);
 	parts = palloc0(sizeof(ViewPartition) * Max(n, 1));
 	lparts = palloc0(sizeof(LanePartition) * Max(n, 1));
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
-	if (!slot->live || lane->npartitions != n)
+	if (!slot->live || lane->state != LANE_RUNNING || lane->npartitions != n)
 		n = 0;
 	for (int p = 0; p < n; p++)
 	{

@@ -34,6 +34,7 @@ typedef struct CheckpointView
 	int64		seq;			/* of the last chunk written */
 	int64		next_seq;
 	bool		written;		/* by the transaction under way */
+	int64		last_closing;	/* monotonic us of the last commit that closed */
 	bool		gone;			/* dropped, paused, reset or failed */
 	char	   *error;			/* why it failed, in cxt */
 	ClosedPane *closed;			/* ascending in close */

@@ -18,6 +18,7 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "checkpoint/checkpoint.h"
 #include "storage/procarray.h"
@@ -163,6 +164,8 @@ after_commit(CheckpointLane *c)
 			v->progress.parts = parts;
 			v->seq = v->next_seq;
 			v->slot->closed_upto = v->progress.closed_upto;
+			if (v->nclosed > v->nclosing)
+				v->last_closing = weir_clock_monotonic();
 			free_chunks(v->slot);
 		}
 		v->nclosing = -1;
@@ -181,8 +184,7 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 		CheckpointView *v = c->views[i];
 		bool		stale;
 
-		if (skip[i] || v->gone || pg_atomic_read_u32(&v->slot->failed) ||
-			v->slot->nmarks == WEIR_MARKS)
+		if (skip[i] || v->gone || pg_atomic_read_u32(&v->slot->failed))
 			continue;
 		*current = i;
 		if (weir_progress_lock(v->row->id, v->progress.generation, &stale))
@@ -198,7 +200,8 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 static bool
 is_postponed(const ErrorData *e)
 {
-	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
 static void
@@ -330,6 +333,8 @@ weir_checkpoint_free_closed(CheckpointView *v)
 	int			done = 0;
 	int			n = 0;
 
+	if (TransactionIdIsValid(slot->birth) && !snapshot_needs(slot->birth))
+		slot->birth = InvalidTransactionId;
 	while (n < slot->nmarks && slot->marks[n].known_committed &&
 		   !snapshot_needs(slot->marks[n].xid))
 		n++;

@@ -37,6 +37,7 @@
 #define MAX_EVENTS 64
 #define COPY_BUDGET_US 1000
 #define IDLE_WAIT_MS 100
+#define ASK_AGAIN_US (3 * USECS_PER_SEC)
 
 typedef struct IngestView
 {
@@ -64,6 +65,7 @@ typedef struct Ingest
 	uint64		durable;
 	MemoryContext cxt;
 	MemoryContext decoder_cxt;
+	int64		asked;			/* monotonic us: last answer or assignment */
 	int64		second;			/* of the rate */
 	int64		second_events;
 } Ingest;
@@ -554,11 +556,20 @@ note_partitions(Ingest *in)
 /* --- events ------------------------------------------------------------------------------ */
 
 static void
+broker_answers(Ingest *in)
+{
+	if (!in->lane->broker_down)
+		return;
+	in->lane->broker_down = false;
+	in->lane->error[0] = '\0';
+}
+
+static void
 at_end(Ingest *in, const KafkaEvent *e)
 {
 	LanePartition *p = &in->lane->parts[e->partition];
 
-	in->lane->broker_down = false;
+	broker_answers(in);
 	p->at_end = e->offset >= p->position;
 	if (e->offset > p->position)
 		p->position = e->offset;
@@ -629,11 +640,7 @@ ingest_batch(Ingest *in, int n)
 	apply_all(in, b);
 	end_transaction(in);
 	note_progress(in, b);
-	if (in->lane->broker_down)
-	{
-		in->lane->broker_down = false;
-		in->lane->error[0] = '\0';
-	}
+	broker_answers(in);
 	WEIR_FAULT("ingest-applied");
 }
 
@@ -659,6 +666,24 @@ commit_group(Ingest *in)
 	weir_consumer_commit(in->consumer, lane->npartitions, partitions, offsets);
 	pfree(partitions);
 	pfree(offsets);
+}
+
+/*
+ * After trouble with a broker ask anew from time to time: without new messages
+ * nothing else would tell that the leader answers again.
+ */
+static void
+ask_again(Ingest *in)
+{
+	int64		now = weir_clock_monotonic();
+
+	if (!in->lane->broker_down)
+		in->asked = now;
+	else if (now - in->asked > ASK_AGAIN_US)
+	{
+		in->asked = now;
+		assign(in);
+	}
 }
 
 /* Views have joined the lane: serve them too. */
@@ -692,6 +717,7 @@ turn(Ingest *in)
 		serve_event(in, &in->events[i]);
 	note_partitions(in);
 	note_rate(in);
+	ask_again(in);
 	commit_group(in);
 	if (n == 0 && nevents == 0 && !in->copying &&
 		pg_atomic_read_u64(&in->lane->barrier) == in->acked)

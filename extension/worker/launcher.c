@@ -168,6 +168,17 @@ start_coordinator(Launcher *l, int i)
 	MemoryContextSwitchTo(old);
 }
 
+static bool
+coordinator_is_gone(const Launcher *l, int i)
+{
+	pid_t		pid;
+
+	/* Of a launcher before this one: all that is known is the process id. */
+	if (l->coordinators[i] == NULL)
+		return weir_registry->lanes[i].coordinator == 0;
+	return GetBackgroundWorkerPid(l->coordinators[i], &pid) == BGWH_STOPPED;
+}
+
 /* Ask what is left of a lane's workers to end; true when none is. */
 static bool
 workers_are_gone(Lane *lane)
@@ -210,7 +221,6 @@ serve_lane(Launcher *l, int i)
 {
 	Lane	   *lane = &weir_registry->lanes[i];
 	TimestampTz now = GetCurrentTimestamp();
-	pid_t		pid;
 
 	switch (lane->state)
 	{
@@ -223,11 +233,10 @@ serve_lane(Launcher *l, int i)
 			break;
 		case LANE_STARTING:
 		case LANE_RUNNING:
-			if (l->coordinators[i] == NULL ||
-				GetBackgroundWorkerPid(l->coordinators[i], &pid) != BGWH_STOPPED ||
-				!workers_are_gone(lane))
+			if (!coordinator_is_gone(l, i) || !workers_are_gone(lane))
 				break;
-			pfree(l->coordinators[i]);
+			if (l->coordinators[i])
+				pfree(l->coordinators[i]);
 			l->coordinators[i] = NULL;
 			after_end(l, lane);
 			break;

@@ -21,7 +21,7 @@ use Carp;
 use Exporter 'import';
 use Test::More ();
 
-our @EXPORT = qw(archive_stream oracle_diff view_equals_batch);
+our @EXPORT = qw(archive_stream oracle_diff oracle_counts view_equals_batch);
 
 my $archives = 0;
 
@@ -66,6 +66,9 @@ sub archive_stream
 #   lateness                                                              (0)
 #   where     see archive_stream; records without an event time are left out
 #             anyway if there is a window
+#   filter    the query's WHERE, for oracle_counts                     (true)
+#   failing   a condition on records for which an expression of the query
+#             fails: they move the watermark but are counted by no aggregate
 #   archive   one that archive_stream made, used and left alone
 #   columns   what to compare, when not everything: '*' by default; for example
 #             'window_start, round(revenue::numeric, 6)'
@@ -130,8 +133,35 @@ sub oracle_diff
 	return wantarray ? ($count, $sample) : $count;
 }
 
+# oracle_counts($node, %options): what the view's counters must say; options
+# as for oracle_diff, archive among them.  Returns the numbers of pairs of record
+# and window that were late, and of records that failed.
+sub oracle_counts
+{
+	my ($node, %o) = @_;
+	my $filter = $o{filter} // 'true';
+	my $failing = $o{failing} // 'false';
+	my $windows = _with_windows($o{archive} // croak('no archive'), %o);
+
+	return split /\|/, $node->safe_psql(
+		$o{dbname} // 'postgres', qq{
+		SELECT coalesce(sum(weir_all - cardinality(weir_windows)), 0),
+			count(*) FILTER (WHERE weir_windows <> '{}' AND ($failing))
+		FROM ($windows) w WHERE $filter});
+}
+
 # The archive's records that have an open window, with their open windows.
 sub _on_time
+{
+	my ($archive, %o) = @_;
+	my $failing = $o{failing} // 'false';
+
+	return 'SELECT * FROM (' . _with_windows($archive, %o) . q{) w
+		WHERE weir_windows <> '{}' AND (} . $failing . ') IS NOT TRUE';
+}
+
+# The archive's records, with their open windows and the number of all.
+sub _with_windows
 {
 	my ($archive, %o) = @_;
 	my $ts = $o{event_time} // 'ts';
@@ -142,19 +172,18 @@ sub _on_time
 
 	croak 'oracle_diff needs size with window' if !$o{size};
 	return qq{
-		SELECT * FROM (
-			SELECT *, ARRAY(
-				SELECT s FROM (SELECT $o{window} AS s) w
-				WHERE weir_watermark IS NULL
-				   OR s + interval '$o{size}' + interval '$lateness' > weir_watermark
-				) AS weir_windows
-			FROM (
-				SELECT *, max($ts) OVER (
-					PARTITION BY $part ORDER BY $off
-					ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-					- interval '$delay' AS weir_watermark
-				FROM $archive WHERE $ts IS NOT NULL) a) b
-		WHERE weir_windows <> '{}'};
+		SELECT *, ARRAY(
+			SELECT s FROM (SELECT $o{window} AS s) w
+			WHERE weir_watermark IS NULL
+			   OR s + interval '$o{size}' + interval '$lateness' > weir_watermark
+			) AS weir_windows,
+			(SELECT count(*) FROM (SELECT $o{window} AS s) w) AS weir_all
+		FROM (
+			SELECT *, max($ts) OVER (
+				PARTITION BY $part ORDER BY $off
+				ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+				- interval '$delay' AS weir_watermark
+			FROM $archive WHERE $ts IS NOT NULL) a};
 }
 
 # view_equals_batch($node, $name, %options): oracle_diff as one test, after all

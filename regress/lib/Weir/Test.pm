@@ -29,10 +29,12 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use Weir::Broker;
 use Weir::Oracle;
+use Weir::Session;
 
 our @EXPORT = (
 	qw(cluster crash setup_events kafka start_kafka start_broker produce
-	  start_producer finish_producer wait_until set_fault clear_faults),
+	  start_producer finish_producer wait_until sql log_end
+	  set_fault clear_faults),
 	@Weir::Oracle::EXPORT,
 	@Test::More::EXPORT);
 
@@ -167,6 +169,24 @@ sub finish_producer
 	  or croak "@{$p->{command}}: exit status "
 	  . $p->{handle}->result . ": $p->{output}";
 	return;
+}
+
+# sql($node, $statements, $dbname): run them, without notices and warnings;
+# returns their rows.  Dies at an error.
+sub sql
+{
+	my ($node, $statements, $dbname) = @_;
+
+	return $node->safe_psql($dbname // 'postgres',
+		"SET client_min_messages = error;\n$statements");
+}
+
+# log_end($node): where the server's log ends now, for $node->wait_for_log.
+sub log_end
+{
+	my ($node) = @_;
+
+	return -s $node->logfile;
 }
 
 # wait_until($node, $query, $timeout, $dbname): until the query returns t, at

@@ -1,0 +1,68 @@
+-- Windows close though some partitions are silent; events too far ahead.
+\set ECHO errors
+\getenv srcdir PG_ABS_SRCDIR
+\set lib :srcdir /lib/views.sql
+\set test view_idle
+\i :lib
+\set ECHO all
+CREATE FOREIGN TABLE events (
+    kind text, ts timestamptz, part int OPTIONS (metadata 'partition')
+) SERVER view_idle OPTIONS (topic 'view_idle', event_time 'ts', idle_timeout '200 ms');
+CREATE FOREIGN TABLE patient (
+    kind text, ts timestamptz, part int OPTIONS (metadata 'partition')
+) SERVER view_idle OPTIONS (topic 'view_idle', event_time 'ts', idle_timeout '1 day');
+SELECT weir.create_view('v', $$ SELECT weir.tumble(ts, '10 s') AS w, count(*) FROM events GROUP BY 1 $$);
+SELECT weir.create_view('waits', $$ SELECT weir.tumble(ts, '10 s') AS w, count(*) FROM patient GROUP BY 1 $$);
+-- Three partitions never had an event.
+INSERT INTO events SELECT 'a', at(g), 0 FROM generate_series(0, 95) g;
+SELECT wait_for($$(SELECT count(*) = 9 FROM v_final)$$);
+SELECT wait_for($$(SELECT bool_and(idle) FROM weir.partitions WHERE view_name = 'v'::regclass)$$);
+SELECT wait_for($$(SELECT state = 'idle' FROM weir.status WHERE view_name = 'v'::regclass)$$);
+SELECT * FROM differ('v');
+SELECT * FROM windows('v');
+SELECT closed_upto, watermark FROM weir.status WHERE view_name = 'v'::regclass;
+SELECT weir.flush('waits');
+SELECT * FROM windows('waits');
+SELECT bool_or(idle) FROM weir.partitions WHERE view_name = 'waits'::regclass;
+-- One that comes back late is late for what has closed, though its own
+-- watermark has not passed it, and counts in what is open.
+INSERT INTO events VALUES ('late', at(5), 1), ('in time', at(91), 1), ('late', at(89), 1);
+SELECT weir.flush('events');
+SELECT events, late FROM weir.partitions WHERE view_name = 'v'::regclass AND partition = 1;
+SELECT * FROM v WHERE w IN (at(0), at(80), at(90)) ORDER BY w;
+SELECT weir.flush('waits');
+SELECT events, late FROM weir.partitions WHERE view_name = 'waits'::regclass AND partition = 1;
+-- Idle ones do not hold back the others, and do not move the watermark back.
+INSERT INTO events VALUES ('b', at(150), 2);
+SELECT wait_for($$(SELECT count(*) = 10 FROM v_final)$$);
+SELECT * FROM windows('v');
+-- Malformed messages and tombstones do not keep a partition from being idle.
+CREATE FOREIGN TABLE bad (message text, part int OPTIONS (metadata 'partition')) SERVER view_idle OPTIONS (topic 'view_idle', format 'raw');
+INSERT INTO bad VALUES ('{', 3), (NULL, 3);
+INSERT INTO events VALUES ('b', at(200), 0);
+SELECT wait_for($$(SELECT count(*) = 11 FROM v_final)$$);
+SELECT * FROM windows('v');
+
+-- max_ahead: an event too far beyond Kafka's timestamp is a dead letter and
+-- moves no watermark.
+CREATE FOREIGN TABLE ahead (
+    kind text, ts timestamptz, part int OPTIONS (metadata 'partition'), at timestamptz OPTIONS (metadata 'timestamp')
+) SERVER view_idle OPTIONS (topic 'view_idle_ahead', event_time 'ts', max_ahead '1 hour');
+SELECT weir.create_view('ahead_v', $$ SELECT weir.tumble(ts, '10 s') AS w, kind, count(*) FROM ahead GROUP BY 1, 2 $$);
+INSERT INTO ahead VALUES ('on time', at(0), 0, at(0)), ('just', at(3600), 0, at(0)), ('too far', at(3600.000001), 0, at(0)), ('2099', '2099-01-01', 0, at(0)), ('late', at(3589), 0, at(0)), ('fine', at(3590), 0, at(0)), ('old', at(3600), 0, at(100000));
+SELECT weir.flush('ahead');
+SELECT * FROM ahead_v ORDER BY w, kind;
+SELECT watermark, events, late, dead_letters FROM weir.partitions WHERE view_name = 'ahead_v'::regclass AND partition = 0;
+SELECT partition, "offset", timestamp, sqlstate, reason FROM weir.dead_letters WHERE stream = 'ahead'::regclass ORDER BY "offset";
+
+-- Kafka's timestamp as the event time.
+CREATE FOREIGN TABLE stamped (
+    kind text, part int OPTIONS (metadata 'partition'), at timestamptz OPTIONS (metadata 'timestamp')
+) SERVER view_idle OPTIONS (topic 'view_idle_ahead');
+SELECT weir.create_view('stamped_v', $$ SELECT weir.tumble(at, '10 s') AS w, kind, count(*) FROM stamped GROUP BY 1, 2 $$);
+SELECT weir.flush('stamped');
+SELECT * FROM stamped_v ORDER BY w, kind;
+SELECT * FROM differ('stamped_v');
+
+DROP SCHEMA view_idle CASCADE;
+DROP SERVER view_idle;
