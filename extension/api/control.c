@@ -68,11 +68,14 @@ check_portable(const ViewRow *row)
 {
 	ProgressRow *progress = weir_progress_load(row->id);
 	ViewPlan   *plan;
+	WeirUser	before;
 	bool		portable = true;
 
 	if (progress == NULL || progress->chunks == 0)
 		return;
+	before = weir_become_owner(row->owner);
 	plan = weir_plan_view(row->query);
+	weir_become_again(before);
 	for (int k = 0; k < plan->nkeys; k++)
 		portable = portable && plan->keys[k].fixed_oid;
 	for (int a = 0; a < plan->naccums; a++)
@@ -110,11 +113,8 @@ Datum
 weir_reset(PG_FUNCTION_ARGS)
 {
 	ViewRow    *row = controlled_view(PG_GETARG_OID(0));
-	char	   *start = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *start = weir_normal_start(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 
-	if (strcmp(start, "earliest") != 0 && strcmp(start, "latest") != 0)
-		(void) DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
-								   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	weir_view_set_start(row->id, start);
 	weir_progress_reset(row->id);
 	weir_view_set_home(row->id);

@@ -87,6 +87,10 @@ resolve_name(NewView *v, text *name)
 
 	static const char *const suffixes[] = {"", "_query", "_final", "_open"};
 
+	if (isAnyTempNamespace(nsp))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("a continuous view cannot be temporary"),
+						errhint("Name a schema that lasts.")));
 	v->schema = get_namespace_name(nsp);
 	v->name = rv->relname;
 	for (int i = 0; i < (int) lengthof(suffixes); i++)
@@ -127,14 +131,6 @@ check_query(text *query)
 	return sql + raw->stmt_location;
 }
 
-static void
-check_start(const char *start)
-{
-	if (strcmp(start, "earliest") != 0 && strcmp(start, "latest") != 0)
-		(void) DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
-								   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-}
-
 static int64
 check_lateness(Interval *lateness)
 {
@@ -145,6 +141,9 @@ check_lateness(Interval *lateness)
 	if (lateness->time < 0 || lateness->day < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("lateness must not be negative")));
+	if (lateness->day > 36525 || lateness->time > INT64CONST(36525) * USECS_PER_DAY)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("lateness must not exceed 100 years")));
 	if (lateness->time == 0 && lateness->day == 0)
 		return 0;
 	return weir_interval_length(lateness);
@@ -304,6 +303,9 @@ make_relations(NewView *v, const char *sql)
 	SPI_connect();
 	run_ddl(psprintf("CREATE VIEW %s AS %s", quoted_name(v, "_query"), sql));
 	v->row.query = made(v, "_query");
+	if (get_rel_persistence(v->row.query) == RELPERSISTENCE_TEMP)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("a continuous view cannot use temporary objects")));
 	v->plan = weir_plan_view(v->row.query);
 	v->row.stream = v->plan->stream;
 	check_stream_access(v->row.stream);
@@ -344,11 +346,12 @@ weir_create_view(PG_FUNCTION_ARGS)
 	sql = check_query(PG_GETARG_TEXT_PP(1));
 	v.row.lateness = check_lateness(PG_GETARG_INTERVAL_P(3));
 	if (!PG_ARGISNULL(2))
-		check_start(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+		v.row.start = weir_normal_start(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	resolve_name(&v, PG_GETARG_TEXT_PP(0));
 	make_relations(&v, sql);
 	stream = weir_stream_load(v.row.stream, weir_relation_owner(v.row.stream));
-	v.row.start = PG_ARGISNULL(2) ? stream->start : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	if (v.row.start == NULL)
+		v.row.start = weir_normal_start(stream->start);
 	freeze_settings(&v);
 	(void) weir_view_insert(&v.row, (Datum) 0, true);
 	weir_notify_at_commit();

@@ -222,26 +222,54 @@ look_at_catalog(Flush *f)
 	PopActiveSnapshot();
 }
 
-/* Ask the view's lane for a durable checkpoint and wait for it; false: it ended. */
-static bool
+/*
+ * Ask the view's lane for a durable checkpoint and wait until that is done, or
+ * until the lane or the view's place in it has ended.
+ */
+static void
 wait_for_checkpoint(Flush *f, int32 id)
 {
 	ViewSlot   *slot = weir_view_find(MyDatabaseId, id);
 	Lane	   *lane;
 	uint64		ticket;
+	uint64		run;
 
 	if (slot == NULL)
-		return false;
+		return;
 	lane = &weir_registry->lanes[slot->lane];
+	run = lane->run;
 	ticket = pg_atomic_add_fetch_u64(&lane->checkpoint_wanted, 1);
 	weir_wake_coordinator(lane);
 	while (pg_atomic_read_u64(&lane->checkpoint_done) < ticket)
 	{
-		if (!slot->live || slot->view != id)
-			return false;
+		if (lane->run != run || lane->ended || lane->coordinator == 0 ||
+			weir_view_find(MyDatabaseId, id) != slot ||
+			&weir_registry->lanes[slot->lane] != lane)
+			return;
 		pause_a_moment(f, lane);
 	}
-	return true;
+}
+
+/*
+ * What counts is the catalog: a checkpoint may have left the view out, and what
+ * a lane has applied may be of a time before a reset.  The commit that is seen
+ * here may be an asynchronous one, so its WAL is flushed.
+ */
+static bool
+is_committed(const Flush *f, int32 id)
+{
+	ProgressRow *p;
+	bool		done;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	p = weir_progress_load(id);
+	PopActiveSnapshot();
+	done = p == NULL || p->nparts >= f->npartitions;
+	for (int i = 0; done && p && i < f->npartitions; i++)
+		done = p->parts[i].position >= f->target[i];
+	if (done)
+		XLogFlush(GetXLogInsertRecPtr());
+	return done;
 }
 
 static void
@@ -253,14 +281,15 @@ wait_for_views(Flush *f)
 		Lane	   *lane;
 
 		if (is_applied(f, id, &lane))
+			wait_for_checkpoint(f, id);
+		if (is_committed(f, id))
+			f->views = list_delete_first(f->views);
+		else
 		{
-			if (wait_for_checkpoint(f, id))
-				f->views = list_delete_first(f->views);
-			continue;
+			look_at_catalog(f);
+			if (f->views != NIL)
+				pause_a_moment(f, lane);
 		}
-		look_at_catalog(f);
-		if (f->views != NIL)
-			pause_a_moment(f, lane);
 	}
 }
 
@@ -289,6 +318,6 @@ weir_checkpoint(PG_FUNCTION_ARGS)
 	f.deadline = weir_clock_monotonic() + INT64CONST(600) * USECS_PER_SEC;
 	find_views(&f, PG_GETARG_OID(0));
 	foreach(lc, f.views)
-		(void) wait_for_checkpoint(&f, lfirst_int(lc));
+		wait_for_checkpoint(&f, lfirst_int(lc));
 	PG_RETURN_VOID();
 }

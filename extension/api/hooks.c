@@ -14,13 +14,19 @@
 
 #include "access/xact.h"
 #include "api/hooks.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_database.h"
+#include "catalog/view.h"
 #include "commands/dbcommands.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
 #include "shmem/shmem.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/timestamp.h"
 
 static ProcessUtility_hook_type prev_utility = NULL;
@@ -61,6 +67,22 @@ weir_notify_at_commit(void)
 
 /* --- statements about databases ------------------------------------------------------ */
 
+/* The option's value as a string, "" if it is none; NULL: not given. */
+static const char *
+has_option(List *options, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *d = lfirst(lc);
+
+		if (strcmp(d->defname, name) == 0)
+			return d->arg && IsA(d->arg, String) ? strVal(d->arg) : "";
+	}
+	return NULL;
+}
+
 /* The database whose workers must be away while the statement runs, or NULL. */
 static const char *
 disturbed_database(Node *stmt)
@@ -70,24 +92,14 @@ disturbed_database(Node *stmt)
 		case T_DropdbStmt:
 			return ((DropdbStmt *) stmt)->dbname;
 		case T_AlterDatabaseStmt:
-			return ((AlterDatabaseStmt *) stmt)->dbname;
+			return has_option(((AlterDatabaseStmt *) stmt)->options, "tablespace")
+				? ((AlterDatabaseStmt *) stmt)->dbname : NULL;
 		case T_RenameStmt:
 			if (((RenameStmt *) stmt)->renameType == OBJECT_DATABASE)
 				return ((RenameStmt *) stmt)->subname;
 			return NULL;
 		case T_CreatedbStmt:
-			{
-				ListCell   *lc;
-
-				foreach(lc, ((CreatedbStmt *) stmt)->options)
-				{
-					DefElem    *d = lfirst(lc);
-
-					if (strcmp(d->defname, "template") == 0 && d->arg && IsA(d->arg, String))
-						return strVal(d->arg);
-				}
-				return NULL;
-			}
+			return has_option(((CreatedbStmt *) stmt)->options, "template");
 		default:
 			return NULL;
 	}
@@ -114,7 +126,7 @@ stop_workers(Oid dboid)
 		for (int w = 0; w < WEIR_MAX_WORKERS; w++)
 			if (lane->workers[w].pid != 0)
 				left++;
-		if (lane->state != LANE_BACKOFF)
+		if (lane->state != LANE_BACKOFF && lane->state != LANE_WANTED)
 			left++;
 	}
 	if (weir_registry->launcher_latch)
@@ -190,24 +202,50 @@ run(PlannedStmt *pstmt, const char *query, bool read_only,
 		(pstmt, query, read_only, context, params, env, dest, qc);
 }
 
+static void
+unban_at_exit(int code, Datum dboid)
+{
+	unban(DatumGetObjectId(dboid));
+}
+
 /* Run the statement while the database's workers are away. */
 static void
 run_alone(Oid dboid, PlannedStmt *pstmt, const char *query, bool read_only,
 		  ProcessUtilityContext context, ParamListInfo params,
 		  QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(unban_at_exit, ObjectIdGetDatum(dboid));
 	{
 		wait_for_workers(dboid);
 		run(pstmt, query, read_only, context, params, env, dest, qc);
 	}
-	PG_CATCH();
-	{
-		unban(dboid);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(unban_at_exit, ObjectIdGetDatum(dboid));
 	unban(dboid);
+}
+
+/* Statements after which what runs may differ from what should run. */
+static bool
+changes_streams(NodeTag tag)
+{
+	return tag == T_DropStmt || tag == T_DropOwnedStmt || tag == T_AlterTableStmt ||
+		tag == T_RenameStmt || tag == T_AlterOwnerStmt ||
+		tag == T_AlterForeignServerStmt || tag == T_CreateUserMappingStmt ||
+		tag == T_AlterUserMappingStmt || tag == T_DropUserMappingStmt;
+}
+
+/* The query of a continuous view is fixed: workers run by its plan. */
+static void
+refuse_new_query(const ViewStmt *stmt)
+{
+	Oid			relid = stmt->replace ? RangeVarGetRelid(stmt->view, NoLock, true) : InvalidOid;
+
+	if (OidIsValid(relid) && OidIsValid(get_extension_oid("weir", true)) &&
+		weir_view_of_query(relid) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("\"%s\" is the query of a continuous view and cannot be replaced",
+						stmt->view->relname),
+				 errhint("Drop the view with weir.drop_view and create it again.")));
 }
 
 static void
@@ -215,15 +253,19 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only,
 		   ProcessUtilityContext context, ParamListInfo params,
 		   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	const char *dbname = disturbed_database(pstmt->utilityStmt);
+	Node	   *stmt = pstmt->utilityStmt;
+	const char *dbname = disturbed_database(stmt);
 	Oid			dboid = dbname ? get_database_oid(dbname, true) : InvalidOid;
-	NodeTag		tag = nodeTag(pstmt->utilityStmt);
+	NodeTag		tag = nodeTag(stmt);
 
-	if (OidIsValid(dboid) && dboid != MyDatabaseId && ban(dboid))
+	if (tag == T_ViewStmt && has_lanes())
+		refuse_new_query((ViewStmt *) stmt);
+	if (OidIsValid(dboid) && dboid != MyDatabaseId &&
+		weir_owns_database(dboid, GetUserId()) && ban(dboid))
 		run_alone(dboid, pstmt, query, read_only, context, params, env, dest, qc);
 	else
 		run(pstmt, query, read_only, context, params, env, dest, qc);
-	if ((tag == T_DropStmt || tag == T_DropOwnedStmt) && has_lanes())
+	if (changes_streams(tag) && has_lanes())
 		weir_notify_at_commit();
 }
 

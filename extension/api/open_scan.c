@@ -107,6 +107,17 @@ read_log(OpenScan *scan)
 						   scan->merge);
 }
 
+/* What workers keep is read by the plan they were started with, or not at all. */
+static void
+check_query(ViewSlot *slot, const OpenScan *scan)
+{
+	if (weir_view_find(MyDatabaseId, scan->row->id) == slot)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the query of continuous view \"%s\" was changed", scan->row->name),
+				 errhint("Drop the view with weir.drop_view and create it again.")));
+}
+
 static void
 read_open(OpenScan *scan)
 {
@@ -120,6 +131,11 @@ read_open(OpenScan *scan)
 			? weir_view_find(MyDatabaseId, scan->row->id) : NULL;
 
 		weir_merge_reset(scan->merge);
+		/* After a reset or a pause, what the lane still holds is void. */
+		if (slot && slot->generation != scan->row->generation)
+			slot = NULL;
+		if (slot && slot->fingerprint != scan->reader->plan->fingerprint)
+			check_query(slot, scan);
 		if (slot == NULL)
 		{
 			read_log(scan);
@@ -132,14 +148,36 @@ read_open(OpenScan *scan)
 	}
 }
 
+/* The foreign table must still have the query's columns, and no others. */
 static void
-prepare(OpenScan *scan, Oid relid)
+check_columns(Relation rel, TupleDesc out)
 {
-	scan->row = weir_view_of_open(relid);
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		same = desc->natts == out->natts;
+
+	for (int i = 0; same && i < out->natts; i++)
+		same = TupleDescAttr(desc, i)->atttypid == TupleDescAttr(out, i)->atttypid;
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the columns of \"%s\" are not those of the continuous view's query",
+						RelationGetRelationName(rel)),
+				 errhint("Do not alter it; drop the view with weir.drop_view and create it again.")));
+}
+
+static void
+prepare(OpenScan *scan, Relation rel)
+{
+	WeirUser	before;
+
+	scan->row = weir_view_of_open(RelationGetRelid(rel));
 	if (scan->row == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("this foreign table belongs to no continuous view")));
+	before = weir_become_owner(scan->row->owner);
 	scan->reader = weir_reader_new(weir_plan_view(scan->row->query), scan->cxt);
+	weir_become_again(before);
+	check_columns(rel, scan->reader->plan->outdesc);
 	scan->merge = weir_merge_new(scan->reader, scan->cxt);
 }
 
@@ -158,6 +196,7 @@ iterate_scan(ForeignScanState *node)
 {
 	OpenScan   *scan = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	WeirUser	before;
 	int			nest;
 	bool		found = false;
 
@@ -166,10 +205,11 @@ iterate_scan(ForeignScanState *node)
 	{
 		MemoryContext old = MemoryContextSwitchTo(scan->cxt);
 
-		prepare(scan, RelationGetRelid(node->ss.ss_currentRelation));
+		prepare(scan, node->ss.ss_currentRelation);
 		read_open(scan);
 		MemoryContextSwitchTo(old);
 	}
+	before = weir_become_owner(scan->row->owner);
 	nest = weir_settings_enter(scan->row);
 	while (!found && scan->next < scan->merge->ngroups)
 	{
@@ -179,6 +219,7 @@ iterate_scan(ForeignScanState *node)
 							   slot->tts_isnull);
 	}
 	weir_settings_leave(nest);
+	weir_become_again(before);
 	if (found)
 		ExecStoreVirtualTuple(slot);
 	return slot;

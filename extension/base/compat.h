@@ -17,6 +17,23 @@
 #define WEIR_EXPLAIN_HEADERS_SPLIT
 #endif
 
+/* The number by which a process is known in virtual transaction ids. */
+#if PG_VERSION_NUM >= 170000
+#define WEIR_MY_BACKEND ((int) MyProcNumber)
+#define WEIR_VXID_BACKEND(vxid) ((int) (vxid).procNumber)
+#else
+#define WEIR_MY_BACKEND ((int) MyBackendId)
+#define WEIR_VXID_BACKEND(vxid) ((int) (vxid).backendId)
+#endif
+
+/* Does the user own the database? */
+#if PG_VERSION_NUM >= 160000
+#define weir_owns_database(dboid, userid)                                      \
+	object_ownercheck(DatabaseRelationId, dboid, userid)
+#else
+#define weir_owns_database(dboid, userid) pg_database_ownercheck(dboid, userid)
+#endif
+
 /* A path of a foreign scan without parameters or order. */
 #if PG_VERSION_NUM >= 180000
 #define weir_foreignscan_path(root, rel, rows, startup, total, private)        \

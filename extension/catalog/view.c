@@ -34,13 +34,13 @@ become(Oid userid)
 }
 
 WeirUser
-weir_become_owner(const ViewRow *row)
+weir_become_owner(Oid owner)
 {
 	WeirUser	before;
 
 	before.nest = 0;
 	GetUserIdAndSecContext(&before.userid, &before.context);
-	SetUserIdAndSecContext(row->owner,
+	SetUserIdAndSecContext(owner,
 						   before.context | SECURITY_RESTRICTED_OPERATION);
 	return before;
 }
@@ -50,9 +50,7 @@ weir_become_system(void)
 {
 	WeirUser	before = become(BOOTSTRAP_SUPERUSERID);
 
-	before.nest = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	before.nest = weir_plain_settings_enter();
 	return before;
 }
 
@@ -67,8 +65,9 @@ weir_become_again(WeirUser user)
 #define VIEW_COLUMNS                                                           \
 	"v.id, v.view::oid, v.query::oid, v.final::oid, v.open::oid, "             \
 	"v.stream::oid, (extract(epoch from v.lateness) * 1000000)::bigint, "      \
-	"v.start, v.settings, v.state, h.database "                                \
-	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "
+	"v.start, v.settings, v.state, h.database, p.generation "                  \
+	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "                \
+	"LEFT JOIN weir.progress p ON p.view = v.id "
 
 Oid
 weir_relation_owner(Oid relid)
@@ -131,7 +130,10 @@ read_view(int row, MemoryContext cxt)
 	read_settings(v, weir_spi_get(row, 9, &isnull), cxt);
 	v->state = get_text(row, 10, cxt);
 	v->home = get_oid(row, 11) == MyDatabaseId;
+	v->generation = DatumGetInt64(weir_spi_get(row, 12, &isnull));
 	v->owner = weir_relation_owner(v->query);
+	v->name = get_rel_name(v->view);
+	v->name = MemoryContextStrdup(cxt, v->name ? v->name : "?");
 	return v;
 }
 
@@ -159,18 +161,10 @@ load_views(const char *where, Oid type, Datum arg)
 	return views;
 }
 
-ViewRow *
-weir_view_load(int32 id)
+static ViewRow *
+load_view(const char *where, Oid type, Datum arg)
 {
-	List	   *l = load_views("v.id = $1", INT4OID, Int32GetDatum(id));
-
-	return l ? linitial(l) : NULL;
-}
-
-ViewRow *
-weir_view_of_relation(Oid relid)
-{
-	List	   *l = load_views("v.view = $1", OIDOID, ObjectIdGetDatum(relid));
+	List	   *l = load_views(where, type, arg);
 
 	return l ? linitial(l) : NULL;
 }
@@ -178,9 +172,25 @@ weir_view_of_relation(Oid relid)
 ViewRow *
 weir_view_of_open(Oid relid)
 {
-	List	   *l = load_views("v.open = $1", OIDOID, ObjectIdGetDatum(relid));
+	return load_view("v.open = $1", OIDOID, ObjectIdGetDatum(relid));
+}
 
-	return l ? linitial(l) : NULL;
+ViewRow *
+weir_view_of_query(Oid relid)
+{
+	return load_view("v.query = $1", OIDOID, ObjectIdGetDatum(relid));
+}
+
+ViewRow *
+weir_view_load(int32 id)
+{
+	return load_view("v.id = $1", INT4OID, Int32GetDatum(id));
+}
+
+ViewRow *
+weir_view_of_relation(Oid relid)
+{
+	return load_view("v.view = $1", OIDOID, ObjectIdGetDatum(relid));
 }
 
 List *
@@ -320,14 +330,31 @@ weir_view_set_home(int32 id)
 			2, types, values, NULL, SPI_OK_INSERT);
 }
 
+static void
+set_for_now(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
 int
 weir_settings_enter(const ViewRow *row)
 {
 	int			nest = NewGUCNestLevel();
 
 	for (int i = 0; i + 1 < row->nsettings; i += 2)
-		set_config_option(row->settings[i], row->settings[i + 1], PGC_USERSET,
-						  PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		set_for_now(row->settings[i], row->settings[i + 1]);
+	return nest;
+}
+
+int
+weir_plain_settings_enter(void)
+{
+	int			nest = NewGUCNestLevel();
+
+	set_for_now("search_path", "pg_catalog, pg_temp");
+	set_for_now("TimeZone", "UTC");
+	set_for_now("DateStyle", "ISO");
 	return nest;
 }
 
@@ -335,4 +362,21 @@ void
 weir_settings_leave(int nest)
 {
 	AtEOXact_GUC(true, nest);
+}
+
+char *
+weir_normal_start(const char *start)
+{
+	Datum		t;
+	char	   *text;
+	int			nest;
+
+	if (strcmp(start, "earliest") == 0 || strcmp(start, "latest") == 0)
+		return pstrdup(start);
+	t = DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
+							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	nest = weir_plain_settings_enter();
+	text = DatumGetCString(DirectFunctionCall1(timestamptz_out, t));
+	weir_settings_leave(nest);
+	return text;
 }

@@ -16,6 +16,7 @@
 typedef struct ViewRow
 {
 	int32		id;
+	char	   *name;			/* of the view, as of loading */
 	Oid			view;
 	Oid			query;
 	Oid			final;
@@ -28,6 +29,7 @@ typedef struct ViewRow
 	char	  **settings;
 	char	   *state;
 	bool		home;			/* belongs to this database */
+	int64		generation;		/* of weir.progress */
 } ViewRow;
 
 typedef struct ProgressRow
@@ -46,6 +48,8 @@ extern ViewRow *weir_view_load(int32 id);
 extern ViewRow *weir_view_of_relation(Oid relid);
 /* By the foreign table of its open windows. */
 extern ViewRow *weir_view_of_open(Oid relid);
+/* By the view that holds its query. */
+extern ViewRow *weir_view_of_query(Oid relid);
 /* All views, or those of one stream; List of ViewRow. */
 extern List *weir_views_load(Oid stream);
 /* Owner of a relation, or InvalidOid. */
@@ -85,8 +89,8 @@ typedef struct WeirUser
 	int			nest;			/* of settings; 0: none */
 } WeirUser;
 extern WeirUser weir_become_system(void);
-/* For a view's expressions: its owner, in a security-restricted operation. */
-extern WeirUser weir_become_owner(const ViewRow *row);
+/* For the expressions of a view or stream: its owner, security-restricted. */
+extern WeirUser weir_become_owner(Oid owner);
 extern void weir_become_again(WeirUser user);
 
 /*
@@ -94,6 +98,14 @@ extern void weir_become_again(WeirUser user);
  * leave takes what enter returned.  An error leaves by itself.
  */
 extern int	weir_settings_enter(const ViewRow *row);
+/* The same for DDL of our own: no user's schemas, UTC, ISO dates. */
+extern int	weir_plain_settings_enter(void);
 extern void weir_settings_leave(int nest);
+
+/*
+ * A start as it is kept: 'earliest', 'latest', or a time in UTC; raises when the
+ * text is none of these.  Reads times by the session's settings.
+ */
+extern char *weir_normal_start(const char *start);
 
 #endif /* WEIR_CATALOG_VIEW_H */

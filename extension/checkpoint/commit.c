@@ -23,8 +23,9 @@
 #include "checkpoint/checkpoint.h"
 #include "storage/procarray.h"
 #include "utils/memutils.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+
+#define SERVER_TRIES 4
 
 /* --- one view ----------------------------------------------------------------- */
 
@@ -204,6 +205,22 @@ is_postponed(const ErrorData *e)
 		e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
+/*
+ * Trouble of the server (disk full, out of memory, shutdown), which the whole
+ * lane meets: it starts again after a pause.  A view's own functions can raise
+ * the same codes, so after some times it is taken for the view's.
+ */
+static bool
+is_servers(const ErrorData *e, const Lane *lane)
+{
+	int			category = ERRCODE_TO_CATEGORY(e->sqlerrcode);
+
+	return lane->failures < SERVER_TRIES &&
+		(category == ERRCODE_INSUFFICIENT_RESOURCES ||
+		 category == ERRCODE_OPERATOR_INTERVENTION ||
+		 category == ERRCODE_SYSTEM_ERROR);
+}
+
 static void
 fail_view(CheckpointView *v, ErrorData *e)
 {
@@ -211,8 +228,7 @@ fail_view(CheckpointView *v, ErrorData *e)
 	v->error = MemoryContextStrdup(v->cxt, e->message);
 	ereport(LOG,
 			(errmsg("continuous view \"%s\" stops: %s",
-					get_rel_name(v->row->view) ? get_rel_name(v->row->view) : "?",
-					e->message)));
+					v->row->name, e->message)));
 }
 
 /*
@@ -251,6 +267,8 @@ attempt(CheckpointLane *c, bool *skip)
 		if (current < 0)
 			PG_RE_THROW();
 		e = CopyErrorData();
+		if (is_servers(e, c->lane))
+			PG_RE_THROW();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		settle_marks(c, xid, false);
@@ -274,6 +292,8 @@ weir_checkpoint_commit(CheckpointLane *c, bool durable)
 
 	if (!durable)
 		synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
+	else if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+		synchronous_commit = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
 	while (!attempt(c, skip))
 		;
 	synchronous_commit = before;
@@ -284,14 +304,37 @@ weir_checkpoint_commit(CheckpointLane *c, bool durable)
 
 /* --- freeing what is closed ------------------------------------------------------------ */
 
+/*
+ * An ingest worker never reads open windows, and it may have to wait for the
+ * memory that is to be freed here.
+ */
+static bool
+is_ingest_worker(int backend)
+{
+	bool		found = false;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	for (int i = 0; i < weir_registry->max_lanes && !found; i++)
+		for (int w = 0; w < WEIR_MAX_WORKERS; w++)
+			found = found || (weir_registry->lanes[i].workers[w].pid != 0 &&
+							  weir_registry->lanes[i].workers[w].backend == backend);
+	LWLockRelease(&weir_registry->lock);
+	return found;
+}
+
 /* Can any snapshot of this database still not see the transaction? */
 static bool
 snapshot_needs(TransactionId xid)
 {
+	VirtualTransactionId *vxids;
+	bool		needed = false;
 	int			n;
 
-	pfree(GetCurrentVirtualXIDs(xid, true, false, PROC_IN_VACUUM, &n));
-	return n > 0;
+	vxids = GetCurrentVirtualXIDs(xid, true, false, PROC_IN_VACUUM, &n);
+	for (int i = 0; i < n && !needed; i++)
+		needed = !is_ingest_worker(WEIR_VXID_BACKEND(vxids[i]));
+	pfree(vxids);
+	return needed;
 }
 
 static void

@@ -41,7 +41,8 @@ write_letter(const DeadLetter *d, const StreamDef *stream)
 	values[3] = Int32GetDatum(d->partition);
 	values[4] = Int64GetDatum(d->offset);
 	values[5] = TimestampTzGetDatum(d->timestamp - WEIR_EPOCH_SHIFT);
-	nulls[5] = d->timestamp < 0 ? 'n' : ' ';
+	nulls[5] = d->timestamp < 0 ||
+		!IS_VALID_TIMESTAMP(d->timestamp - WEIR_EPOCH_SHIFT) ? 'n' : ' ';
 	values[6] = bytes_datum(key, d->key_len);
 	nulls[6] = d->has_key ? ' ' : 'n';
 	values[7] = bytes_datum(key + d->key_len, d->payload_len);

@@ -229,7 +229,7 @@ weir_write_final(CheckpointView *v)
 	if (v->nclosed == v->nclosing)
 		return;
 
-	user = weir_become_owner(v->row);
+	user = weir_become_owner(v->row->owner);
 	nest = weir_settings_enter(v->row);
 	SPI_connect();
 	prepare_insert(&w);

@@ -2,9 +2,10 @@
  * checkpoint/partition.c
  *		Partitions of v_final, made when the first window in their range closes.
  *
- * Runs in the coordinator, in the transaction of a checkpoint, as the
- * bootstrap superuser; the partition gets the owner of its parent.  It is
- * created apart and attached, which lets readers of the parent go on.
+ * Runs in the coordinator, in the transaction of a checkpoint, as the view's
+ * owner in a security-restricted operation: ATTACH evaluates constraints and
+ * predicates that the owner may have added.  The partition is created apart and
+ * attached, which lets readers of the parent go on.
  *
  * A range is a day, or 4096 windows if that is longer, on a grid from 2000-01-01;
  * with many partitions ranges get wider, and a range never overlaps another
@@ -20,7 +21,6 @@
 #include "checkpoint/checkpoint.h"
 #include "commands/defrem.h"
 #include "core/window.h"
-#include "miscadmin.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "utils/builtins.h"
@@ -69,7 +69,8 @@ find_range(Relation rel, int64 window, int64 size, int64 *lower, int64 *upper)
 		return true;
 	if (!ww_tumble_start(window, width, 0, lower))
 		*lower = window;
-	*upper = *lower + width;
+	*lower = Max(*lower, MIN_TIMESTAMP);
+	*upper = Min(*lower + width, END_TIMESTAMP - 1);
 	if (desc->nparts > 0 && at >= 0 && bounds->kind[at][0] == PARTITION_RANGE_DATUM_VALUE)
 		*lower = Max(*lower, DatumGetInt64(bounds->datums[at][0]));
 	if (desc->nparts > 0 && at + 1 < bounds->ndatums &&
@@ -121,7 +122,7 @@ weir_ensure_partition(Oid final, int64 window, int64 size)
 	char	   *schema;
 	char	   *parent;
 	char	   *part;
-	WeirUser	user;
+	int			nest;
 
 	if (find_range(rel, window, size, &lower, &upper))
 	{
@@ -131,15 +132,13 @@ weir_ensure_partition(Oid final, int64 window, int64 size)
 	schema = get_namespace_name(RelationGetNamespace(rel));
 	parent = quote_qualified_identifier(schema, RelationGetRelationName(rel));
 	part = quote_qualified_identifier(schema, partition_name(rel, lower));
-	user = weir_become_system();
+	nest = weir_plain_settings_enter();
 	SPI_connect();
 	run_ddl(psprintf("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
 					 part, parent));
-	run_ddl(psprintf("ALTER TABLE %s OWNER TO %s", part,
-					 quote_identifier(GetUserNameFromId(rel->rd_rel->relowner, false))));
 	table_close(rel, AccessShareLock);
 	run_ddl(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",
 					 parent, part, time_literal(lower), time_literal(upper)));
 	SPI_finish();
-	weir_become_again(user);
+	weir_settings_leave(nest);
 }

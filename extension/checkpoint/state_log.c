@@ -11,9 +11,10 @@
  *		offset	size
  *		0		4		magic "WST1" (the digit is the version)
  *		4		4		number of records
- *		8		4		size of a state, of this version and plan
- *		12		4		CRC-32C of all that follows
- *		16				records, as shmem/pane.h draws them, 8-aligned
+ *		8		8		hash of the layout of keys and states
+ *		16		4		CRC-32C of all that follows
+ *		20		4		0
+ *		24				records, as shmem/pane.h draws them, 8-aligned
  *
  * Hashes are not stored: they depend on collations.  Writing runs in the
  * coordinator; reading in the coordinator (recovery) and in backends (a view
@@ -45,8 +46,9 @@ typedef struct ChunkHeader
 {
 	uint32		magic;
 	uint32		nrecords;
-	uint32		state_size;
+	uint64		layout;
 	uint32		crc;
+	uint32		zero;
 } ChunkHeader;
 
 static uint32
@@ -85,7 +87,8 @@ insert_chunk(Relation rel, CheckpointView *v, int shard, const Chunk *chunk)
 
 	header.magic = STATE_MAGIC;
 	header.nrecords = chunk->nrecords;
-	header.state_size = v->reader->layout.size;
+	header.layout = v->plan->layout;
+	header.zero = 0;
 	header.crc = crc_of(chunk->data, chunk->used);
 	SET_VARSIZE(bytes, len);
 	memcpy(VARDATA(bytes), &header, sizeof(header));
@@ -221,7 +224,7 @@ read_chunk(Restore *r, struct varlena *bytes)
 	if (len < sizeof(h))
 		corrupted(r, "A chunk is too short.");
 	memcpy(&h, data, sizeof(h));
-	if (h.magic != STATE_MAGIC || h.state_size != r->reader->layout.size)
+	if (h.magic != STATE_MAGIC || h.layout != r->reader->plan->layout)
 		corrupted(r, "A chunk is of another version or another query.");
 	if (h.crc != crc_of(data + at, len - at))
 		corrupted(r, "The checksum of a chunk is wrong.");

@@ -106,6 +106,7 @@ weir_column_init(Decoder *d, Column *col, const StreamColumn *def)
 		col->whole_json = def->type == JSONOID || def->type == JSONBOID;
 		if (!d->plain_utf8 && (col->kind == CONV_TEXT || col->whole_json))
 			col->kind = CONV_INPUT;
+		weir_array_init(d, col);
 	}
 
 	getTypeInputInfo(def->type, &input, &col->ioparam);

@@ -6,9 +6,9 @@
  * A batch goes through three steps (decode.c): each record is scanned and its
  * values are converted by code that can neither raise nor call an input
  * function (convert.c); what that code does not know is put aside and then
- * converted by the types' input functions in one subtransaction (slow.c); at
- * last the event times are read from their column.  Everything runs on the
- * thread of one process and takes no lock.
+ * converted by the types' input functions in one subtransaction (slow.c; JSON
+ * arrays: array.c); at last the event times are read from their column.
+ * Everything runs on the thread of one process and takes no lock.
  *
  * Memory: the Decoder and its arrays are in the context given to
  * weir_decoder_new and are kept from batch to batch, the buffer for the values
@@ -45,6 +45,8 @@ typedef enum ConvKind
 	CONV_DATE
 } ConvKind;
 
+typedef struct ArrayReader ArrayReader; /* array.c */
+
 typedef struct Column
 {
 	const StreamColumn *def;
@@ -58,6 +60,7 @@ typedef struct Column
 	bool	   *nulls;
 	FmgrInfo	input;
 	Oid			ioparam;
+	ArrayReader *array;			/* for JSON arrays; NULL if the type is none */
 } Column;
 
 /* A value for an input function.  It points into the message. */
@@ -118,6 +121,12 @@ extern void weir_put_aside(Decoder *d, Column *col, int record,
 
 /* slow.c */
 extern void weir_convert_slow(Decoder *d);
+extern Datum weir_slow_datum(Decoder *d, const SlowValue *slow, bool *isnull);
+extern bool weir_is_time(const Column *col);
 extern Datum weir_column_datum(const Column *col, int64 us);
+
+/* array.c */
+extern void weir_array_init(Decoder *d, Column *col);
+extern Datum weir_array_datum(Decoder *d, const SlowValue *slow);
 
 #endif /* WEIR_DECODE_DECODER_H */

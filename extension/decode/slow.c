@@ -1,6 +1,7 @@
 /*
  * decode/slow.c
- *		The values that only their types' input functions know.
+ *		The values that only their types' input functions know, and JSON arrays
+ *		for columns of array types (array.c).
  *
  * Runs in ingest workers and backends, inside their transaction, after the
  * records of a batch were scanned (decode.c).  Input functions may raise, and
@@ -105,8 +106,8 @@ weir_column_datum(const Column *col, int64 us)
 	return TimestampGetDatum(timestamp);
 }
 
-static bool
-is_time(const Column *col)
+bool
+weir_is_time(const Column *col)
 {
 	return col->kind == CONV_TIMESTAMPTZ || col->kind == CONV_TIMESTAMP ||
 		col->kind == CONV_DATE;
@@ -129,27 +130,39 @@ slow_time(const Column *col, char *text)
 	return weir_column_datum(col, us);
 }
 
-/* Convert one value as its type defines it.  Raises. */
+/*
+ * One value as its column's type defines it, in the current context.  Raises.
+ * A JSON string for an array is in the notation of array_in.
+ */
+Datum
+weir_slow_datum(Decoder *d, const SlowValue *slow, bool *isnull)
+{
+	Column	   *col = slow->column;
+	WjType		type = slow->value.type;
+	char	   *text;
+
+	*isnull = type == WJ_NULL;
+	if (col->array != NULL && type != WJ_NULL && type != WJ_STRING)
+		return weir_array_datum(d, slow);
+	text = slow_text(d, slow);
+	if (text != NULL && weir_is_time(col) &&
+		(type == WJ_NUMBER || (col->def->unit_num > 0 && type == WJ_STRING &&
+							   wj_is_number(text, strlen(text)))))
+		return slow_time(col, text);
+	return InputFunctionCall(&col->input, text, col->ioparam, col->def->typmod);
+}
+
 static void
 convert_slow(Decoder *d, const SlowValue *slow)
 {
 	Column	   *col = slow->column;
-	char	   *text;
-	Datum		value;
+	bool		isnull;
+	Datum		value = weir_slow_datum(d, slow, &isnull);
 
-	text = slow_text(d, slow);
-	if (text != NULL && is_time(col) &&
-		(slow->value.type == WJ_NUMBER ||
-		 (col->def->unit_num > 0 && slow->value.type == WJ_STRING &&
-		  wj_is_number(text, strlen(text)))))
-		value = slow_time(col, text);
-	else
-		value = InputFunctionCall(&col->input, text, col->ioparam,
-								  col->def->typmod);
 	if (col->store)
 	{
 		col->values[slow->record] = value;
-		col->nulls[slow->record] = text == NULL;
+		col->nulls[slow->record] = isnull;
 	}
 }
 

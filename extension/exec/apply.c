@@ -3,7 +3,7 @@
  *		A batch of events into the open windows of one view.
  *
  * Runs in the ingest worker, inside a transaction, as the view's owner.  Order
- * of things for a record, as SEMANTICS has it: position and watermark of its
+ * of things for a record, as docs/semantics.md has it: position and watermark of its
  * partition (weir_apply_begin, before WHERE), then WHERE, window, lateness, key,
  * group, and last, under the shard's lock, the accumulators.
  *
@@ -82,43 +82,53 @@ eval_into(ViewApply *a, InputExpr *e, int row)
 												   &e->nulls[row]);
 }
 
-/*
- * Evaluate WHERE and, for rows that pass, keys, arguments and filters.
- * Compacts rows to those that pass.
- */
+/* Drop the rows that WHERE does not let through. */
 static int
-evaluate(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
+filter_rows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 {
 	int			kept = 0;
 
-	if (!a->needs_eval)
+	if (a->where == NULL)
 		return nrows;
 	for (int i = 0; i < nrows; i++)
 	{
-		int32		row = rows[i];
-
-		load_row(a, b, row);
-		if (a->where && !ExecQual(a->where, a->econtext))
-			continue;
-		for (int k = 0; k < a->plan->nkeys; k++)
-			eval_into(a, &a->keys[k], row);
-		for (int c = 0; c < a->plan->naccums; c++)
-		{
-			bool		pass = true;
-
-			if (a->filters[c].state)
-			{
-				eval_into(a, &a->filters[c], row);
-				pass = !a->filters[c].nulls[row] &&
-					DatumGetBool(a->filters[c].values[row]);
-				a->pass[c][row] = pass;
-			}
-			if (pass)
-				eval_into(a, &a->args[c], row);
-		}
-		rows[kept++] = row;
+		load_row(a, b, rows[i]);
+		if (ExecQual(a->where, a->econtext))
+			rows[kept++] = rows[i];
 	}
 	return kept;
+}
+
+/* Evaluate one accumulator's FILTER and, if that lets the row through, argument. */
+static void
+evaluate_accum(ViewApply *a, int c, int row)
+{
+	bool		pass = true;
+
+	if (a->filters[c].state)
+	{
+		eval_into(a, &a->filters[c], row);
+		pass = !a->filters[c].nulls[row] && DatumGetBool(a->filters[c].values[row]);
+		a->pass[c][row] = pass;
+	}
+	if (pass)
+		eval_into(a, &a->args[c], row);
+}
+
+/* Evaluate keys, filters and arguments that are not plain columns. */
+static void
+evaluate(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
+{
+	if (!a->needs_eval)
+		return;
+	for (int i = 0; i < nrows; i++)
+	{
+		load_row(a, b, rows[i]);
+		for (int k = 0; k < a->plan->nkeys; k++)
+			eval_into(a, &a->keys[k], rows[i]);
+		for (int c = 0; c < a->plan->naccums; c++)
+			evaluate_accum(a, c, rows[i]);
+	}
 }
 
 /* --- windows, lateness ------------------------------------------------------ */
@@ -148,7 +158,10 @@ assign_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 
 		if (t < start || t >= end)
 		{
-			if (!ww_tumble_start(t, w->size, w->origin, &start))
+			if (!ww_tumble_start(t, w->size, w->origin, &start) ||
+				!IS_VALID_TIMESTAMP(start) ||
+				!IS_VALID_TIMESTAMP(start + w->size) ||
+				!IS_VALID_TIMESTAMP(start + w->size + a->lateness))
 				ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 								errmsg("window out of range")));
 			end = start + w->size;
@@ -413,9 +426,8 @@ publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	LWLockRelease(&shard->lock);
 }
 
-/* Positions and counters, once the batch is applied as a whole. */
-static void
-publish_progress(ViewApply *a)
+void
+weir_apply_publish(ViewApply *a)
 {
 	LWLockAcquire(&a->shard->lock, LW_EXCLUSIVE);
 	memcpy(a->shard->parts, a->parts, sizeof(ViewPartition) * a->npartitions);
@@ -455,8 +467,9 @@ static int
 prepare(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 {
 	memset(a->late, 0, sizeof(int64) * a->npartitions);
-	nrows = evaluate(a, b, rows, nrows);
+	nrows = filter_rows(a, b, rows, nrows);
 	nrows = assign_windows(a, b, rows, nrows);
+	evaluate(a, b, rows, nrows);
 	check_arguments(a, b, rows, nrows);
 	if (!find_groups(a, b, rows, nrows))
 		return -1;
@@ -586,10 +599,7 @@ weir_apply_run(ViewApply *a, const EventBatch *b)
 				break;
 		}
 	}
-	if (a->next_row >= 0 && !apply_single(a, b))
-		return false;
-	publish_progress(a);
-	return true;
+	return a->next_row < 0 || apply_single(a, b);
 }
 
 void
@@ -598,5 +608,5 @@ weir_apply_advance(ViewApply *a, int partition, int64 offset)
 	if (offset <= a->parts[partition].position)
 		return;
 	a->parts[partition].position = offset;
-	publish_progress(a);
+	weir_apply_publish(a);
 }

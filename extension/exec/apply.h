@@ -59,7 +59,7 @@ typedef struct ViewApply
 	int			nattnos;		/* columns that expressions read through it */
 	AttrNumber *attnos;
 	ExprState  *where;
-	bool		needs_eval;		/* some expression is not a plain column */
+	bool		needs_eval;		/* some key, argument or filter is no plain column */
 	InputExpr    *keys;
 	InputExpr    *args;			/* by accumulator; state and attno 0: count(*) */
 	InputExpr    *filters;		/* values as bool in pass */
@@ -110,6 +110,12 @@ extern void weir_apply_begin(ViewApply *a, const EventBatch *b);
  * Needs a transaction; raises only for what is no row's fault.
  */
 extern bool weir_apply_run(ViewApply *a, const EventBatch *b);
+
+/*
+ * The batch is applied as a whole and its errors are kept: positions and
+ * counters may be seen, and committed.
+ */
+extern void weir_apply_publish(ViewApply *a);
 
 /* The partition was read up to offset, past records that are not ours to see. */
 extern void weir_apply_advance(ViewApply *a, int partition, int64 offset);

@@ -96,7 +96,7 @@ init_expressions(ViewApply *a, TupleDesc rowdesc)
 		eval = eval || a->args[c].state || spec->filter;
 	}
 	collect_columns(a);
-	a->needs_eval = eval || a->where != NULL;
+	a->needs_eval = eval;
 }
 
 static void

@@ -191,7 +191,7 @@ static const SettingRefusal refusals[] = {
 	{"ssl.engine.", WHY_CODE, NULL},
 	{"ssl.providers", WHY_CODE, NULL},
 	{"statistics.interval.ms", "Weir has statistics of its own.",
-	 "See weir.metrics."},
+	 "See weir.status."},
 	{"test.mock.", "It is for tests of librdkafka.", NULL},
 	{"topic.blacklist", "A stream reads one topic.", NULL},
 	{"transaction.timeout.ms", WHY_XACT, NULL},
@@ -209,7 +209,7 @@ static const struct
 		{"client.id", "weir", KAFKA_BOTH},
 		{"reconnect.backoff.max.ms", "2000", KAFKA_BOTH},
 		{"topic.metadata.refresh.interval.ms", "30000", KAFKA_BOTH},
-		/* larger fetches only cause page faults; see docs on speed */
+		/* larger fetches only cause page faults */
 		{"fetch.message.max.bytes", "262144", KAFKA_CONSUMER},
 		{"fetch.wait.max.ms", "100", KAFKA_CONSUMER},
 		/*

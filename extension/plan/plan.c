@@ -13,6 +13,9 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "core/hash.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -53,6 +56,35 @@ note_columns(ViewPlan *plan, Expr *expr)
 }
 
 /*
+ * is_interpreted: does the function run SQL of its own?  Those need a snapshot,
+ * whatever their volatility.
+ */
+static bool
+is_interpreted(Oid funcid, void *context)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	bool interpreted = true;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		interpreted = ((Form_pg_proc) GETSTRUCT(tuple))->prolang != INTERNALlanguageId;
+		ReleaseSysCache(tuple);
+	}
+	return interpreted;
+}
+
+static bool
+calls_interpreted(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_interpreted, context) ||
+		IsA(node, CoerceToDomain))
+		return true;
+	return expression_tree_walker(node, calls_interpreted, context);
+}
+
+/*
  * simplify: expression_planner.  A SQL function may be inlined by it, so what
  * is called is checked again.
  */
@@ -61,7 +93,8 @@ simplify(ViewPlan *plan, Expr *expr)
 {
 	expr = expression_planner(expr);
 	plan_check_functions((Node *) expr);
-	if (contain_mutable_functions((Node *) expr))
+	if (contain_mutable_functions((Node *) expr) ||
+		calls_interpreted((Node *) expr, NULL))
 		plan->needs_snapshot = true;
 	return expr;
 }
@@ -115,10 +148,18 @@ static void
 add_key(PlanContext *cxt, Expr *expr, const SortGroupClause *group)
 {
 	ViewPlan *plan = cxt->plan;
-	KeySpec *key = &plan->keys[plan->nkeys];
+	KeySpec *key;
 
 	if (list_member(cxt->keys, expr))
 		return;
+	if (plan->nkeys == WEIR_MAX_KEYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("a continuous view can have at most %d grouping keys",
+						WEIR_MAX_KEYS),
+				 errdetail("The window does not count."),
+				 errhint("Group by fewer expressions.")));
+	key = &plan->keys[plan->nkeys];
 	plan_key(key, expr, group->eqop, group->hashable);
 	key->expr = plan_stream_expr(cxt, expr);
 	key->attno = plan_plain_column(key->expr);
@@ -283,6 +324,45 @@ weir_plan_query(Query *query)
 	return cxt.plan;
 }
 
+static uint64
+query_hash(Query *query)
+{
+	char *text = nodeToString(query);
+	uint64 hash = wh_hash(text, strlen(text), 0);
+
+	pfree(text);
+	return hash;
+}
+
+static uint64
+mix(uint64 hash, uint64 value)
+{
+	return wh_mix(hash ^ value, UINT64CONST(0x9E3779B97F4A7C15));
+}
+
+/* What the bytes of keys and states mean; the same after dump and restore. */
+static uint64
+layout_hash(const ViewPlan *plan)
+{
+	uint64 hash = mix(1, plan->window.size);
+
+	for (int k = 0; k < plan->nkeys; k++)
+	{
+		hash = mix(hash, plan->keys[k].fixed_oid ? plan->keys[k].type : 0);
+		hash = mix(hash, plan->keys[k].typlen * 2 + plan->keys[k].typbyval);
+	}
+	for (int a = 0; a < plan->naccums; a++)
+	{
+		const AccumSpec *spec = &plan->accums[a];
+
+		hash = mix(hash, spec->kind);
+		hash = mix(hash, spec->offset);
+		if (spec->kind == ACCUM_DATUM)
+			hash = mix(hash, spec->preserves_fixed_oid ? spec->trans_type : 0);
+	}
+	return hash;
+}
+
 ViewPlan *
 weir_plan_view(Oid query_rel)
 {
@@ -297,6 +377,8 @@ weir_plan_view(Oid query_rel)
 				 errhint(
 					 "Drop the continuous view with weir.drop_view, and create it again.")));
 	plan = weir_plan_query(get_view_query(rel));
+	plan->layout = layout_hash(plan);
+	plan->fingerprint = query_hash(get_view_query(rel)) ^ plan->layout;
 	table_close(rel, AccessShareLock);
 	return plan;
 }

@@ -16,7 +16,7 @@
 #include "base/weir.h"
 
 #include "access/tupdesc.h"
-#include "exec/accum.h"
+#include "plan/accum_spec.h"
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
 
@@ -72,7 +72,9 @@ typedef struct ViewPlan
 	Bitmapset  *columns;		/* stream attnos that any expression reads; the
 								 * event time is there only if one does so
 								 * besides the window */
-	bool		needs_snapshot; /* some function is not immutable */
+	bool		needs_snapshot; /* some function is not immutable, or runs SQL */
+	uint64		layout;			/* of keys and states, as bytes */
+	uint64		fingerprint;	/* of the query and the layout, in this database */
 } ViewPlan;
 
 /*

@@ -25,8 +25,8 @@
 
 #include "base/weir.h"
 
-#include "exec/accum.h"
 #include "shmem/shmem.h"
+#include "shmem/state.h"
 
 /* Where the by-reference values are in a state; plain memory of a process. */
 typedef struct StateLayout

@@ -162,7 +162,7 @@ arena_alloc(size_t size, size_t keep)
 void *
 weir_arena_alloc(size_t size)
 {
-	return arena_alloc(size, wb_total_bytes(weir_registry->arena) / 8);
+	return arena_alloc(size, wb_total_bytes(weir_registry->arena) / 2);
 }
 
 void *

@@ -79,7 +79,7 @@ typedef struct ViewSlot
 	int64		generation;		/* of weir.progress when the lane began */
 	int			lane;
 	/* Set once by the coordinator before workers start. */
-	uint32		state_size;
+	uint64		fingerprint;	/* of the plan that workers run */
 	int64		window_size;
 	int64		lateness;
 	int			nshards;
@@ -137,6 +137,7 @@ typedef struct LaneWorker
 {
 	pid_t		pid;			/* registry lock; 0: none */
 	Latch	   *latch;
+	int			backend;		/* its number in virtual transaction ids */
 	pg_atomic_uint64 acked;		/* last barrier whose positions are noted */
 	pg_atomic_uint64 copied;	/* last barrier whose groups are copied out */
 	pg_atomic_uint32 blocked;	/* waits for memory */
@@ -170,6 +171,7 @@ typedef struct Lane
 	int			views[WEIR_LANE_VIEWS]; /* view slots; -1: gone */
 	int			nids;			/* the same by weir.views.id, kept in LANE_BACKOFF */
 	int32		ids[WEIR_LANE_VIEWS];
+	uint64		run;			/* raised by each coordinator of the lane */
 	pid_t		coordinator;
 	Latch	   *coordinator_latch;
 	int			failures;		/* in a row, for the back-off */
@@ -236,9 +238,10 @@ extern void weir_shmem_init(void);	/* from _PG_init, while preloading */
 extern void weir_require_preload(void);
 
 /*
- * The arena; NULL when it is full.  Never raises; takes arena_lock.  An eighth
- * is kept for what a checkpoint needs (chunks, dead letters): without it
- * nothing could be written out, and so nothing freed.
+ * The arena; NULL when it is full.  Never raises; takes arena_lock.  Half of it
+ * is kept for what a checkpoint needs (chunks, dead letters): at worst every
+ * group has changed, and its copy is about as large as the group.  Without the
+ * copy nothing could be written out, and so nothing freed.
  */
 extern void *weir_arena_alloc(size_t size);
 extern void *weir_arena_alloc_reserved(size_t size);

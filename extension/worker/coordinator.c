@@ -44,6 +44,9 @@ leave(int code, Datum arg)
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	lane->coordinator = 0;
 	lane->coordinator_latch = NULL;
+	for (int w = 0; w < WEIR_MAX_WORKERS; w++)
+		if (lane->workers[w].latch)
+			SetLatch(lane->workers[w].latch);
 	if (weir_registry->launcher_latch)
 		SetLatch(weir_registry->launcher_latch);
 	LWLockRelease(&weir_registry->lock);
@@ -55,6 +58,7 @@ attach(Coordinator *co)
 {
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	co->lane->coordinator = MyProcPid;
+	co->lane->run++;
 	co->lane->coordinator_latch = MyLatch;
 	co->lane->ended = false;
 	LWLockRelease(&weir_registry->lock);
@@ -69,6 +73,15 @@ end_lane(Coordinator *co)
 	proc_exit(0);
 }
 
+static bool
+any_view_left(const Coordinator *co)
+{
+	for (int i = 0; i < co->c.nviews; i++)
+		if (!co->c.views[i]->gone)
+			return true;
+	return false;
+}
+
 void
 weir_coordinator_wait(Coordinator *co, long ms)
 {
@@ -77,13 +90,14 @@ weir_coordinator_wait(Coordinator *co, long ms)
 						 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	weir_worker_interrupts();
-	if (pg_atomic_read_u32(&co->lane->stop) && co->lane->state != LANE_RUNNING)
-		end_lane(co);
 	if (pg_atomic_exchange_u32(&co->lane->recheck, 0))
 	{
 		weir_recheck_views(co);
 		MemoryContextSwitchTo(co->cxt);
 	}
+	if (co->lane->state != LANE_RUNNING &&
+		(pg_atomic_read_u32(&co->lane->stop) || !any_view_left(co)))
+		end_lane(co);
 }
 
 static void
@@ -98,6 +112,7 @@ start_workers(Coordinator *co)
 				 co->c.stream->relname);
 		weir_worker_fill(&worker, "weir_ingest_main", name,
 						 Int32GetDatum(weir_lane_number(co->lane) * WEIR_MAX_WORKERS + w));
+		memcpy(worker.bgw_extra, &co->lane->run, sizeof(co->lane->run));
 		if (!RegisterDynamicBackgroundWorker(&worker, &co->workers[w]))
 			ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 							errmsg("no background worker left to read a topic"),
@@ -200,7 +215,8 @@ release_gone(Coordinator *co)
 	{
 		if (co->released[i])
 			continue;
-		if (co->detach_barrier[i] == 0 || !all_acknowledged(co->lane, co->detach_barrier[i]))
+		if (co->c.views[i]->error || co->detach_barrier[i] == 0 ||
+			!all_acknowledged(co->lane, co->detach_barrier[i]))
 		{
 			left++;
 			continue;
@@ -236,12 +252,16 @@ closing_watermark(const Coordinator *co, const CheckpointView *v)
 	{
 		Shard	   *shard = &v->slot->shards[lane->parts[p].worker];
 		int64		wm;
+		int64		position;
 
 		LWLockAcquire(&shard->lock, LW_SHARED);
 		wm = shard->parts[p].watermark;
+		position = shard->parts[p].position;
 		LWLockRelease(&shard->lock);
 		greatest = Max(greatest, wm);
-		if (lane->parts[p].idle)
+		/* A view that joins the lane may still have records to read here. */
+		if (lane->parts[p].idle && position >= lane->parts[p].position &&
+			position >= lane->parts[p].high)
 			continue;
 		active = true;
 		least = Min(least, wm);
@@ -442,6 +462,17 @@ consider_joining(Coordinator *co)
 		pg_atomic_write_u32(&lane->stop, 1);
 }
 
+/* Places in a lane are not used twice: with none left it starts anew. */
+static bool
+is_worn_out(const Coordinator *co)
+{
+	int			gone = 0;
+
+	for (int i = 0; i < co->c.nviews; i++)
+		gone += co->released[i];
+	return co->c.nviews == WEIR_LANE_VIEWS && gone > WEIR_LANE_VIEWS / 2;
+}
+
 static void
 loop(Coordinator *co)
 {
@@ -477,18 +508,11 @@ loop(Coordinator *co)
 		}
 		if (now - co->started > HEALTHY_US)
 			lane->failures = 0;
+		if (is_worn_out(co))
+			pg_atomic_write_u32(&lane->stop, 1);
 		now = weir_clock_monotonic();
 		weir_coordinator_wait(co, Max(1, Min(1000, (co->next_checkpoint - now) / 1000)));
 	}
-}
-
-static bool
-any_view_left(const Coordinator *co)
-{
-	for (int i = 0; i < co->c.nviews; i++)
-		if (!co->c.views[i]->gone)
-			return true;
-	return false;
 }
 
 void

@@ -20,6 +20,7 @@ typedef struct Coordinator
 	uint64	   *detach_barrier; /* by view: workers let go at this one; 0: not gone */
 	bool	   *released;
 	KafkaClient *client;
+	char	   *stream_text;	/* the stream's definition, to see it change */
 	BackgroundWorkerHandle *workers[WEIR_MAX_WORKERS];
 	MemoryContext cxt;
 	int64		next_checkpoint;	/* monotonic us */

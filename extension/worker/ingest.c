@@ -2,73 +2,32 @@
  * worker/ingest.c
  *		The ingest worker: fetch, decode, aggregate in memory.
  *
- * One process per shard of a lane, started by the lane's coordinator.  It is
- * the only one that reads Kafka and touches no disk.  A batch goes through
- * decode once and then through every view of the lane; views are applied one
- * after the other, each as its owner, and a view that raises leaves the lane
- * alone.
+ * One process per shard of a lane, started by the lane's coordinator, and ending
+ * with it.  It is the only one that reads Kafka and touches no disk.  A batch goes
+ * through decode once and then through every view of the lane (ingest_batch.c).
  *
  * Between two batches: the barrier (note positions, freeze), a slice of copying
- * for it, catalog changes the coordinator passes on.  While the arena is full
- * the batch waits, and barriers go on, since only they can free memory; a
- * view that has not applied the batch has not moved its positions either.
+ * for it, views that join or leave.
  *
- * Memory: everything of the worker's life in TopMemoryContext's child cxt; of
- * a batch in the decoder's and the views' own contexts.
+ * Memory: everything of the worker's life in cxt, a child of TopMemoryContext;
+ * of a batch in the decoder's and the views' own contexts.
  */
 #include "base/weir.h"
 
-#include "access/table.h"
 #include "access/xact.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/guc.h"
-#include "catalog/view.h"
-#include "exec/apply.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
-#include "worker/lane.h"
+#include "worker/ingest.h"
 
 #define MAX_EVENTS 64
 #define COPY_BUDGET_US 1000
 #define IDLE_WAIT_MS 100
 #define ASK_AGAIN_US (3 * USECS_PER_SEC)
-
-typedef struct IngestView
-{
-	ViewSlot   *slot;
-	ViewRow    *row;
-	ViewPlan   *plan;
-	ViewApply  *apply;			/* NULL: the view has left */
-} IngestView;
-
-typedef struct Ingest
-{
-	Lane	   *lane;
-	int			worker;
-	StreamDef  *stream;
-	KafkaConsumer *consumer;
-	Decoder    *decoder;
-	KafkaMessage *msgs;
-	KafkaEvent *events;
-	int			capacity;
-	int			nviews;
-	IngestView *views;
-	bool		needs_snapshot;
-	bool		copying;
-	uint64		acked;
-	uint64		durable;
-	MemoryContext cxt;
-	MemoryContext decoder_cxt;
-	int64		asked;			/* monotonic us: last answer or assignment */
-	int64		second;			/* of the rate */
-	int64		second_events;
-} Ingest;
 
 static Ingest *ingest;
 
@@ -90,90 +49,32 @@ leave(int code, Datum arg)
 	LWLockRelease(&weir_registry->lock);
 }
 
+/* Take the worker's place in the lane, unless the coordinator has gone. */
 static void
-attach(Ingest *in)
+attach(Ingest *in, uint64 run)
 {
+	LaneWorker *w = &in->lane->workers[in->worker];
+	bool		mine;
+
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
-	in->lane->workers[in->worker].pid = MyProcPid;
-	in->lane->workers[in->worker].latch = MyLatch;
+	mine = in->lane->run == run && in->lane->coordinator != 0 && w->pid == 0;
+	if (mine)
+	{
+		w->pid = MyProcPid;
+		w->latch = MyLatch;
+	}
 	LWLockRelease(&weir_registry->lock);
+	if (!mine)
+		proc_exit(0);
 	before_shmem_exit(leave, (Datum) 0);
 }
 
+/* A lane without its coordinator is over. */
 static void
-load_view(Ingest *in, IngestView *v, TupleDesc desc)
+check_coordinator(const Ingest *in)
 {
-	WeirUser	before;
-	int			nest;
-
-	v->row = weir_view_load(v->slot->view);
-	if (v->row == NULL)
-		return;
-	before = weir_become_owner(v->row);
-	nest = weir_settings_enter(v->row);
-	v->plan = weir_plan_view(v->row->query);
-	v->apply = weir_apply_new(v->slot, in->worker, v->plan, desc,
-							  in->stream->watermark_delay, in->lane->npartitions,
-							  in->capacity, in->cxt);
-	weir_settings_leave(nest);
-	weir_become_again(before);
-	in->needs_snapshot = in->needs_snapshot || v->plan->needs_snapshot;
-}
-
-/* Load the lane's next view, unless it has left already. */
-static void
-take_view(Ingest *in, TupleDesc desc)
-{
-	IngestView *v = &in->views[in->nviews++];
-	int			slot = in->lane->views[in->nviews - 1];
-
-	if (slot < 0)
-		return;
-	v->slot = &weir_registry->views[slot];
-	if (!pg_atomic_read_u32(&v->slot->detached))
-		load_view(in, v, desc);
-}
-
-/* A decoder for the columns that the views need now. */
-static void
-make_decoder(Ingest *in)
-{
-	MemoryContext cxt = AllocSetContextCreate(in->cxt, "weir decoder",
-											  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(cxt);
-	Bitmapset  *columns = NULL;
-
-	for (int i = 0; i < in->nviews; i++)
-		if (in->views[i].apply)
-			columns = bms_union(columns, in->views[i].plan->columns);
-	in->decoder = weir_decoder_new(in->stream, columns, in->capacity, cxt);
-	MemoryContextSwitchTo(old);
-	if (in->decoder_cxt)
-		MemoryContextDelete(in->decoder_cxt);
-	in->decoder_cxt = cxt;
-}
-
-/* Take up the views that are ready and not here yet. */
-static void
-load_views(Ingest *in)
-{
-	int			ready = (int) pg_atomic_read_u32(&in->lane->ready);
-	Relation	rel;
-	MemoryContext old;
-
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	old = MemoryContextSwitchTo(in->cxt);
-	rel = table_open(in->lane->stream, AccessShareLock);
-	if (in->stream == NULL)
-		in->stream = weir_stream_load(in->lane->stream, rel->rd_rel->relowner);
-	while (in->nviews < ready)
-		take_view(in, RelationGetDescr(rel));
-	make_decoder(in);
-	MemoryContextSwitchTo(old);
-	table_close(rel, AccessShareLock);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
+	if (in->lane->coordinator == 0)
+		proc_exit(0);
 }
 
 /* Where a partition has to be read from, for all views to be served. */
@@ -221,7 +122,7 @@ prepare(Ingest *in)
 	in->views = MemoryContextAllocZero(in->cxt, sizeof(IngestView) * WEIR_LANE_VIEWS);
 	in->msgs = MemoryContextAlloc(in->cxt, sizeof(KafkaMessage) * in->capacity);
 	in->events = MemoryContextAlloc(in->cxt, sizeof(KafkaEvent) * MAX_EVENTS);
-	load_views(in);
+	weir_ingest_load_views(in);
 }
 
 static void
@@ -244,28 +145,6 @@ open_consumer(Ingest *in)
 /* --- barrier ---------------------------------------------------------------------- */
 
 static void
-drop_detached(Ingest *in)
-{
-	for (int i = 0; i < in->nviews; i++)
-	{
-		IngestView *v = &in->views[i];
-
-		if (v->apply && pg_atomic_read_u32(&v->slot->detached))
-		{
-			Chunk	   *c;
-
-			while ((c = v->apply->chunks) != NULL)
-			{
-				v->apply->chunks = c->next;
-				weir_chunk_free(c);
-			}
-			MemoryContextDelete(v->apply->cxt);
-			v->apply = NULL;
-		}
-	}
-}
-
-static void
 freeze_dead_letters(Lane *lane)
 {
 	DeadLetter *last;
@@ -285,7 +164,7 @@ freeze_dead_letters(Lane *lane)
 static void
 take_barrier(Ingest *in, uint64 barrier)
 {
-	drop_detached(in);
+	weir_ingest_drop_detached(in);
 	for (int i = 0; i < in->nviews; i++)
 		if (in->views[i].apply)
 			weir_apply_freeze(in->views[i].apply);
@@ -320,8 +199,8 @@ copy_slice(Ingest *in)
 	WEIR_FAULT("ingest-copied");
 }
 
-static void
-serve_barrier(Ingest *in)
+void
+weir_ingest_barrier(Ingest *in)
 {
 	uint64		barrier = pg_atomic_read_u64(&in->lane->barrier);
 
@@ -331,251 +210,63 @@ serve_barrier(Ingest *in)
 		copy_slice(in);
 }
 
-/* --- a batch ------------------------------------------------------------------------ */
-
-static void
-wait_for_memory(Ingest *in)
-{
-	LaneWorker *w = &in->lane->workers[in->worker];
-
-	pg_atomic_write_u32(&w->blocked, 1);
-	weir_wake_coordinator(in->lane);
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
-					 PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	weir_worker_interrupts();
-	serve_barrier(in);
-	pg_atomic_write_u32(&w->blocked, 0);
-}
-
-static void
-dead_letter(Ingest *in, int32 view, int record, int sqlstate, const char *reason)
-{
-	const KafkaMessage *m = &in->msgs[record];
-
-	if (in->stream->on_error == STREAM_SKIP)
-		return;
-	if (in->stream->on_error == STREAM_STOP && view == 0)
-		ereport(ERROR,
-				(errcode(sqlstate),
-				 errmsg("message at partition %d, offset " INT64_FORMAT
-						" of topic \"%s\" cannot be used: %s",
-						m->partition, m->offset, in->stream->topic, reason),
-				 errhint("The stream's option on_error is 'stop'.")));
-	while (!weir_dead_letter_add(in->lane, view, m, sqlstate, reason))
-		wait_for_memory(in);
-}
-
-static void
-note_undecoded(Ingest *in, const EventBatch *b)
-{
-	for (int i = 0; i < b->nerrors; i++)
-		dead_letter(in, 0, b->errors[i].record, b->errors[i].sqlstate,
-					b->errors[i].reason);
-	for (int i = 0; i < b->n; i++)
-		if (b->ok[i] && b->event_time[i] == WEIR_NO_TIME)
-			dead_letter(in, 0, i, ERRCODE_NULL_VALUE_NOT_ALLOWED,
-						"the message has no event time");
-}
-
-/* Apply the batch to one view, as its owner. */
-static void
-apply_view(Ingest *in, IngestView *v, const EventBatch *b)
-{
-	WeirUser	before;
-	int			nest = 0;
-
-	before = weir_become_owner(v->row);
-	if (v->plan->needs_snapshot)
-		nest = weir_settings_enter(v->row);
-	weir_apply_begin(v->apply, b);
-	while (!weir_apply_run(v->apply, b))
-	{
-		if (v->apply->next_row >= 0)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-							errmsg("no shared memory left for view %d", v->row->id)));
-		wait_for_memory(in);
-		if (v->apply == NULL)
-			break;
-	}
-	if (v->plan->needs_snapshot)
-		weir_settings_leave(nest);
-	weir_become_again(before);
-	for (int i = 0; v->apply && i < v->apply->nerrors; i++)
-		dead_letter(in, v->row->id, v->apply->errors[i].row,
-					v->apply->errors[i].sqlstate, v->apply->errors[i].reason);
-}
-
-static void
-begin_transaction(const Ingest *in)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	if (in->needs_snapshot)
-		PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-end_transaction(const Ingest *in)
-{
-	if (in->needs_snapshot)
-		PopActiveSnapshot();
-	CommitTransactionCommand();
-}
-
-/* The view leaves the lane; the coordinator writes down why. */
-static void
-fail_view(IngestView *v, ErrorData *e)
-{
-	strlcpy(v->slot->error, e->message, WEIR_ERROR_LEN);
-	pg_atomic_write_u32(&v->slot->failed, 1);
-	v->apply = NULL;
-}
-
-static bool
-ends_worker(const ErrorData *e)
-{
-	return e->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-		ERRCODE_TO_CATEGORY(e->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES;
-}
-
-static void
-try_apply_view(Ingest *in, IngestView *v, const EventBatch *b)
-{
-	PG_TRY();
-	{
-		apply_view(in, v, b);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *e;
-
-		MemoryContextSwitchTo(in->cxt);
-		e = CopyErrorData();
-		if (ends_worker(e))
-			PG_RE_THROW();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		fail_view(v, e);
-		weir_wake_coordinator(in->lane);
-		begin_transaction(in);
-	}
-	PG_END_TRY();
-}
-
-static void
-apply_all(Ingest *in, const EventBatch *b)
-{
-	for (int i = 0; i < in->nviews; i++)
-		if (in->views[i].apply)
-			try_apply_view(in, &in->views[i], b);
-}
-
-/* --- what others see of it ------------------------------------------------------------ */
-
-static void
-note_freshness(Lane *lane, int64 us)
-{
-	int			slot = 0;
-
-	us = Max(us, 1);
-	while (us >= 8)
-	{
-		us >>= 1;
-		slot += 4;
-	}
-	slot += (int) (us & 3);
-	lane->freshness[Min(slot, WEIR_FRESHNESS_SLOTS - 1)]++;
-}
-
-static void
-note_progress(Ingest *in, const EventBatch *b)
-{
-	Lane	   *lane = in->lane;
-	int64		now = weir_clock_monotonic();
-	int64		wall = weir_clock_wall() + WEIR_EPOCH_SHIFT;
-
-	for (int i = 0; i < b->n; i++)
-	{
-		LanePartition *p = &lane->parts[b->partition[i]];
-
-		p->position = b->offset[i] + 1;
-		if (!b->ok[i] || b->event_time[i] == WEIR_NO_TIME)
-			continue;
-		p->last_event = now;
-		p->idle = false;
-		if (p->max_time == WEIR_NO_TIME || b->event_time[i] > p->max_time)
-			p->max_time = b->event_time[i];
-	}
-	for (int i = 0; i < b->n; i += 16)
-		if (in->msgs[i].timestamp > 0)
-			note_freshness(lane, wall - in->msgs[i].timestamp);
-	lane->events += b->n;
-	in->second_events += b->n;
-}
-
-static void
-note_rate(Ingest *in)
-{
-	int64		now = weir_clock_monotonic();
-
-	if (now - in->second < USECS_PER_SEC)
-		return;
-	in->lane->rate = in->second_events * USECS_PER_SEC / (now - in->second);
-	in->second = now;
-	in->second_events = 0;
-}
-
-/* High watermarks, idleness: SEMANTICS of "idle" are in docs/semantics.md. */
-static void
-note_partitions(Ingest *in)
-{
-	Lane	   *lane = in->lane;
-	int64		now = weir_clock_monotonic();
-
-	for (int i = 0; i < lane->npartitions; i++)
-	{
-		LanePartition *p = &lane->parts[i];
-		int64		low;
-		int64		high;
-
-		if (p->worker != in->worker)
-			continue;
-		if (weir_consumer_watermarks(in->consumer, p->partition, &low, &high))
-		{
-			p->low = low;
-			p->high = high;
-		}
-		if (p->position < p->high)
-			p->at_end = false;
-		p->idle = p->at_end && !lane->broker_down &&
-			now - p->last_event > in->stream->idle_timeout;
-	}
-}
-
 /* --- events ------------------------------------------------------------------------------ */
-
-static void
-broker_answers(Ingest *in)
-{
-	if (!in->lane->broker_down)
-		return;
-	in->lane->broker_down = false;
-	in->lane->error[0] = '\0';
-}
 
 static void
 at_end(Ingest *in, const KafkaEvent *e)
 {
 	LanePartition *p = &in->lane->parts[e->partition];
 
-	broker_answers(in);
+	weir_ingest_broker_answers(in);
 	p->at_end = e->offset >= p->position;
 	if (e->offset > p->position)
 		p->position = e->offset;
 	for (int i = 0; i < in->nviews; i++)
 		if (in->views[i].apply)
 			weir_apply_advance(in->views[i].apply, e->partition, e->offset);
+}
+
+/* Nothing of the partition has been read: begin where it begins now. */
+static bool
+begins_later(Ingest *in, int partition)
+{
+	int64		low;
+	int64		high;
+
+	for (int i = 0; i < in->nviews; i++)
+	{
+		ViewApply  *a = in->views[i].apply;
+
+		if (a && a->parts[partition].position != a->parts[partition].start)
+			return false;
+	}
+	if (!weir_consumer_watermarks(in->consumer, partition, &low, &high) ||
+		low <= in->lane->parts[partition].position)
+		return false;
+	for (int i = 0; i < in->nviews; i++)
+		if (in->views[i].apply)
+		{
+			in->views[i].apply->parts[partition].start = low;
+			weir_apply_advance(in->views[i].apply, partition, low);
+		}
+	assign(in);
+	return true;
+}
+
+/* Which of the lost records counted cannot be known: the views stop. */
+static void
+offset_lost(Ingest *in, const KafkaEvent *e)
+{
+	char		text[WEIR_ERROR_LEN];
+
+	if (begins_later(in, e->partition))
+		return;
+
+	snprintf(text, sizeof(text),
+			 "partition %d no longer has offset " INT64_FORMAT
+			 ": the topic was recreated, or its retention has passed (%s); weir.reset starts the view anew",
+			 e->partition, in->lane->parts[e->partition].position, e->text);
+	weir_ingest_fail_all(in, text);
 }
 
 static void
@@ -588,13 +279,7 @@ serve_event(Ingest *in, const KafkaEvent *e)
 				at_end(in, e);
 			break;
 		case KAFKA_EVENT_OFFSET_LOST:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("partition %d of topic \"%s\" no longer has offset " INT64_FORMAT,
-							e->partition, in->stream->topic,
-							in->lane->parts[e->partition].position),
-					 errdetail_internal("%s", e->text),
-					 errhint("The topic was recreated or its retention has passed the view's position; weir.reset starts a view anew.")));
+			offset_lost(in, e);
 			break;
 		case KAFKA_EVENT_PARTITION_ERROR:
 		case KAFKA_EVENT_CLIENT_ERROR:
@@ -626,22 +311,6 @@ drop_known(Ingest *in, int n)
 		kept++;
 	}
 	return kept;
-}
-
-static void
-ingest_batch(Ingest *in, int n)
-{
-	EventBatch *b;
-
-	begin_transaction(in);
-	b = weir_decode(in->decoder, in->msgs, n);
-	WEIR_FAULT("ingest-decoded");
-	note_undecoded(in, b);
-	apply_all(in, b);
-	end_transaction(in);
-	note_progress(in, b);
-	broker_answers(in);
-	WEIR_FAULT("ingest-applied");
 }
 
 /* Tell Kafka's tools how far the lane is; only what is durable. */
@@ -692,7 +361,7 @@ serve_joining(Ingest *in)
 {
 	if ((int) pg_atomic_read_u32(&in->lane->ready) == in->nviews)
 		return;
-	load_views(in);
+	weir_ingest_load_views(in);
 	assign(in);
 }
 
@@ -704,19 +373,19 @@ turn(Ingest *in)
 	int			n;
 	int			kept;
 
-	serve_barrier(in);
+	weir_ingest_barrier(in);
 	serve_joining(in);
 	weir_consumer_drain_fd(in->consumer);
 	n = weir_consumer_poll(in->consumer, in->msgs, in->capacity, in->events, MAX_EVENTS,
 						   &nevents);
 	kept = drop_known(in, n);
 	if (kept > 0)
-		ingest_batch(in, kept);
+		weir_ingest_batch(in, kept);
 	weir_consumer_release(in->consumer);
 	for (int i = 0; i < nevents; i++)
 		serve_event(in, &in->events[i]);
-	note_partitions(in);
-	note_rate(in);
+	weir_ingest_note_partitions(in);
+	weir_ingest_note_rate(in);
 	ask_again(in);
 	commit_group(in);
 	if (n == 0 && nevents == 0 && !in->copying &&
@@ -734,6 +403,7 @@ void
 weir_ingest_main(Datum arg)
 {
 	int			code = DatumGetInt32(arg);
+	uint64		run;
 
 	ingest = MemoryContextAllocZero(TopMemoryContext, sizeof(Ingest));
 	ingest->lane = &weir_registry->lanes[code / WEIR_MAX_WORKERS];
@@ -743,10 +413,10 @@ weir_ingest_main(Datum arg)
 	ingest->capacity = weir_settings.batch_size;
 	ingest->acked = pg_atomic_read_u64(&ingest->lane->workers[ingest->worker].acked);
 	ingest->durable = pg_atomic_read_u64(&ingest->lane->durable);
-	attach(ingest);
+	memcpy(&run, MyBgworkerEntry->bgw_extra, sizeof(run));
+	attach(ingest, run);
 	weir_worker_begin(ingest->lane->dboid);
-	/* The launcher ends it with its lane: no reason for a FATAL in the log. */
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	ingest->lane->workers[ingest->worker].backend = WEIR_MY_BACKEND;
 	PG_TRY();
 	{
 		prepare(ingest);
@@ -755,6 +425,7 @@ weir_ingest_main(Datum arg)
 		for (;;)
 		{
 			weir_worker_interrupts();
+			check_coordinator(ingest);
 			turn(ingest);
 		}
 	}

@@ -30,6 +30,8 @@
 #define SCAN_ALL_MS 60000
 #define MAX_BACKOFF_MS 60000
 #define REGISTER_RETRY_MS 5000
+#define ADOPTION_US (5 * USECS_PER_SEC)
+#define PATIENCE 20				/* turns, of 100 ms at least */
 
 typedef struct Launcher
 {
@@ -37,6 +39,9 @@ typedef struct Launcher
 	List	   *scans;			/* OIDs of databases still to be looked at */
 	BackgroundWorkerHandle *scanner;	/* one at a time */
 	TimestampTz next_scan_all;
+	TimestampTz next_scan;		/* not before: a worker slot was missing */
+	TimestampTz started;
+	int		   *asked;			/* by lane: times its workers were waited for */
 	MemoryContext cxt;
 } Launcher;
 
@@ -131,7 +136,7 @@ run_scans(Launcher *l)
 	l->scanner = NULL;
 	while (l->scans != NIL && is_banned(linitial_oid(l->scans)))
 		l->scans = list_delete_first(l->scans);
-	if (l->scans == NIL)
+	if (l->scans == NIL || GetCurrentTimestamp() < l->next_scan)
 		return;
 	weir_worker_fill(&worker, "weir_scanner_main", "weir scanner",
 					 ObjectIdGetDatum(linitial_oid(l->scans)));
@@ -139,8 +144,11 @@ run_scans(Launcher *l)
 	if (RegisterDynamicBackgroundWorker(&worker, &l->scanner))
 		l->scans = list_delete_first(l->scans);
 	else
+	{
+		l->next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), REGISTER_RETRY_MS);
 		ereport(LOG, (errmsg("no background worker left to look for continuous views"),
 					  errhint("Raise max_worker_processes.")));
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -175,24 +183,33 @@ coordinator_is_gone(const Launcher *l, int i)
 
 	/* Of a launcher before this one: all that is known is the process id. */
 	if (l->coordinators[i] == NULL)
-		return weir_registry->lanes[i].coordinator == 0;
+		return weir_registry->lanes[i].coordinator == 0 &&
+			GetCurrentTimestamp() > l->started + ADOPTION_US;
 	return GetBackgroundWorkerPid(l->coordinators[i], &pid) == BGWH_STOPPED;
 }
 
-/* Ask what is left of a lane's workers to end; true when none is. */
+/*
+ * Wait for a lane's workers, which end by themselves when their coordinator has
+ * gone; one that does not gets a signal after a while.  True: none is left.
+ */
 static bool
-workers_are_gone(Lane *lane)
+workers_are_gone(Launcher *l, int i)
 {
+	Lane	   *lane = &weir_registry->lanes[i];
+	bool		signal = ++l->asked[i] % PATIENCE == 0;
 	bool		gone = true;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	for (int w = 0; w < WEIR_MAX_WORKERS; w++)
 		if (lane->workers[w].pid != 0)
 		{
-			kill(lane->workers[w].pid, SIGTERM);
+			if (signal)
+				kill(lane->workers[w].pid, SIGTERM);
 			gone = false;
 		}
 	LWLockRelease(&weir_registry->lock);
+	if (gone)
+		l->asked[i] = 0;
 	return gone;
 }
 
@@ -233,7 +250,7 @@ serve_lane(Launcher *l, int i)
 			break;
 		case LANE_STARTING:
 		case LANE_RUNNING:
-			if (!coordinator_is_gone(l, i) || !workers_are_gone(lane))
+			if (!coordinator_is_gone(l, i) || !workers_are_gone(l, i))
 				break;
 			if (l->coordinators[i])
 				pfree(l->coordinators[i]);
@@ -289,10 +306,12 @@ weir_launcher_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	attach();
+	launcher.started = GetCurrentTimestamp();
 	launcher.cxt = AllocSetContextCreate(TopMemoryContext, "weir launcher",
 										 ALLOCSET_DEFAULT_SIZES);
 	launcher.coordinators = MemoryContextAllocZero(launcher.cxt, weir_registry->max_lanes *
 												   sizeof(BackgroundWorkerHandle *));
+	launcher.asked = MemoryContextAllocZero(launcher.cxt, weir_registry->max_lanes * sizeof(int));
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();

@@ -10,7 +10,7 @@
  */
 #include "base/weir.h"
 
-#include "access/table.h"
+#include "access/relation.h"
 #include "access/xact.h"
 #include "base/clock.h"
 #include "base/guc.h"
@@ -48,13 +48,13 @@ compile_view(CheckpointView *v)
 	WeirUser	before;
 	int			nest;
 
-	before = weir_become_owner(v->row);
+	before = weir_become_owner(v->row->owner);
 	nest = weir_settings_enter(v->row);
 	v->plan = weir_plan_view(v->row->query);
 	v->reader = weir_reader_new(v->plan, v->cxt);
 	weir_settings_leave(nest);
 	weir_become_again(before);
-	v->slot->state_size = v->reader->layout.size;
+	v->slot->fingerprint = v->plan->fingerprint;
 	v->slot->window_size = v->plan->window.size;
 	v->slot->lateness = v->row->lateness;
 	v->slot->nshards = 1;
@@ -73,6 +73,11 @@ load_view(CheckpointView *v)
 	p = weir_progress_load(v->slot->view);
 	if (v->row && p && v->row->home && strcmp(v->row->state, "running") == 0)
 	{
+		if (weir_relation_owner(v->row->final) != v->row->owner)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the relations of the view have different owners"),
+					 errhint("ALTER ... OWNER all four of them.")));
 		v->progress = *p;
 		v->slot->generation = p->generation;
 		compile_view(v);
@@ -80,6 +85,14 @@ load_view(CheckpointView *v)
 	}
 	MemoryContextSwitchTo(old);
 	return ok;
+}
+
+/* A lock was in the way: the view leaves, and the scanner tries again. */
+static bool
+is_passing(const ErrorData *e)
+{
+	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
 static void
@@ -98,12 +111,12 @@ try_load(Coordinator *co, CheckpointView *v)
 
 		MemoryContextSwitchTo(v->cxt);
 		e = CopyErrorData();
-		if (e->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+		if (ProcDiePending)
 			PG_RE_THROW();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		v->gone = true;
-		v->error = e->message;
+		v->error = is_passing(e) ? NULL : e->message;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(co->cxt);
@@ -123,19 +136,67 @@ add_view(Coordinator *co)
 	return v;
 }
 
+/* All that workers take from a stream's definition, as text. */
+static char *
+describe_stream(const StreamDef *s)
+{
+	StringInfoData d;
+	ListCell   *lc;
+
+	initStringInfo(&d);
+	appendStringInfo(&d, "%s %d %d %d " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " %u\n",
+					 s->topic, s->format, s->on_error, s->event_time, s->watermark_delay,
+					 s->max_ahead, s->idle_timeout, s->owner);
+	for (int i = 0; i < s->ncolumns; i++)
+	{
+		const StreamColumn *c = &s->columns[i];
+
+		appendStringInfo(&d, "%s %u %d %u %d %d %s " INT64_FORMAT "/" INT64_FORMAT "\n",
+						 c->name ? c->name : "", c->type, c->typmod, c->collation, c->not_null,
+						 c->source, c->path ? c->path : "", c->unit_num, c->unit_den);
+	}
+	foreach(lc, s->settings)
+	{
+		KafkaSetting *k = lfirst(lc);
+
+		appendStringInfo(&d, "%s=%s\n", k->name, k->value);
+	}
+	return d.data;
+}
+
+/* Load the stream; false: it is as it was. */
+static bool
+load_stream(Coordinator *co)
+{
+	Relation	rel;
+	StreamDef  *stream = NULL;
+	char	   *text;
+
+	begin();
+	MemoryContextSwitchTo(co->cxt);
+	rel = try_relation_open(co->lane->stream, AccessShareLock);
+	if (rel)
+	{
+		stream = weir_stream_load(co->lane->stream, rel->rd_rel->relowner);
+		relation_close(rel, AccessShareLock);
+	}
+	end();
+	MemoryContextSwitchTo(co->cxt);
+	text = stream ? describe_stream(stream) : pstrdup("");
+	if (co->stream_text && strcmp(text, co->stream_text) == 0)
+		return false;
+	co->stream_text = text;
+	if (stream)
+		co->c.stream = stream;
+	return true;
+}
+
 void
 weir_setup_views(Coordinator *co)
 {
 	Lane	   *lane = co->lane;
-	Relation	rel;
 
-	begin();
-	MemoryContextSwitchTo(co->cxt);
-	rel = table_open(lane->stream, AccessShareLock);
-	co->c.stream = weir_stream_load(lane->stream, rel->rd_rel->relowner);
-	table_close(rel, AccessShareLock);
-	end();
-	MemoryContextSwitchTo(co->cxt);
+	(void) load_stream(co);
 
 	co->c.lane = lane;
 	co->c.cxt = AllocSetContextCreate(co->cxt, "weir checkpoint", ALLOCSET_DEFAULT_SIZES);
@@ -164,6 +225,11 @@ wait_for_topic(Coordinator *co)
 
 	for (;;)
 	{
+		if (load_stream(co) && co->client)
+		{
+			weir_client_close(co->client);
+			co->client = NULL;
+		}
 		if (co->client == NULL)
 			co->client = weir_client_open(co->c.stream->settings, err, sizeof(err));
 		if (co->client == NULL)
@@ -218,11 +284,12 @@ resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err, size_t e
 	int			known = Min(v->progress.nparts, npartitions);
 
 	if (v->progress.nparts > npartitions)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("topic \"%s\" has %d partitions; it had %d",
-						co->c.stream->topic, npartitions, v->progress.nparts),
-				 errhint("The topic was recreated; weir.reset starts a view anew.")));
+	{
+		v->gone = true;
+		v->error = psprintf("topic \"%s\" has %d partitions, it had %d: it was recreated; weir.reset starts the view anew",
+							co->c.stream->topic, npartitions, v->progress.nparts);
+		return true;
+	}
 	if (known > 0)
 		memcpy(parts, v->progress.parts, sizeof(ViewPartition) * known);
 	for (int p = known; p < npartitions; p++)
@@ -364,9 +431,6 @@ start_view(CheckpointView *v, int npartitions)
 
 	if (!weir_progress_lock(v->row->id, v->slot->generation, &stale))
 	{
-		if (!stale)
-			ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-							errmsg("continuous view %d is locked", v->row->id)));
 		v->gone = true;
 		return;
 	}
@@ -394,12 +458,12 @@ try_start(Coordinator *co, CheckpointView *v, int npartitions)
 
 		MemoryContextSwitchTo(v->cxt);
 		e = CopyErrorData();
-		if (e->sqlerrcode != ERRCODE_DATA_CORRUPTED)
+		if (ProcDiePending)
 			PG_RE_THROW();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		v->gone = true;
-		v->error = e->message;
+		v->error = is_passing(e) ? NULL : e->message;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(co->cxt);
@@ -467,6 +531,38 @@ weir_recheck_views(Coordinator *co)
 	}
 	end();
 	MemoryContextReset(co->c.cxt);
+	/* Options and columns are taken from the catalog once: begin anew. */
+	if (co->lane->state == LANE_RUNNING && load_stream(co))
+		pg_atomic_write_u32(&co->lane->stop, 1);
+}
+
+/* Write down why the view stopped; false: its row is locked just now. */
+static bool
+record_failure(Coordinator *co, CheckpointView *v)
+{
+	volatile bool recorded = true;
+
+	PG_TRY();
+	{
+		begin();
+		weir_view_set_state(v->slot->view, "error", v->error);
+		end();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *e;
+
+		MemoryContextSwitchTo(co->c.cxt);
+		e = CopyErrorData();
+		if (ProcDiePending || !is_passing(e))
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		recorded = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(co->cxt);
+	return recorded;
 }
 
 void
@@ -483,9 +579,7 @@ weir_record_failures(Coordinator *co)
 		}
 		if (v->error == NULL)
 			continue;
-		begin();
-		weir_view_set_state(v->slot->view, "error", v->error);
-		end();
-		v->error = NULL;
+		if (record_failure(co, v))
+			v->error = NULL;
 	}
 }

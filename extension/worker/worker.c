@@ -61,8 +61,6 @@ void
 weir_worker_interrupts(void)
 {
 	CHECK_FOR_INTERRUPTS();
-	if (ShutdownRequestPending)
-		proc_exit(0);
 	if (!PostmasterIsAlive())
 		proc_exit(1);
 	if (ConfigReloadPending)

@@ -17,6 +17,7 @@ SET IntervalStyle = postgres;
 CREATE TYPE color AS ENUM ('red', 'green');
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
 CREATE DOMAIN required AS text NOT NULL;
+CREATE DOMAIN pair AS numeric(4,1)[] CHECK (cardinality(VALUE) = 2);
 
 -- All values, each a message {"c": value}, through a raw stream.
 CREATE FOREIGN TABLE bytes (
@@ -46,7 +47,13 @@ INSERT INTO v VALUES
     ('"2024-13-05T10:20:30Z"'), ('"1969-12-31T23:59:59.999999Z"'), ('"1999-12-31T23:59:59.5Z"'), ('"0044-03-15 BC"'), ('"294277-01-01T00:00:00Z"'),
     ('"2024-01-05T10:20:30 Europe/Berlin"'), ('"infinity"'), ('"-infinity"'), ('"epoch"'), ('"1700000000"'), ('"10:20:30"'), ('"1 day"'),
     ('"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"'), ('"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"'), ('"{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}"'),
-    ('"a0eebc999c0b4ef8bb6d6bb9bd380a11"'), ('"a0eebc99-9c0b4ef8-bb6d-6bb9bd380a11"'), ('"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g"'), ('"10.0.0.1"');
+    ('"a0eebc999c0b4ef8bb6d6bb9bd380a11"'), ('"a0eebc99-9c0b4ef8-bb6d-6bb9bd380a11"'), ('"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g"'), ('"10.0.0.1"'),
+    ('[null]'), ('[1, null, -3]'), ('[-1.25, "2"]'), (E'[1\t,2\r,3\n]'), (E'[ \n[[1.0] , [2e1\t]]\r]'), ('[5,null]'), ('[true,false,"no"]'), ('["red", "green"]'), ('["ab", "ab  "]'),
+    ('["a\"b\\", "c,d]", "}{[", "\u00e9\ud83d\ude00", null, "NULL", "", " x "]'), ('[{"a":[1,  {"]":"}\""}]}, "x"]'), ('["2024-02-29", "2023-03-01"]'),
+    ('["2024-01-05T10:20:30Z", null, "infinity"]'), ('["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]'), ('["\\x00ff", "\\xzz"]'), ('["\\x00ff"]'), ('["{1,2}"]'),
+    ('[[1,2],[3,4]]'), ('[[1, 2], [null, "4"]]'), ('[[[1],[2]],[[3],[4]]]'), ('[[["a,\"b"]]]'), ('[[]]'), ('[[],[]]'), ('[[[]],[[]]]'), ('[[[[[[1]]]]]]'), ('[[[[[[[1]]]]]]]'), ('[[[[[[[]]]]]]]'),
+    ('[[1],[2,3]]'), ('[[1,2],[3]]'), ('[[],[1]]'), ('[[1],[]]'), ('[[1],2]'), ('[1,[2]]'), ('[null,[2]]'), ('[[1],null]'), ('[[],1]'), ('[1,[]]'), ('[[[1]],[2]]'), ('[[1],[[2]]]'), ('[[1],{}]'),
+    ('"{}"'), ('"{1,2}"'), ('"{{1,2},{3,NULL}}"'), ('"{a,\"b c\",NULL}"'), ('"[1,2]"'), ('"{1"'), ('{"1": 2}');
 INSERT INTO v SELECT '"' || repeat('x', 100000) || '"';
 INSERT INTO bytes (payload) SELECT format('{"a":1, "c":%s }', value) FROM v;
 SELECT count(*) = (SELECT count(*) FROM v) AS complete FROM bytes;
@@ -82,7 +89,8 @@ BEGIN
 END $$;
 SELECT t AS type, c.* FROM unnest(ARRAY['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'numeric(10,2)', 'numeric(18,6)', 'numeric(5,0)',
     'numeric(3,-2)', 'numeric(2,4)', 'text', 'varchar', 'varchar(3)', 'char(3)', 'uuid', 'jsonb', 'bytea', 'name', 'inet', 'color',
-    'positive', 'required', 'time']) WITH ORDINALITY AS u(t, n), compare(t) c ORDER BY n;
+    'positive', 'required', 'time', 'int[]', 'int2[]', 'bool[]', 'float8[]', 'numeric[]', 'numeric(5,1)[][]', 'text[]', 'varchar(3)[]', 'char(3)[]', 'uuid[]',
+    'json[]', 'jsonb[]', 'bytea[]', 'color[]', 'positive[]', 'required[]', 'pair', 'pair[]']) WITH ORDINALITY AS u(t, n), compare(t) c ORDER BY n;
 -- (infinite intervals came with PostgreSQL 17)
 SELECT c.* FROM compare('interval', '"c":([^"]|"[^-iI])') c;
 -- json is the value as it stands; \u0000 is refused by ->, not by json.
@@ -92,7 +100,7 @@ SELECT count(*), count(*) FILTER (WHERE c::text IS DISTINCT FROM nullif((payload
     FROM bytes LEFT JOIN as_json USING (part, off) WHERE payload !~ 'u0000';
 SELECT c FROM as_json WHERE c::text ~ 'u0000';
 -- Numbers are no times without a unit, so only the other values are compared.
-SELECT t AS type, c.* FROM unnest(ARRAY['timestamptz', 'timestamptz(3)', 'timestamptz(0)', 'timestamp', 'timestamp(3)', 'date'])
+SELECT t AS type, c.* FROM unnest(ARRAY['timestamptz', 'timestamptz(3)', 'timestamptz(0)', 'timestamp', 'timestamp(3)', 'date', 'timestamptz(0)[]', 'date[]'])
     WITH ORDINALITY AS u(t, n), compare(t, '"c":[^-0-9]') c ORDER BY n;
 CREATE FOREIGN TABLE no_unit (c timestamptz, part int OPTIONS (metadata 'partition'), off bigint OPTIONS (metadata 'offset'))
     SERVER decode_kafka OPTIONS (topic 'decode_values', format 'json');
@@ -176,9 +184,7 @@ INSERT INTO made (i) VALUES (NULL);
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO';
 SELECT * FROM made_bytes ORDER BY payload COLLATE "C";
--- arrays and composites are written as JSON, but read as text by their input
--- functions: the first row does not come back
-SELECT count(*) FROM made;
+SELECT a FROM made ORDER BY i, f;
 CREATE FOREIGN TABLE made_again (
     n bool, i int, l bigint, f float8, g float4, num numeric, t text, c char(3), j json, jb jsonb, b bytea, u uuid, d date, tm timestamp, tz timestamptz,
     iv interval, e color, p positive, unit timestamptz OPTIONS (unit 'ms'), city text OPTIONS (path 'user.address.city')
@@ -186,6 +192,32 @@ CREATE FOREIGN TABLE made_again (
 \x on
 SELECT * FROM made_again ORDER BY i, f;
 \x off
+-- arrays come back from their JSON
+CREATE TABLE arrays_kept (id int, i int[], t text[], num numeric[], scaled numeric(6,2)[], f float8[], tz timestamptz[], d date[], b bytea[], jb jsonb[], e color[], p pair);
+CREATE FOREIGN TABLE arrays_made (id int NOT NULL, i int[], t text[], num numeric[][], scaled numeric(6,2)[], f float8[], tz timestamptz[], d date[], b bytea[], jb jsonb[],
+    e color[], p pair) SERVER decode_kafka OPTIONS (topic 'decode_arrays', format 'json');
+CREATE FOREIGN TABLE arrays_bytes (payload text) SERVER decode_kafka OPTIONS (topic 'decode_arrays', format 'raw');
+INSERT INTO arrays_kept (id, i, t, num) VALUES (1, '{}', '{}', '{}'), (2, '{1,NULL,-3}', ARRAY['', 'a"b\c', NULL, 'NULL', E'x,y\n]', '{é}'], '{{1.50,2},{NULL,1e30}}'),
+    (3, '{{{1,2}},{{3,4}}}', '{{a,b},{c,NULL}}', '{NaN,0.000}'), (4, NULL, NULL, NULL);
+INSERT INTO arrays_kept VALUES (5, '{5}', '{five}', '{5}', '{1.2,-9999.99}', '{0.1,-0,NaN,-Infinity}', '{2024-01-05 10:20:30.5+00,NULL,infinity}', '{2024-02-29}', '{"\\x00ff",""}',
+    ARRAY['{"b": [1, "x"]}', '"s"', '2', NULL]::jsonb[], '{red,NULL}', '{1.5,-2}');
+INSERT INTO arrays_made SELECT * FROM arrays_kept;
+SELECT * FROM arrays_bytes ORDER BY payload COLLATE "C";
+(TABLE arrays_made EXCEPT ALL TABLE arrays_kept) UNION ALL (TABLE arrays_kept EXCEPT ALL TABLE arrays_made);
+SELECT id, i, t, num FROM arrays_made ORDER BY id;
+-- \u0000 is no character of a text, but is good in the text of a json; and why others do not come back
+SELECT weir.create_view('decode.array_counts', 'SELECT id, count(*), count(i) AS i, count(t) AS t, count(p) AS p FROM decode.arrays_made GROUP BY id');
+INSERT INTO arrays_bytes VALUES
+    ('{"id":10, "t":[{"a":"\u0000"}, ["]"], {"]":"\\\""}]}'), ('{"id":11, "i":"{1,2}", "t":"{a,\"b c\"}"}'), ('{"t":[], "id":12, "i":null, "p":[1,2]}'),
+    ('{"id":20, "i":[[1],[2,3]]}'), ('{"id":21, "i":[[1],2]}'), ('{"id":22, "i":[1,[2]]}'), ('{"id":23, "i":{}}'), ('{"id":24, "i":7}'), ('{"id":25, "i":[1,"x"]}'),
+    ('{"id":26, "i":"[1,2]"}'), ('{"id":27, "t":["\u0000"]}'), ('{"id":28, "scaled":[1,12345.6]}'), ('{"id":29, "tz":[1700000000]}'), ('{"id":30, "p":[1,2,3]}'),
+    ('{"id":31, "i":[[[[[[[1]]]]]]]}'), ('{"id":32, "i":[2147483648], "t":[1]}'), ('{"id":33, "i":[1,2,]}');
+SELECT id, i, t, p FROM arrays_made WHERE id >= 10 ORDER BY id;
+SELECT count(*) FROM arrays_made;
+SELECT weir.flush('decode.arrays_made');
+SELECT * FROM array_counts ORDER BY id;
+SELECT convert_from(payload, 'UTF8') AS payload, sqlstate, reason FROM weir.dead_letters WHERE stream = 'decode.arrays_made'::regclass ORDER BY 1;
+SELECT weir.drop_view('decode.array_counts');
 -- what cannot be written
 CREATE FOREIGN TABLE arrays (first int OPTIONS (path 'list[0]')) SERVER decode_kafka OPTIONS (topic 'decode_made', format 'json');
 INSERT INTO arrays VALUES (1);

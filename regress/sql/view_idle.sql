@@ -49,7 +49,7 @@ CREATE FOREIGN TABLE ahead (
     kind text, ts timestamptz, part int OPTIONS (metadata 'partition'), at timestamptz OPTIONS (metadata 'timestamp')
 ) SERVER view_idle OPTIONS (topic 'view_idle_ahead', event_time 'ts', max_ahead '1 hour');
 SELECT weir.create_view('ahead_v', $$ SELECT weir.tumble(ts, '10 s') AS w, kind, count(*) FROM ahead GROUP BY 1, 2 $$);
-INSERT INTO ahead VALUES ('on time', at(0), 0, at(0)), ('just', at(3600), 0, at(0)), ('too far', at(3600.000001), 0, at(0)), ('2099', '2099-01-01', 0, at(0)), ('late', at(3589), 0, at(0)), ('fine', at(3590), 0, at(0)), ('old', at(3600), 0, at(100000));
+INSERT INTO ahead VALUES ('on time', at(0), 0, at(0)), ('just', at(3600), 0, at(0)), ('too far', at(3600.000001), 0, at(0)), ('2099', '2099-01-01', 0, at(0)), ('late', at(3589), 0, at(0)), ('late', at(3590), 0, at(0)), ('old', at(3600), 0, at(100000));
 SELECT weir.flush('ahead');
 SELECT * FROM ahead_v ORDER BY w, kind;
 SELECT watermark, events, late, dead_letters FROM weir.partitions WHERE view_name = 'ahead_v'::regclass AND partition = 0;

@@ -26,14 +26,15 @@ my %views = (
 		size => '1 second',
 		lateness => '3 seconds',
 		filter => q{event_type <> 'debug'},
-		query => q{SELECT WINDOW AS w, count(*), sum(user_id), min(ts), max(ts),
-				min(page), max(page COLLATE "C")
+		query => q{SELECT WINDOW AS w, count(*), sum(user_id), min(ts) AS first,
+				max(ts) AS last, min(page) AS least, max(page COLLATE "C") AS most
 			FROM STREAM WHERE event_type <> 'debug' GROUP BY 1},
 	},
 	narrow => {
 		window => "weir.tumble(ts, '250 ms')",
 		size => '250 ms',
-		query => q{SELECT WINDOW AS w, count(*), count(level), bool_or(amount > 10)
+		query => q{SELECT WINDOW AS w, count(*), count(level) AS levels,
+				bool_or(amount > 10)
 			FROM STREAM GROUP BY 1},
 	},
 	expressions => {

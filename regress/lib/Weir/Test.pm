@@ -172,13 +172,16 @@ sub finish_producer
 }
 
 # sql($node, $statements, $dbname): run them, without notices and warnings;
-# returns their rows.  Dies at an error.
+# returns their rows.  Dies at an error, and says which.
 sub sql
 {
 	my ($node, $statements, $dbname) = @_;
+	my ($status, $out, $err) = $node->psql($dbname // 'postgres',
+		"SET client_min_messages = error;\n$statements", on_error_stop => 1);
 
-	return $node->safe_psql($dbname // 'postgres',
-		"SET client_min_messages = error;\n$statements");
+	return $out if $status == 0;
+	diag("failed: $statements\n$err");
+	croak 'a statement failed';
 }
 
 # log_end($node): where the server's log ends now, for $node->wait_for_log.

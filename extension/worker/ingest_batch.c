@@ -1,0 +1,308 @@
+/*
+ * worker/ingest_batch.c
+ *		A batch of messages through decode and every view of the lane.
+ *
+ * One transaction per batch.  Decoding runs as the stream's owner and each view
+ * as its own, in security-restricted operations.  A view that raises for what is
+ * no row's fault fails alone; the others go on with the batch.
+ *
+ * While the arena is full the batch waits, and barriers go on, since only they
+ * can free memory: a view that has not applied the batch has not published its
+ * positions either.  A view that waits too long fails, and says so.
+ */
+#include "base/weir.h"
+
+#include "access/xact.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "worker/ingest.h"
+
+#define MEMORY_WAIT_MS 10
+#define MEMORY_PATIENCE_US (20 * USECS_PER_SEC)
+
+/* --- waiting for memory ----------------------------------------------------------- */
+
+static void
+wait_for_memory(Ingest *in)
+{
+	LaneWorker *w = &in->lane->workers[in->worker];
+
+	pg_atomic_write_u32(&w->blocked, 1);
+	weir_wake_coordinator(in->lane);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 MEMORY_WAIT_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	weir_worker_interrupts();
+	weir_ingest_barrier(in);
+	pg_atomic_write_u32(&w->blocked, 0);
+}
+
+/* --- messages that cannot be used --------------------------------------------------- */
+
+static void
+dead_letter(Ingest *in, int32 view, int record, int sqlstate, const char *reason)
+{
+	int64		since = weir_clock_monotonic();
+
+	if (in->stream->on_error == STREAM_SKIP)
+		return;
+	while (!weir_dead_letter_add(in->lane, view, &in->msgs[record], sqlstate, reason))
+	{
+		if (weir_clock_monotonic() - since > MEMORY_PATIENCE_US)
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+							errmsg("no shared memory left for a dead letter"),
+							errhint("Raise weir.memory_limit.")));
+		wait_for_memory(in);
+	}
+}
+
+/* With on_error 'stop' the first such message ends the views of the stream. */
+static bool
+stops_at(Ingest *in, int record, const char *reason)
+{
+	const KafkaMessage *m = &in->msgs[record];
+	char		text[WEIR_ERROR_LEN];
+
+	if (in->stream->on_error != STREAM_STOP)
+		return false;
+	snprintf(text, sizeof(text),
+			 "message at partition %d, offset " INT64_FORMAT " cannot be used: %s",
+			 m->partition, m->offset, reason);
+	weir_ingest_fail_all(in, text);
+	return true;
+}
+
+/* False: the stream stops here. */
+static bool
+note_undecoded(Ingest *in, const EventBatch *b)
+{
+	static const char no_time[] = "the message has no event time";
+
+	for (int i = 0; i < b->nerrors; i++)
+	{
+		if (stops_at(in, b->errors[i].record, b->errors[i].reason))
+			return false;
+		dead_letter(in, 0, b->errors[i].record, b->errors[i].sqlstate,
+					b->errors[i].reason);
+	}
+	for (int i = 0; i < b->n; i++)
+	{
+		if (!b->ok[i] || b->event_time[i] != WEIR_NO_TIME)
+			continue;
+		if (stops_at(in, i, no_time))
+			return false;
+		dead_letter(in, 0, i, ERRCODE_NULL_VALUE_NOT_ALLOWED, no_time);
+	}
+	return true;
+}
+
+/* --- one view --------------------------------------------------------------------------- */
+
+/* Apply the batch; false: the view was detached while it waited for memory. */
+static bool
+apply_rows(Ingest *in, IngestView *v, const EventBatch *b)
+{
+	int64		since = weir_clock_monotonic();
+
+	weir_apply_begin(v->apply, b);
+	while (!weir_apply_run(v->apply, b))
+	{
+		if (v->apply->next_row >= 0 ||
+			weir_clock_monotonic() - since > MEMORY_PATIENCE_US)
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("the open windows do not fit in weir.memory_limit"),
+					 errhint("Raise weir.memory_limit, and resume the view.")));
+		wait_for_memory(in);
+		if (v->apply == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* Apply the batch to one view, as its owner. */
+static void
+apply_view(Ingest *in, IngestView *v, const EventBatch *b)
+{
+	WeirUser	before = weir_become_owner(v->row->owner);
+	int			nest = 0;
+	bool		applied;
+
+	if (v->plan->needs_snapshot)
+		nest = weir_settings_enter(v->row);
+	applied = apply_rows(in, v, b);
+	if (v->plan->needs_snapshot)
+		weir_settings_leave(nest);
+	weir_become_again(before);
+	if (!applied)
+		return;
+	for (int i = 0; i < v->apply->nerrors; i++)
+		dead_letter(in, v->row->id, v->apply->errors[i].row,
+					v->apply->errors[i].sqlstate, v->apply->errors[i].reason);
+	weir_apply_publish(v->apply);
+}
+
+static void
+begin_transaction(const Ingest *in)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (in->needs_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+end_transaction(const Ingest *in)
+{
+	if (in->needs_snapshot)
+		PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+static void
+try_apply_view(Ingest *in, IngestView *v, const EventBatch *b)
+{
+	PG_TRY();
+	{
+		apply_view(in, v, b);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *e;
+
+		MemoryContextSwitchTo(in->cxt);
+		e = CopyErrorData();
+		if (ProcDiePending)
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		weir_ingest_fail_view(in, v, e->message);
+		FreeErrorData(e);
+		begin_transaction(in);
+	}
+	PG_END_TRY();
+}
+
+/* --- what others see of it ------------------------------------------------------------ */
+
+static void
+note_freshness(Lane *lane, int64 us)
+{
+	int			slot = 0;
+
+	us = Max(us, 1);
+	while (us >= 8)
+	{
+		us >>= 1;
+		slot += 4;
+	}
+	slot += (int) (us & 3);
+	lane->freshness[Min(slot, WEIR_FRESHNESS_SLOTS - 1)]++;
+}
+
+static void
+note_progress(Ingest *in, const EventBatch *b)
+{
+	Lane	   *lane = in->lane;
+	int64		now = weir_clock_monotonic();
+	int64		wall = weir_clock_wall() + WEIR_EPOCH_SHIFT;
+
+	for (int i = 0; i < b->n; i++)
+	{
+		LanePartition *p = &lane->parts[b->partition[i]];
+
+		p->position = b->offset[i] + 1;
+		if (!b->ok[i] || b->event_time[i] == WEIR_NO_TIME)
+			continue;
+		p->last_event = now;
+		p->idle = false;
+		if (p->max_time == WEIR_NO_TIME || b->event_time[i] > p->max_time)
+			p->max_time = b->event_time[i];
+	}
+	for (int i = 0; i < b->n; i += 16)
+		if (in->msgs[i].timestamp > 0)
+			note_freshness(lane, wall - in->msgs[i].timestamp);
+	lane->events += b->n;
+	in->second_events += b->n;
+}
+
+void
+weir_ingest_note_rate(Ingest *in)
+{
+	int64		now = weir_clock_monotonic();
+
+	if (now - in->second < USECS_PER_SEC)
+		return;
+	in->lane->rate = in->second_events * USECS_PER_SEC / (now - in->second);
+	in->second = now;
+	in->second_events = 0;
+	/* What was long ago fades: half of it every ten seconds. */
+	if (++in->seconds % 10 == 0)
+		for (int i = 0; i < WEIR_FRESHNESS_SLOTS; i++)
+			in->lane->freshness[i] /= 2;
+}
+
+/* A partition is idle only at its end, with its broker there. */
+void
+weir_ingest_note_partitions(Ingest *in)
+{
+	Lane	   *lane = in->lane;
+	int64		now = weir_clock_monotonic();
+
+	for (int i = 0; i < lane->npartitions; i++)
+	{
+		LanePartition *p = &lane->parts[i];
+		int64		low;
+		int64		high;
+
+		if (p->worker != in->worker)
+			continue;
+		if (weir_consumer_watermarks(in->consumer, p->partition, &low, &high))
+		{
+			p->low = low;
+			p->high = high;
+		}
+		if (p->position < p->high)
+			p->at_end = false;
+		p->idle = p->at_end && !lane->broker_down &&
+			now - p->last_event > in->stream->idle_timeout;
+	}
+}
+
+void
+weir_ingest_broker_answers(Ingest *in)
+{
+	if (!in->lane->broker_down)
+		return;
+	in->lane->broker_down = false;
+	in->lane->error[0] = '\0';
+}
+
+/* --- the batch ---------------------------------------------------------------------------- */
+
+void
+weir_ingest_batch(Ingest *in, int n)
+{
+	WeirUser	before;
+	EventBatch *b;
+
+	begin_transaction(in);
+	before = weir_become_owner(in->stream->owner);
+	b = weir_decode(in->decoder, in->msgs, n);
+	weir_become_again(before);
+	WEIR_FAULT("ingest-decoded");
+	if (note_undecoded(in, b))
+	{
+		for (int i = 0; i < in->nviews; i++)
+			if (in->views[i].apply)
+				try_apply_view(in, &in->views[i], b);
+		note_progress(in, b);
+	}
+	end_transaction(in);
+	weir_ingest_broker_answers(in);
+	WEIR_FAULT("ingest-applied");
+}

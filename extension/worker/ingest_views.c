@@ -1,0 +1,136 @@
+/*
+ * worker/ingest_views.c
+ *		Which views an ingest worker serves: taking them up, letting them go.
+ *
+ * Views are compiled as their owner, the decoder as the stream's: constants in
+ * expressions and domains may run their functions.  Memory of a view is a child
+ * of the worker's, deleted when it leaves.
+ */
+#include "base/weir.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "worker/ingest.h"
+
+static void
+load_view(Ingest *in, IngestView *v, TupleDesc desc)
+{
+	WeirUser	before;
+	int			nest;
+
+	v->row = weir_view_load(v->slot->view);
+	if (v->row == NULL)
+		return;
+	before = weir_become_owner(v->row->owner);
+	nest = weir_settings_enter(v->row);
+	v->plan = weir_plan_view(v->row->query);
+	if (v->plan->fingerprint == v->slot->fingerprint)
+		v->apply = weir_apply_new(v->slot, in->worker, v->plan, desc,
+								  in->stream->watermark_delay, in->lane->npartitions,
+								  in->capacity, in->cxt);
+	else
+		weir_ingest_fail_view(in, v, "the query was changed");
+	weir_settings_leave(nest);
+	weir_become_again(before);
+	in->needs_snapshot = in->needs_snapshot || v->plan->needs_snapshot;
+}
+
+/* Load the lane's next view, unless it has left already. */
+static void
+take_view(Ingest *in, TupleDesc desc)
+{
+	IngestView *v = &in->views[in->nviews++];
+	int			slot = in->lane->views[in->nviews - 1];
+
+	if (slot < 0)
+		return;
+	v->slot = &weir_registry->views[slot];
+	if (!pg_atomic_read_u32(&v->slot->detached))
+		load_view(in, v, desc);
+}
+
+/* A decoder for the columns that the views need now. */
+static void
+make_decoder(Ingest *in)
+{
+	MemoryContext cxt = AllocSetContextCreate(in->cxt, "weir decoder",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	WeirUser	before = weir_become_owner(in->stream->owner);
+	Bitmapset  *columns = NULL;
+
+	for (int i = 0; i < in->nviews; i++)
+		if (in->views[i].apply)
+			columns = bms_union(columns, in->views[i].plan->columns);
+	in->decoder = weir_decoder_new(in->stream, columns, in->capacity, cxt);
+	weir_become_again(before);
+	MemoryContextSwitchTo(old);
+	if (in->decoder_cxt)
+		MemoryContextDelete(in->decoder_cxt);
+	in->decoder_cxt = cxt;
+}
+
+void
+weir_ingest_load_views(Ingest *in)
+{
+	int			ready = (int) pg_atomic_read_u32(&in->lane->ready);
+	Relation	rel;
+	MemoryContext old;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	old = MemoryContextSwitchTo(in->cxt);
+	rel = table_open(in->lane->stream, AccessShareLock);
+	if (in->stream == NULL)
+		in->stream = weir_stream_load(in->lane->stream, rel->rd_rel->relowner);
+	while (in->nviews < ready)
+		take_view(in, RelationGetDescr(rel));
+	make_decoder(in);
+	MemoryContextSwitchTo(old);
+	table_close(rel, AccessShareLock);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+static void
+let_go(IngestView *v)
+{
+	Chunk	   *c;
+
+	while ((c = v->apply->chunks) != NULL)
+	{
+		v->apply->chunks = c->next;
+		weir_chunk_free(c);
+	}
+	MemoryContextDelete(v->apply->cxt);
+	v->apply = NULL;
+}
+
+void
+weir_ingest_drop_detached(Ingest *in)
+{
+	for (int i = 0; i < in->nviews; i++)
+		if (in->views[i].apply && pg_atomic_read_u32(&in->views[i].slot->detached))
+			let_go(&in->views[i]);
+}
+
+void
+weir_ingest_fail_view(Ingest *in, IngestView *v, const char *reason)
+{
+	strlcpy(v->slot->error, reason, WEIR_ERROR_LEN);
+	pg_atomic_write_u32(&v->slot->failed, 1);
+	if (v->apply)
+		let_go(v);
+	weir_wake_coordinator(in->lane);
+}
+
+void
+weir_ingest_fail_all(Ingest *in, const char *reason)
+{
+	for (int i = 0; i < in->nviews; i++)
+		if (in->views[i].apply)
+			weir_ingest_fail_view(in, &in->views[i], reason);
+}
