@@ -38,9 +38,6 @@ leave(int code, Datum arg)
 {
 	Lane	   *lane = coordinator->lane;
 
-	if (coordinator->client)
-		weir_client_close(coordinator->client);
-	coordinator->client = NULL;
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	lane->coordinator = 0;
 	lane->coordinator_latch = NULL;

@@ -38,9 +38,6 @@ leave(int code, Datum arg)
 {
 	Ingest	   *in = ingest;
 
-	if (in->consumer)
-		weir_consumer_close(in->consumer);
-	in->consumer = NULL;
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	in->lane->workers[in->worker].pid = 0;
 	in->lane->workers[in->worker].latch = NULL;

@@ -7,6 +7,8 @@
  */
 #include "base/weir.h"
 
+#include <unistd.h>
+
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -34,9 +36,21 @@ weir_worker_fill(BackgroundWorker *w, const char *function, const char *name,
 	w->bgw_notify_pid = MyProcPid;
 }
 
+/*
+ * The last thing a worker does: go without the process's own exit handlers.
+ * librdkafka's threads may still be running, and asking them to end can take as
+ * long as a broker does not answer.
+ */
+static void
+go(int code, Datum arg)
+{
+	_exit(code);
+}
+
 void
 weir_worker_begin(Oid dboid)
 {
+	on_proc_exit(go, (Datum) 0);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();

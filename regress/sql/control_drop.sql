@@ -54,7 +54,6 @@ ROLLBACK;
 SELECT views, relations > 6 AS relations FROM left_over();
 SELECT weir.flush('events');
 SELECT v, d.* FROM unnest('{v,w}'::text[]) v, differ(v) d;
-SAVEPOINT outside;
 BEGIN;
 SAVEPOINT a;
 DROP FOREIGN TABLE events CASCADE;

@@ -144,7 +144,7 @@ SELECT * FROM differ('v');
 COMMIT;
 SELECT weir.flush('v', '-1 s');
 INSERT INTO events VALUES ('f', 1, at(201), 0);
-SELECT weir.flush('v', '10 min');
+SELECT weir.flush('v', '5 min');
 SET statement_timeout = '10s';
 SELECT weir.flush('v');
 RESET statement_timeout;

@@ -119,15 +119,27 @@ foreach my $action (@actions)
 		$from = log_end($node);
 		set_fault($node, $point => $action);
 		my $producer = next_chunk();
-		my $came = eval { $node->wait_for_log($hit{$action}, $from); 1 };
-
+		
+		ok(log_says($node, $hit{$action}, $from), "$name: it happens")
+		  || diag(totals());
 		clear_faults($node);
-		ok($came, "$name: it happens") || diag(totals());
 		finish_producer($producer);
 		if ($action eq 'panic')
 		{
 			wait_until($node, 'SELECT true', 30);
 			isnt($node->psql('postgres', 'SELECT 1'), 2, "$name: the server is back");
+		}
+		if ($action eq 'error' && $point =~ /-written/)
+		{
+			# It is the view that fails then, alone, and for good.
+			ok(wait_until($node, "SELECT count(*) > 0 FROM weir.views WHERE state = 'error'", 30),
+				"$name: a view stops");
+			sql($node, "SELECT weir.resume(view) FROM weir.views WHERE state = 'error'");
+		}
+		else
+		{
+			is(sql($node, "SELECT count(*) FROM weir.views WHERE state <> 'running'"), 0,
+				"$name: no view stops");
 		}
 		complete($name);
 		forget_failures() if $action ne 'panic';

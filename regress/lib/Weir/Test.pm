@@ -33,7 +33,7 @@ use Weir::Session;
 
 our @EXPORT = (
 	qw(cluster crash setup_events kafka start_kafka start_broker produce
-	  start_producer finish_producer wait_until sql log_end
+	  start_producer finish_producer wait_until sql log_end log_says
 	  set_fault clear_faults),
 	@Weir::Oracle::EXPORT,
 	@Test::More::EXPORT);
@@ -184,12 +184,28 @@ sub sql
 	croak 'a statement failed';
 }
 
-# log_end($node): where the server's log ends now, for $node->wait_for_log.
+# log_end($node): where the server's log ends now, for log_says.
 sub log_end
 {
 	my ($node) = @_;
 
 	return -s $node->logfile;
+}
+
+# log_says($node, $regexp, $from, $timeout): wait until the log, from there on,
+# has it, at most $timeout seconds (30).  Returns whether it did.
+sub log_says
+{
+	my ($node, $regexp, $from, $timeout) = @_;
+	my $end = time + ($timeout // 30);
+	my $found;
+
+	do
+	{
+		$found = slurp_file($node->logfile, $from) =~ $regexp;
+		sleep 0.02 if !$found;
+	} while (!$found && time < $end);
+	return $found;
 }
 
 # wait_until($node, $query, $timeout, $dbname): until the query returns t, at
