@@ -9,9 +9,9 @@
  * in them that is no array, or the first empty one; that is the number of
  * dimensions.  What lies there are the elements, and each of them is converted
  * as a column of the element's type would be (an array or object that is an
- * element is its text, so text[] takes any).  What ends in a place above is an
- * error, as are sub-arrays of different lengths.  A JSON string is not for here:
- * it is PostgreSQL's own notation, '{1,2}'.
+ * element is its text, so text[] takes any).  A value above them that is no
+ * array is an error, as are sub-arrays of different lengths.  A JSON string is
+ * not for here: it is PostgreSQL's own notation, '{1,2}'.
  *
  * The text was checked by wj_scan and so needs no check here: each bracket and
  * quote has its counterpart, and the array's own is the last.
@@ -171,7 +171,7 @@ take_value(const char *p, WjValue *v)
 			end = container_end(p);
 			break;
 		default:
-			/* a number or a word; the array's bracket is the last that follows */
+			/* a number or a word; the array's bracket follows at last */
 			while (*end != ',' && *end != ']' && skip_space(end) == end)
 				end++;
 			break;

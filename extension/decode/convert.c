@@ -3,8 +3,8 @@
  *		Values to Datums without input functions.
  *
  * What a column's value is, is defined by its type's input function, applied
- * to the text that ->> gives (json and jsonb: to the value itself), with the
- * column's typmod.  The converters here know the usual forms of the usual
+ * to the text that ->> gives (json and jsonb: to the value itself; JSON arrays
+ * for array types: to each element, see array.c), with the column's typmod.  The converters here know the usual forms of the usual
  * types and return exactly what that definition gives; for anything else they
  * say "don't know", and the value is put aside for the input function (slow.c),
  * which also makes the error message.  So a converter never decides that a

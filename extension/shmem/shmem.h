@@ -119,6 +119,7 @@ typedef struct LanePartition
 	volatile int64 max_time;	/* greatest event time, WEIR_NO_TIME: none */
 	volatile int64 last_event;	/* monotonic us of the last event or start */
 	volatile int64 durable;		/* committed and flushed; by the coordinator */
+	volatile int64 group;		/* the least of that over the stream's lanes */
 	volatile bool at_end;
 	volatile bool idle;
 } LanePartition;

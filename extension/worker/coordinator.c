@@ -356,6 +356,28 @@ raise_barrier(Coordinator *co)
 	}
 }
 
+/*
+ * The least durable offset of a partition over the stream's other lanes: the
+ * group that Kafka's tools look at is one for all.
+ */
+static int64
+least_of_others(const Lane *lane, int p)
+{
+	int64		least = PG_INT64_MAX;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	for (int i = 0; i < weir_registry->max_lanes; i++)
+	{
+		const Lane *l = &weir_registry->lanes[i];
+
+		if (l != lane && l->state == LANE_RUNNING && l->dboid == lane->dboid &&
+			l->stream == lane->stream && p < l->npartitions)
+			least = Min(least, l->parts[p].durable);
+	}
+	LWLockRelease(&weir_registry->lock);
+	return least;
+}
+
 /* Positions that are durable, for the group; the commit before last's WAL may
  * be flushed by now without anybody having waited for it. */
 static void
@@ -373,7 +395,10 @@ publish_durable(Coordinator *co)
 			if (!co->c.views[i]->gone && p < co->c.views[i]->progress.nparts)
 				least = Min(least, co->c.views[i]->progress.parts[p].position);
 		if (least != PG_INT64_MAX)
+		{
 			lane->parts[p].durable = least;
+			lane->parts[p].group = Min(least, least_of_others(lane, p));
+		}
 	}
 	co->durable_pending = false;
 	pg_atomic_fetch_add_u64(&lane->durable, 1);

@@ -327,7 +327,7 @@ commit_group(Ingest *in)
 	for (int p = 0; p < lane->npartitions; p++)
 	{
 		partitions[p] = lane->parts[p].partition;
-		offsets[p] = lane->parts[p].durable;
+		offsets[p] = lane->parts[p].group;
 	}
 	weir_consumer_commit(in->consumer, lane->npartitions, partitions, offsets);
 	pfree(partitions);

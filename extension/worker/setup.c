@@ -358,6 +358,7 @@ lay_out_lane(Coordinator *co, int npartitions)
 		for (int i = 0; i < co->c.nviews; i++)
 			if (!co->c.views[i]->gone)
 				lp->position = Min(lp->position, co->c.views[i]->progress.parts[p].position);
+		lp->durable = lp->position;
 	}
 }
 

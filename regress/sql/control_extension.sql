@@ -70,4 +70,5 @@ SELECT * FROM differ('v');
 \c :dbname
 DROP DATABASE regression_weir_copy;
 DROP DATABASE regression_weir_renamed;
+SET client_min_messages = warning;
 DROP SCHEMA control_extension CASCADE;
