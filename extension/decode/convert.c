@@ -4,11 +4,12 @@
  *
  * What a column's value is, is defined by its type's input function, applied
  * to the text that ->> gives (json and jsonb: to the value itself; JSON arrays
- * for array types: to each element, see array.c), with the column's typmod.  The converters here know the usual forms of the usual
- * types and return exactly what that definition gives; for anything else they
- * say "don't know", and the value is put aside for the input function (slow.c),
- * which also makes the error message.  So a converter never decides that a
- * value is wrong.  The one thing that is decided here is NOT NULL.
+ * for array types: to each element, see array.c), with the column's typmod.
+ * The converters here know the usual forms of the usual types and return
+ * exactly what that definition gives; for anything else they say "don't know",
+ * and the value is put aside for the input function (slow.c), which also makes
+ * the error message.  So a converter never decides that a value is wrong.  The
+ * one thing that is decided here is NOT NULL.
  *
  * This is the hot path of the ingest workers.  Nothing here raises, except for
  * want of memory; values by reference go into the decoder's chunk, only numeric

@@ -269,10 +269,11 @@ encode_json(const StreamDef *stream, TupleDesc desc, const Datum *values,
 	for (i = 0; i < stream->ncolumns; i++)
 	{
 		const StreamColumn *col = &stream->columns[i];
-		Oid			type = getBaseType(TupleDescAttr(desc, i)->atttypid);
 
 		if (col->source == STREAM_SRC_PAYLOAD && !nulls[i])
-			add_value(&root, col, value_json(col, type, values[i]));
+			add_value(&root, col,
+					  value_json(col, getBaseType(TupleDescAttr(desc, i)->atttypid),
+								 values[i]));
 	}
 	initStringInfo(&buf);
 	append_object(&buf, &root);

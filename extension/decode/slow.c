@@ -18,12 +18,16 @@
  */
 #include "decode/decoder.h"
 
+#include <ctype.h>
+
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "decode/decimal.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -113,6 +117,45 @@ weir_is_time(const Column *col)
 		col->kind == CONV_DATE;
 }
 
+/* Does the type's input function know words for the moment it runs at? */
+static bool
+reads_clock(const Column *col)
+{
+	switch (getBaseType(col->def->type))
+	{
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* History must replay alike: "now" and its like would not. */
+static bool
+names_moment(const char *text)
+{
+	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+
+	while (*text)
+	{
+		const char *start = text;
+
+		while (isalpha((unsigned char) *text))
+			text++;
+		for (int i = 0; i < (int) lengthof(words); i++)
+			if (text - start == (ptrdiff_t) strlen(words[i]) &&
+				pg_strncasecmp(start, words[i], text - start) == 0)
+				return true;
+		if (text == start)
+			text++;
+	}
+	return false;
+}
+
 /* A numeric time that convert.c could not decide.  Raises. */
 static Datum
 slow_time(const Column *col, char *text)
@@ -149,6 +192,10 @@ weir_slow_datum(Decoder *d, const SlowValue *slow, bool *isnull)
 		(type == WJ_NUMBER || (col->def->unit_num > 0 && type == WJ_STRING &&
 							   wj_is_number(text, strlen(text)))))
 		return slow_time(col, text);
+	if (text != NULL && reads_clock(col) && names_moment(text))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
+				 errmsg("a time must not depend on when it is read: \"%s\"", text)));
 	return InputFunctionCall(&col->input, text, col->ioparam, col->def->typmod);
 }
 

@@ -141,6 +141,16 @@ sub delete_topic
 	return;
 }
 
+# Add partitions, so that there are $partitions.
+sub grow_topic
+{
+	my ($self, $name, $partitions) = @_;
+
+	_kafka('tool', $self->{address}, 'org.apache.kafka.tools.TopicCommand',
+		'--alter', '--topic', $name, '--partitions', $partitions);
+	return;
+}
+
 # Run scripts/kafka; returns its first line.  (Its output goes to files: a
 # broker that it starts keeps what it inherited open.)
 sub _kafka
