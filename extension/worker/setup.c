@@ -16,6 +16,7 @@
 #include "base/guc.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -78,6 +79,9 @@ load_view(CheckpointView *v)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the relations of the view have different owners"),
 					 errhint("ALTER ... OWNER all four of them.")));
+		if (pg_class_aclcheck(v->row->stream, v->row->owner, ACL_SELECT) != ACLCHECK_OK)
+			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE,
+						   get_rel_name(v->row->stream));
 		v->progress = *p;
 		v->slot->generation = p->generation;
 		compile_view(v);

@@ -9,6 +9,7 @@ SELECT format('CREATE SERVER refusals_kafka FOREIGN DATA WRAPPER weir OPTIONS (b
 \set ECHO all
 CREATE SCHEMA refusals;
 SET search_path = refusals;
+SET intervalstyle = 'postgres';
 CREATE FOREIGN TABLE events (
     id text, kind text, amount float8, price numeric, n int, cost money,
     ts timestamptz, other timestamptz, at time,
