@@ -22,6 +22,9 @@ if [ "$(id -u)" -eq 0 ]; then
 	kafka_jars=$work/jars
 fi
 as_user_env+=(WEIR_KAFKA_JARS="$kafka_jars")
+for name in WEIR_QUICK WEIR_SEEDS; do
+	[ -z "${!name:-}" ] || as_user_env+=("$name=${!name}")
+done
 
 shared=${WEIR_TEST_KAFKA:-}
 [ -n "$shared" ] ||

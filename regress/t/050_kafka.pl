@@ -67,7 +67,6 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 	my $name = 'not_yet_' . $$;
 	my $v = stream_and_view('later', $name);
 	my $empty = stream_and_view('empty', $kafka->new_topic('empty', 3));
-	my $before;
 
 	state_is($v, "'starting', 'waiting for topic'", 'a view without a topic waits');
 	ok(wait_until($node, q{SELECT error ~ 'does not exist' FROM weir.status
@@ -80,7 +79,6 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 	is(counted($v), $n, 'nothing is missing');
 	$node->safe_psql('postgres', q{SELECT weir.flush('empty')});
 	is(sql($node, 'SELECT count(*) FROM empty_v'), 0, 'an empty topic has no rows');
-	produce($kafka, $kafka->new_topic('other', 1), '--count', 1);
 	sql($node, q{INSERT INTO empty (country, ts, amount, part) VALUES ('DE', '2024-01-01', 1, 2)});
 	equal($empty, 'an empty topic that has got its first event');
 	is(counted($empty), 1, 'which is counted');
@@ -106,7 +104,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 	my $topic = $kafka->new_topic('hundred', 100);
 	my $v = stream_and_view('hundred', $topic);
 
-	produce($kafka, $topic, '--count', $n, @from, '--late', 0.01, '--malformed', 0.01);
+	produce($kafka, $topic, '--count', 40_000, @from, '--late', 0.01, '--malformed', 0.01);
 	equal($v, 'a hundred partitions');
 	is( sql($node, q{SELECT count(*), min(lag), max(lag) FROM weir.partitions
 			WHERE view_name = 'hundred_v'::regclass}),
@@ -168,7 +166,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 {
 	my $topic = $kafka->new_topic('outage', 2);
 	my $v = stream_and_view('outage', $topic);
-	my $lone = stream_and_view('silent', $kafka->new_topic('silent', 2),
+	stream_and_view('silent', $kafka->new_topic('silent', 2),
 		idle_timeout => '2 seconds');
 	my $before;
 
@@ -233,7 +231,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 			bool_or(state = 'waiting for broker') FROM weir.status}, 30),
 		'lanes wait for the broker from the start')
 	  || diag(sql($node, 'TABLE weir.status'));
-	is(sql($node, 'SELECT sum(n) FROM codecs_v'), 5 * $n / 4, 'views can be read');
+	is(counted({ view => 'codecs_v' }), 5 * $n / 4, 'views can be read');
 	$kafka->start;
 	ok( wait_until($node, q{SELECT bool_and(state IN ('running', 'idle')) FROM weir.status}, 90),
 		'all run when it is back') || diag(sql($node, 'TABLE weir.status'));
