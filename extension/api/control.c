@@ -30,7 +30,7 @@ PG_FUNCTION_INFO_V1(weir_resume);
 PG_FUNCTION_INFO_V1(weir_reset);
 PG_FUNCTION_INFO_V1(weir_on_drop);
 
-/* The view, which the user must own, on a server where it can be changed. */
+/* The view, locked, which the user must own, on a server where it can be changed. */
 static ViewRow *
 controlled_view(Oid relid)
 {
@@ -42,6 +42,10 @@ controlled_view(Oid relid)
 	row = weir_view_require(relid);
 	if (!has_privs_of_role(GetUserId(), row->owner))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(relid));
+	row = weir_view_lock(row->id);
+	if (row == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("the continuous view was dropped meanwhile")));
 	return row;
 }
 

@@ -10,6 +10,7 @@
 #include <limits.h>
 
 #include "base/guc.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 WeirSettings weir_settings;
@@ -58,6 +59,10 @@ weir_guc_init(void)
 	{
 		const IntSetting *s = &int_settings[i];
 
+		/* Loaded by a session: what the postmaster sizes does not exist. */
+		*s->value = s->boot;
+		if (s->context == PGC_POSTMASTER && !process_shared_preload_libraries_in_progress)
+			continue;
 		DefineCustomIntVariable(s->name, s->description, NULL, s->value,
 								s->boot, s->min, s->max, s->context, s->flags,
 								NULL, NULL, NULL);

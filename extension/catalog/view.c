@@ -380,3 +380,18 @@ weir_normal_start(const char *start)
 	weir_settings_leave(nest);
 	return text;
 }
+
+ViewRow *
+weir_view_lock(int32 id)
+{
+	Oid			type = INT4OID;
+	Datum		value = Int32GetDatum(id);
+	ViewRow    *row;
+
+	execute("SELECT 1 FROM weir.views WHERE id = $1 FOR UPDATE", 1, &type, &value, NULL,
+			SPI_OK_SELECT);
+	PushActiveSnapshot(GetLatestSnapshot());
+	row = weir_view_load(id);
+	PopActiveSnapshot();
+	return row;
+}

@@ -52,6 +52,11 @@ extern ViewRow *weir_view_of_open(Oid relid);
 extern ViewRow *weir_view_of_query(Oid relid);
 /* All views, or those of one stream; List of ViewRow. */
 extern List *weir_views_load(Oid stream);
+/*
+ * Lock the view's row until the transaction ends and load it as it is then;
+ * NULL: it is gone.
+ */
+extern ViewRow *weir_view_lock(int32 id);
 /* Owner of a relation, or InvalidOid. */
 extern Oid	weir_relation_owner(Oid relid);
 /* The view, or a clear error: no view of that name. */

@@ -253,7 +253,7 @@ is(error_of($node, 'postgres', 'DROP DATABASE two WITH (FORCE)'), '', 'and with 
 	}
 	is(error_of($node, 'one', 'SELECT * FROM weir.status'), '', 'status can be read');
 	cmp_ok(sql($node, 'SELECT count(*) FROM v_final', 'one'), '>', 0, 'final windows can be read');
-	is(sql($node, 'SELECT count(*) FROM events', 'one'), $produced, 'a stream, too');
+	is(($node->psql('one', 'SELECT count(*) FROM events'))[1], $produced, 'a stream, too');
 	$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'weir'");
 	$node->restart;
 	is(flushed_total('one', 'v'), $produced, 'with it again, the view goes on');
@@ -268,7 +268,7 @@ is(error_of($node, 'postgres', 'DROP DATABASE two WITH (FORCE)'), '', 'and with 
 		'the status names what is missing')
 	  || diag(sql($node, 'TABLE weir.status', 'one'));
 	ok(log_says($node, qr/Raise max_worker_processes/, 0), 'the log has a hint');
-	cmp_ok(total('one', 'v'), '>', 0, 'the view can be read');
+	is(error_of($node, 'one', 'SELECT * FROM v'), '', 'the view can be read');
 	$node->adjust_conf('postgresql.conf', 'max_worker_processes', '16');
 	$node->restart;
 	is(flushed_total('one', 'v'), $produced, 'with more of them it goes on');
