@@ -6,6 +6,7 @@
 #   make check              every test; ends with "N passed, N failed"
 #   make check-long         the same, with a longer fuzz
 #   make check-unit, check-fuzz, check-regress, check-tap     one of its parts
+#   make bench              how fast, beside librdkafka alone; see bench/drain
 #   make lint, make format  the rules of the tree; clang-format
 #   make deps               what demo and check need, Debian's packages
 #   make clean
@@ -40,7 +41,7 @@ override with_llvm := no
 
 # PGXS is looked up for the targets that compile with it alone: `make deps` and
 # `make check-unit` work without a server.
-ifneq (,$(filter-out deps producer demo check check-% core-check lint format \
+ifneq (,$(filter-out deps producer demo bench check check-% core-check lint format \
 	clean-%,$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifeq (,$(wildcard $(PGXS)))
@@ -101,6 +102,9 @@ check-regress: check-debug-build producer
 check-tap: check-debug-build producer
 	regress/run-tap.sh $(TESTS)
 
+bench:
+	bench/drain
+
 lint:
 	scripts/lint
 
@@ -112,5 +116,5 @@ clean-programs:
 		[ ! -e $$d/Makefile ] || $(MAKE) -C $$d clean; \
 	done
 
-.PHONY: deps producer demo check check-long core-check check-unit check-fuzz \
+.PHONY: deps producer demo bench check check-long core-check check-unit check-fuzz \
 	check-debug-build check-regress check-tap lint format clean-programs

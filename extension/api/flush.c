@@ -17,6 +17,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "base/clock.h"
 #include "base/guc.h"
 #include "catalog/stream.h"
@@ -250,6 +251,19 @@ wait_for_checkpoint(Flush *f, int32 id)
 	}
 }
 
+/* Flush all WAL that was inserted so far. */
+static void
+flush_all(void)
+{
+	XLogRecPtr	lsn = GetXLogInsertRecPtr();
+	uint32		offset = lsn % XLOG_BLCKSZ;
+
+	/* At the start of a page it is behind a header that nobody has written. */
+	if (offset == SizeOfXLogShortPHD || offset == SizeOfXLogLongPHD)
+		lsn -= offset;
+	XLogFlush(lsn);
+}
+
 /*
  * What counts is the catalog: a checkpoint may have left the view out, and what
  * a lane has applied may be of a time before a reset.  The commit that is seen
@@ -268,7 +282,7 @@ is_committed(const Flush *f, int32 id)
 	for (int i = 0; done && p && i < f->npartitions; i++)
 		done = p->parts[i].position >= f->target[i];
 	if (done)
-		XLogFlush(GetXLogInsertRecPtr());
+		flush_all();
 	return done;
 }
 

@@ -25,6 +25,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "worker/lane.h"
 
 #define SCAN_ALL_MS 60000
@@ -121,6 +122,24 @@ is_banned(Oid dboid)
 	return banned;
 }
 
+/* Does the database exist, and does it take connections? */
+static bool
+is_open(Oid dboid)
+{
+	HeapTuple	tup;
+	bool		open = false;
+
+	StartTransactionCommand();
+	tup = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dboid));
+	if (HeapTupleIsValid(tup))
+	{
+		open = ((Form_pg_database) GETSTRUCT(tup))->datallowconn;
+		ReleaseSysCache(tup);
+	}
+	CommitTransactionCommand();
+	return open;
+}
+
 /* Start the next scanner, when the last one has ended. */
 static void
 run_scans(Launcher *l)
@@ -134,7 +153,8 @@ run_scans(Launcher *l)
 	if (l->scanner)
 		pfree(l->scanner);
 	l->scanner = NULL;
-	while (l->scans != NIL && is_banned(linitial_oid(l->scans)))
+	while (l->scans != NIL && (is_banned(linitial_oid(l->scans)) ||
+							   !is_open(linitial_oid(l->scans))))
 		l->scans = list_delete_first(l->scans);
 	if (l->scans == NIL || GetCurrentTimestamp() < l->next_scan)
 		return;

@@ -73,7 +73,7 @@ SELECT * FROM differ('hidden_by_where');
 SELECT view, partition, "offset", sqlstate, reason, payload FROM letters WHERE view IS NOT NULL ORDER BY 1, 2, 3;
 SELECT view_name, state, events, dead_letters FROM weir.status WHERE stream = 'events'::regclass ORDER BY view_name::text;
 -- HAVING and the select list are evaluated when rows are read or closed.
-SELECT weir.create_view('select_fails', $$ SELECT weir.tumble(ts, '10 s') AS w, 1 / (count(*) - 2) AS x FROM events GROUP BY 1 $$);
+SELECT weir.create_view('select_fails', $$ SELECT weir.tumble(ts, '10 s') AS w, 1 / (count(*) - 3) AS x FROM events GROUP BY 1 $$);
 SELECT weir.flush('select_fails');
 SELECT * FROM select_fails ORDER BY w;
 SELECT state, error FROM weir.status WHERE view_name = 'select_fails'::regclass;

@@ -1,0 +1,139 @@
+/*
+ * bench/consume.c
+ *		The yardstick of bench/drain: librdkafka alone, reading a topic from its
+ *		beginning and counting.
+ *
+ *	consume BROKERS TOPIC MESSAGES
+ *
+ * Prints events=, seconds= (from the first message to the last) and
+ * cpu_seconds= (of the whole process).  The settings are those that Weir's
+ * consumer has (extension/kafka/settings.c).
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define BATCH 4000
+
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double) t.tv_sec + (double) t.tv_nsec * 1e-9;
+}
+
+static double
+cpu_seconds(void)
+{
+	struct rusage r;
+
+	getrusage(RUSAGE_SELF, &r);
+	return (double) (r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+		   (double) (r.ru_utime.tv_usec + r.ru_stime.tv_usec) * 1e-6;
+}
+
+static void
+set(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+	char err[256];
+
+	if (rd_kafka_conf_set(conf, name, value, err, sizeof(err)) ==
+		RD_KAFKA_CONF_OK)
+		return;
+	fprintf(stderr, "consume: %s\n", err);
+	exit(1);
+}
+
+static rd_kafka_t *
+open_consumer(const char *brokers)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char err[256];
+	rd_kafka_t *rk;
+
+	set(conf, "bootstrap.servers", brokers);
+	set(conf, "group.id", "weir-bench");
+	set(conf, "enable.auto.commit", "false");
+	set(conf, "fetch.message.max.bytes", "262144");
+	set(conf, "queued.min.messages", "1000000");
+	set(conf, "queued.max.messages.kbytes", "131072");
+	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, err, sizeof(err));
+	if (rk == NULL)
+	{
+		fprintf(stderr, "consume: %s\n", err);
+		exit(1);
+	}
+	rd_kafka_poll_set_consumer(rk);
+	return rk;
+}
+
+/* Assign all partitions of the topic from their beginning. */
+static void
+assign(rd_kafka_t *rk, const char *topic)
+{
+	const struct rd_kafka_metadata *m;
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
+	rd_kafka_topic_partition_list_t *l;
+
+	if (rd_kafka_metadata(rk, 0, rkt, &m, 10000) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+		m->topic_cnt != 1)
+	{
+		fprintf(stderr, "consume: no metadata of %s\n", topic);
+		exit(1);
+	}
+	l = rd_kafka_topic_partition_list_new(m->topics[0].partition_cnt);
+	for (int i = 0; i < m->topics[0].partition_cnt; i++)
+		rd_kafka_topic_partition_list_add(l, topic, m->topics[0].partitions[i].id)
+			->offset = RD_KAFKA_OFFSET_BEGINNING;
+	rd_kafka_assign(rk, l);
+	rd_kafka_topic_partition_list_destroy(l);
+	rd_kafka_metadata_destroy(m);
+	rd_kafka_topic_destroy(rkt);
+}
+
+int
+main(int argc, char **argv)
+{
+	static rd_kafka_message_t *msgs[BATCH];
+	rd_kafka_queue_t *queue;
+	rd_kafka_t *rk;
+	double first = 0;
+	double last = 0;
+	long want;
+	long got = 0;
+
+	if (argc != 4)
+	{
+		fprintf(stderr, "usage: consume BROKERS TOPIC MESSAGES\n");
+		return 2;
+	}
+	want = atol(argv[3]);
+	rk = open_consumer(argv[1]);
+	assign(rk, argv[2]);
+	queue = rd_kafka_queue_get_consumer(rk);
+	while (got < want)
+	{
+		ssize_t n = rd_kafka_consume_batch_queue(queue, 100, msgs, BATCH);
+
+		for (ssize_t i = 0; i < n; i++)
+		{
+			got += !msgs[i]->err;
+			rd_kafka_message_destroy(msgs[i]);
+		}
+		if (n > 0)
+			last = now();
+		if (first == 0 && got > 0)
+			first = last;
+	}
+	printf("events=%ld seconds=%.3f cpu_seconds=%.3f\n", got, last - first,
+		   cpu_seconds());
+	fflush(stdout);
+	_Exit(0);
+}
