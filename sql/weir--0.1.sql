@@ -176,6 +176,10 @@ CREATE FUNCTION weir.running_partitions(OUT id int, OUT partition int,
     RETURNS SETOF record LANGUAGE C STRICT
     AS 'MODULE_PATHNAME', 'weir_running_partitions';
 
+-- Why views that should run are in no lane; NULL: no reason known.
+CREATE FUNCTION weir.problem() RETURNS text LANGUAGE C STRICT
+    AS 'MODULE_PATHNAME', 'weir_problem';
+
 CREATE FUNCTION weir.microseconds_to_time(us bigint) RETURNS timestamptz
     LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE
     RETURN timestamptz '2000-01-01 00:00:00+00' + us * interval '1 microsecond';
@@ -193,7 +197,8 @@ CREATE VIEW weir.status AS
            r.freshness_p50_ms, r.freshness_p99_ms, r.windows_open,
            p.windows_final, r.watermark,
            weir.microseconds_to_time(p.closed_upto) AS closed_upto,
-           r.memory, r.lane, coalesce(v.reason, r.error) AS error
+           r.memory, r.lane, coalesce(v.reason, r.error,
+               CASE WHEN r.id IS NULL AND v.state = 'running' THEN weir.problem() END) AS error
     FROM weir.views v
     LEFT JOIN weir.progress p ON p.view = v.id
     LEFT JOIN weir.home h ON h.view = v.id AND h.database =

@@ -225,9 +225,9 @@ look_at_catalog(Flush *f)
 
 /*
  * Ask the view's lane for a durable checkpoint and wait until that is done, or
- * until the lane or the view's place in it has ended.
+ * until the lane or the view's place in it has ended (false).
  */
-static void
+static bool
 wait_for_checkpoint(Flush *f, int32 id)
 {
 	ViewSlot   *slot = weir_view_find(MyDatabaseId, id);
@@ -236,7 +236,7 @@ wait_for_checkpoint(Flush *f, int32 id)
 	uint64		run;
 
 	if (slot == NULL)
-		return;
+		return false;
 	lane = &weir_registry->lanes[slot->lane];
 	run = lane->run;
 	ticket = pg_atomic_add_fetch_u64(&lane->checkpoint_wanted, 1);
@@ -246,9 +246,10 @@ wait_for_checkpoint(Flush *f, int32 id)
 		if (lane->run != run || lane->ended || lane->coordinator == 0 ||
 			weir_view_find(MyDatabaseId, id) != slot ||
 			&weir_registry->lanes[slot->lane] != lane)
-			return;
+			return false;
 		pause_a_moment(f, lane);
 	}
+	return true;
 }
 
 /* Flush all WAL that was inserted so far. */
@@ -294,9 +295,12 @@ wait_for_views(Flush *f)
 		int32		id = linitial_int(f->views);
 		Lane	   *lane;
 
-		if (is_applied(f, id, &lane))
-			wait_for_checkpoint(f, id);
-		if (is_committed(f, id))
+		/*
+		 * The checkpoint must begin after all was applied: then it has also
+		 * closed the windows that could be closed.
+		 */
+		if (is_applied(f, id, &lane) && wait_for_checkpoint(f, id) &&
+			is_committed(f, id))
 			f->views = list_delete_first(f->views);
 		else
 		{
@@ -332,6 +336,6 @@ weir_checkpoint(PG_FUNCTION_ARGS)
 	f.deadline = weir_clock_monotonic() + INT64CONST(600) * USECS_PER_SEC;
 	find_views(&f, PG_GETARG_OID(0));
 	foreach(lc, f.views)
-		wait_for_checkpoint(&f, lfirst_int(lc));
+		(void) wait_for_checkpoint(&f, lfirst_int(lc));
 	PG_RETURN_VOID();
 }

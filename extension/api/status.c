@@ -17,6 +17,7 @@
 
 PG_FUNCTION_INFO_V1(weir_running_views);
 PG_FUNCTION_INFO_V1(weir_running_partitions);
+PG_FUNCTION_INFO_V1(weir_problem);
 
 #define NOTHING_LEFT 0
 
@@ -327,4 +328,22 @@ weir_running_partitions(PG_FUNCTION_ARGS)
 	for (int i = 0; i < weir_registry->max_views; i++)
 		put_partitions(rsinfo, &weir_registry->views[i]);
 	return NOTHING_LEFT;
+}
+
+/* --- the launcher ----------------------------------------------------------------------- */
+
+Datum
+weir_problem(PG_FUNCTION_ARGS)
+{
+	char		text[sizeof(weir_registry->problem)] = "weir is not in shared_preload_libraries";
+
+	if (weir_registry != NULL)
+	{
+		LWLockAcquire(&weir_registry->lock, LW_SHARED);
+		strlcpy(text, weir_registry->problem, sizeof(text));
+		LWLockRelease(&weir_registry->lock);
+	}
+	if (text[0] == '\0')
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(text));
 }

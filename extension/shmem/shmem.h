@@ -217,6 +217,7 @@ typedef struct Registry
 	LWLock		arena_lock;
 	int			lane_tranche;
 	Latch	   *launcher_latch; /* registry lock */
+	char		problem[128];	/* registry lock: why views are not started */
 	pid_t		launcher;
 	/* Databases whose catalog changed: ring of OIDs, registry lock. */
 	int			nchanged;

@@ -122,6 +122,15 @@ is_banned(Oid dboid)
 	return banned;
 }
 
+/* What weir.status shows for views that are in no lane. */
+static void
+say_problem(const char *text)
+{
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	strlcpy(weir_registry->problem, text, sizeof(weir_registry->problem));
+	LWLockRelease(&weir_registry->lock);
+}
+
 /* Does the database exist, and does it take connections? */
 static bool
 is_open(Oid dboid)
@@ -162,9 +171,13 @@ run_scans(Launcher *l)
 					 ObjectIdGetDatum(linitial_oid(l->scans)));
 	old = MemoryContextSwitchTo(l->cxt);
 	if (RegisterDynamicBackgroundWorker(&worker, &l->scanner))
+	{
 		l->scans = list_delete_first(l->scans);
+		say_problem("");
+	}
 	else
 	{
+		say_problem("no background worker left: raise max_worker_processes");
 		l->next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), REGISTER_RETRY_MS);
 		ereport(LOG, (errmsg("no background worker left to look for continuous views"),
 					  errhint("Raise max_worker_processes.")));

@@ -82,7 +82,7 @@ INSERT INTO big VALUES (1, 1e308, at(1), 0), (2, -1e308, at(2), 0), (3, 1, at(3)
 SELECT weir.flush('big');
 SELECT * FROM overflow;
 SELECT "offset", sqlstate, reason FROM weir.dead_letters WHERE stream = 'big'::regclass ORDER BY 1;
-SELECT state, events, dead_letters FROM weir.status WHERE view_name = 'overflow'::regclass;
+SELECT error, events, dead_letters FROM weir.status WHERE view_name = 'overflow'::regclass;
 
 DROP SCHEMA aggregates CASCADE;
 DROP SERVER aggregates;

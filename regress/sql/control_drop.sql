@@ -120,7 +120,7 @@ SELECT weir.flush('control_drop_2.happenings');
 SELECT count(*) FROM (SELECT * FROM control_drop_2."New Name" EXCEPT ALL SELECT * FROM v_q) d;
 SELECT count(*) FROM (SELECT * FROM v_q EXCEPT ALL SELECT * FROM control_drop_2."New Name") d;
 SELECT max(t2) FROM control_drop_2."v.f";
-SELECT state, error FROM weir.status;
+SELECT error FROM weir.status;
 SELECT weir.drop_view('control_drop_2."New Name"');
 DROP SCHEMA control_drop_2 CASCADE;
 SELECT * FROM left_over();

@@ -43,7 +43,7 @@ SELECT weir.pause('v');
 SELECT weir.resume('v');
 SELECT weir.reset('v', 'earliest');
 SELECT weir.drop_view('v');
-SELECT view_name, state FROM weir.status WHERE view_name = 'v'::regclass;
+SELECT view_name, error FROM weir.status WHERE view_name = 'v'::regclass;
 SELECT count(*) FROM weir.state;
 SELECT count(*) FROM weir.dead_letters;
 SELECT count(*) FROM weir.progress;

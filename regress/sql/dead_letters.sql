@@ -42,7 +42,7 @@ SELECT * FROM differ('other');
 SELECT * FROM letters ORDER BY partition, "offset", view;
 SELECT partition, timestamp FROM weir.dead_letters WHERE stream = 'events'::regclass AND view IS NULL AND "offset" IN (1, 5) ORDER BY 2;
 SELECT view_name, partition, events, dead_letters FROM weir.partitions WHERE stream = 'events'::regclass AND partition < 2 ORDER BY 1, 2;
-SELECT view_name, state, events, dead_letters, late FROM weir.status WHERE stream = 'events'::regclass ORDER BY 1;
+SELECT view_name, error, events, dead_letters, late FROM weir.status WHERE stream = 'events'::regclass ORDER BY 1;
 -- Read again, they are not recorded twice.
 SELECT count(*) AS before FROM letters \gset
 SELECT weir.create_view('later', $$ SELECT weir.tumble(ts, '10 s') AS w, count(*) FROM events GROUP BY 1 $$);
@@ -71,7 +71,7 @@ SELECT * FROM filter_fails ORDER BY w;
 SELECT * FROM differ('other');
 SELECT * FROM differ('hidden_by_where');
 SELECT view, partition, "offset", sqlstate, reason, payload FROM letters WHERE view IS NOT NULL ORDER BY 1, 2, 3;
-SELECT view_name, state, events, dead_letters FROM weir.status WHERE stream = 'events'::regclass ORDER BY view_name::text;
+SELECT view_name, error, events, dead_letters FROM weir.status WHERE stream = 'events'::regclass ORDER BY view_name::text;
 -- HAVING and the select list are evaluated when rows are read or closed.
 SELECT weir.create_view('select_fails', $$ SELECT weir.tumble(ts, '10 s') AS w, 1 / (count(*) - 3) AS x FROM events GROUP BY 1 $$);
 SELECT weir.flush('select_fails');
@@ -99,7 +99,7 @@ INSERT INTO raw_2 VALUES ('{', 0);
 INSERT INTO skips VALUES (3, at(3), 0);
 SELECT weir.flush('skips');
 SELECT * FROM skips_v;
-SELECT state, events, dead_letters FROM weir.status WHERE view_name = 'skips_v'::regclass;
+SELECT error, events, dead_letters FROM weir.status WHERE view_name = 'skips_v'::regclass;
 SELECT wait_for($$(SELECT state = 'error' FROM weir.status WHERE view_name = 'stops_v'::regclass)$$);
 SELECT state, events, error FROM weir.status WHERE view_name = 'stops_v'::regclass;
 SELECT * FROM stops_v;

@@ -25,7 +25,7 @@ SELECT relname, relkind FROM pg_class
 SELECT attrelid::regclass AS relation, string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) AS columns
     FROM pg_attribute WHERE attrelid = ANY ('{v,v_query,v_open,v_final}'::regclass[]) AND attnum > 0 GROUP BY 1 ORDER BY 1;
 SELECT view, query, final, open, stream, lateness, start, state FROM weir.views WHERE stream = 'events'::regclass;
-SELECT view_name, stream, state, events, late, dead_letters FROM weir.status WHERE stream = 'events'::regclass;
+SELECT view_name, stream, error, events, late, dead_letters FROM weir.status WHERE stream = 'events'::regclass;
 SELECT view_name, partition, start_offset, position, committed, watermark, events, late, dead_letters
     FROM weir.partitions WHERE stream = 'events'::regclass ORDER BY partition;
 
