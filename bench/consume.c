@@ -90,7 +90,8 @@ assign(rd_kafka_t *rk, const char *topic)
 	}
 	l = rd_kafka_topic_partition_list_new(m->topics[0].partition_cnt);
 	for (int i = 0; i < m->topics[0].partition_cnt; i++)
-		rd_kafka_topic_partition_list_add(l, topic, m->topics[0].partitions[i].id)
+		rd_kafka_topic_partition_list_add(l, topic,
+										  m->topics[0].partitions[i].id)
 			->offset = RD_KAFKA_OFFSET_BEGINNING;
 	rd_kafka_assign(rk, l);
 	rd_kafka_topic_partition_list_destroy(l);

@@ -34,7 +34,7 @@ PG_FUNCTION_INFO_V1(weir_on_drop);
 static ViewRow *
 controlled_view(Oid relid)
 {
-	ViewRow    *row;
+	ViewRow *row;
 
 	weir_require_preload();
 	PreventCommandDuringRecovery("a change of continuous views");
@@ -52,7 +52,7 @@ controlled_view(Oid relid)
 Datum
 weir_pause(PG_FUNCTION_ARGS)
 {
-	ViewRow    *row = controlled_view(PG_GETARG_OID(0));
+	ViewRow *row = controlled_view(PG_GETARG_OID(0));
 
 	if (strcmp(row->state, "paused") == 0)
 		ereport(NOTICE, (errmsg("continuous view \"%s\" is paused already",
@@ -71,9 +71,9 @@ static void
 check_portable(const ViewRow *row)
 {
 	ProgressRow *progress = weir_progress_load(row->id);
-	ViewPlan   *plan;
-	WeirUser	before;
-	bool		portable = true;
+	ViewPlan *plan;
+	WeirUser before;
+	bool portable = true;
 
 	if (progress == NULL || progress->chunks == 0)
 		return;
@@ -90,14 +90,15 @@ check_portable(const ViewRow *row)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the open windows of continuous view \"%s\" cannot be taken over",
 						get_rel_name(row->view)),
-				 errdetail("They hold values of types whose identity differs between databases, such as enums."),
+				 errdetail(
+					 "They hold values of types whose identity differs between databases, such as enums."),
 				 errhint("weir.reset computes the view anew.")));
 }
 
 Datum
 weir_resume(PG_FUNCTION_ARGS)
 {
-	ViewRow    *row = controlled_view(PG_GETARG_OID(0));
+	ViewRow *row = controlled_view(PG_GETARG_OID(0));
 
 	if (strcmp(row->state, "running") == 0 && row->home)
 		ereport(NOTICE, (errmsg("continuous view \"%s\" is running already",
@@ -116,8 +117,8 @@ weir_resume(PG_FUNCTION_ARGS)
 Datum
 weir_reset(PG_FUNCTION_ARGS)
 {
-	ViewRow    *row = controlled_view(PG_GETARG_OID(0));
-	char	   *start = weir_normal_start(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	ViewRow *row = controlled_view(PG_GETARG_OID(0));
+	char *start = weir_normal_start(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 
 	weir_view_set_start(row->id, start);
 	weir_progress_reset(row->id);
@@ -127,7 +128,9 @@ weir_reset(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	weir_spi(psprintf("DELETE FROM %s",
-					  quote_qualified_identifier(get_namespace_name(get_rel_namespace(row->final)),
+					  quote_qualified_identifier(get_namespace_name(
+													 get_rel_namespace(
+														 row->final)),
 												 get_rel_name(row->final))),
 			 0, NULL, NULL, NULL, SPI_OK_DELETE);
 	SPI_finish();
@@ -140,13 +143,16 @@ weir_reset(PG_FUNCTION_ARGS)
 static void
 drop_if_there(Oid relid, const char *kind)
 {
-	char	   *name = get_rel_name(relid);
+	char *name = get_rel_name(relid);
 
 	if (name == NULL)
 		return;
 	if (SPI_execute(psprintf("DROP %s IF EXISTS %s CASCADE", kind,
-							 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-														name)), false, 0) < 0)
+							 quote_qualified_identifier(get_namespace_name(
+															get_rel_namespace(
+																relid)),
+														name)),
+					false, 0) < 0)
 		elog(ERROR, "could not drop \"%s\"", name);
 }
 
@@ -157,16 +163,17 @@ drop_if_there(Oid relid, const char *kind)
 Datum
 weir_on_drop(PG_FUNCTION_ARGS)
 {
-	int			n;
-	int32	   *ids;
-	ViewRow   **rows;
-	WeirUser	user;
-	bool		isnull;
+	int n;
+	int32 *ids;
+	ViewRow **rows;
+	WeirUser user;
+	bool isnull;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("weir.on_drop is an event trigger function")));
-	if (!OidIsValid(get_relname_relid("views", get_namespace_oid(WEIR_SCHEMA, true))))
+	if (!OidIsValid(
+			get_relname_relid("views", get_namespace_oid(WEIR_SCHEMA, true))))
 		PG_RETURN_NULL();
 
 	user = weir_become_system();

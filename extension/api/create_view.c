@@ -45,16 +45,15 @@ PG_FUNCTION_INFO_V1(weir_drop_view);
 #define HIDDEN_WINDOW "weir_window"
 
 /* Settings that give a query's expressions their meaning. */
-static const char *const frozen[] = {
-	"search_path", "TimeZone", "DateStyle", "IntervalStyle"
-};
+static const char *const frozen[] = {"search_path", "TimeZone", "DateStyle",
+									 "IntervalStyle"};
 
 typedef struct NewView
 {
-	ViewRow		row;
-	char	   *schema;
-	char	   *name;
-	ViewPlan   *plan;
+	ViewRow row;
+	char *schema;
+	char *name;
+	ViewPlan *plan;
 } NewView;
 
 /* --- names --------------------------------------------------------------------------- */
@@ -62,7 +61,7 @@ typedef struct NewView
 static char *
 relation_name(const NewView *v, const char *suffix)
 {
-	char	   *name = psprintf("%s%s", v->name, suffix);
+	char *name = psprintf("%s%s", v->name, suffix);
 
 	if (strlen(name) >= NAMEDATALEN)
 		ereport(ERROR,
@@ -82,8 +81,8 @@ quoted_name(const NewView *v, const char *suffix)
 static void
 resolve_name(NewView *v, text *name)
 {
-	RangeVar   *rv = makeRangeVarFromNameList(textToQualifiedNameList(name));
-	Oid			nsp = RangeVarGetCreationNamespace(rv);
+	RangeVar *rv = makeRangeVarFromNameList(textToQualifiedNameList(name));
+	Oid nsp = RangeVarGetCreationNamespace(rv);
 
 	static const char *const suffixes[] = {"", "_query", "_final", "_open"};
 
@@ -95,7 +94,7 @@ resolve_name(NewView *v, text *name)
 	v->name = rv->relname;
 	for (int i = 0; i < (int) lengthof(suffixes); i++)
 	{
-		char	   *rel = relation_name(v, suffixes[i]);
+		char *rel = relation_name(v, suffixes[i]);
 
 		if (OidIsValid(get_relname_relid(rel, nsp)))
 			ereport(ERROR,
@@ -103,7 +102,8 @@ resolve_name(NewView *v, text *name)
 					 errmsg("relation \"%s\" already exists", rel),
 					 errdetail("A continuous view \"%s\" also makes \"%s_query\", \"%s_final\" and \"%s_open\".",
 							   v->name, v->name, v->name, v->name),
-					 errhint("Choose another name, or drop it with weir.drop_view.")));
+					 errhint(
+						 "Choose another name, or drop it with weir.drop_view.")));
 	}
 }
 
@@ -113,9 +113,9 @@ resolve_name(NewView *v, text *name)
 static char *
 check_query(text *query)
 {
-	char	   *sql = text_to_cstring(query);
-	List	   *parsed = pg_parse_query(sql);
-	RawStmt    *raw;
+	char *sql = text_to_cstring(query);
+	List *parsed = pg_parse_query(sql);
+	RawStmt *raw;
 
 	if (list_length(parsed) != 1)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
@@ -125,7 +125,8 @@ check_query(text *query)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("the query of a continuous view must be a SELECT"),
-				 errhint("Write SELECT ... FROM stream GROUP BY weir.tumble(...).")));
+				 errhint(
+					 "Write SELECT ... FROM stream GROUP BY weir.tumble(...).")));
 	if (raw->stmt_len > 0)
 		sql[raw->stmt_location + raw->stmt_len] = '\0';
 	return sql + raw->stmt_location;
@@ -141,7 +142,8 @@ check_lateness(Interval *lateness)
 	if (lateness->time < 0 || lateness->day < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("lateness must not be negative")));
-	if (lateness->day > 36525 || lateness->time > INT64CONST(36525) * USECS_PER_DAY)
+	if (lateness->day > 36525 ||
+		lateness->time > INT64CONST(36525) * USECS_PER_DAY)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("lateness must not exceed 100 years")));
 	if (lateness->time == 0 && lateness->day == 0)
@@ -165,23 +167,24 @@ static void
 check_stream_access(Oid stream)
 {
 	if (pg_class_aclcheck(stream, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, get_rel_name(stream));
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE,
+					   get_rel_name(stream));
 }
 
 /* A broker that is down, or a topic that is not there yet, is no error. */
 static void
 warn_about_broker(const StreamDef *stream)
 {
-	char		err[256];
-	int			n = 0;
+	char err[256];
+	int n = 0;
 	KafkaClient *client = weir_client_open(stream->settings, err, sizeof(err));
-	bool		ok = client != NULL;
+	bool ok = client != NULL;
 
 	PG_TRY();
 	{
 		ok = ok && weir_client_partitions(client, stream->topic,
-										  weir_settings.broker_timeout_ms, &n, err,
-										  sizeof(err));
+										  weir_settings.broker_timeout_ms, &n,
+										  err, sizeof(err));
 	}
 	PG_FINALLY();
 	{
@@ -204,17 +207,19 @@ warn_about_broker(const StreamDef *stream)
 static void
 run_ddl(const char *sql)
 {
-	int			result = SPI_execute(sql, false, 0);
+	int result = SPI_execute(sql, false, 0);
 
 	if (result < 0)
-		elog(ERROR, "statement failed with %s: %s", SPI_result_code_string(result), sql);
+		elog(ERROR, "statement failed with %s: %s",
+			 SPI_result_code_string(result), sql);
 }
 
 static Oid
 made(const NewView *v, const char *suffix)
 {
 	CommandCounterIncrement();
-	return get_relname_relid(relation_name(v, suffix), get_namespace_oid(v->schema, false));
+	return get_relname_relid(relation_name(v, suffix),
+							 get_namespace_oid(v->schema, false));
 }
 
 /* The column of the output that v_final is partitioned by. */
@@ -223,21 +228,21 @@ window_column(const NewView *v)
 {
 	if (v->plan->window_out < 0)
 		return HIDDEN_WINDOW;
-	return quote_identifier(NameStr(TupleDescAttr(v->plan->outdesc,
-												  v->plan->window_out)->attname));
+	return quote_identifier(
+		NameStr(TupleDescAttr(v->plan->outdesc, v->plan->window_out)->attname));
 }
 
 static void
 make_final(NewView *v)
 {
-	char	   *final = quoted_name(v, "_final");
-	char	   *hidden = "";
+	char *final = quoted_name(v, "_final");
+	char *hidden = "";
 
 	if (v->plan->window_out < 0)
 		hidden = psprintf(", " HIDDEN_WINDOW " %s NOT NULL",
 						  format_type_be(v->plan->window.type));
-	run_ddl(psprintf("CREATE TABLE %s (LIKE %s%s) PARTITION BY RANGE (%s)", final,
-					 quoted_name(v, "_query"), hidden, window_column(v)));
+	run_ddl(psprintf("CREATE TABLE %s (LIKE %s%s) PARTITION BY RANGE (%s)",
+					 final, quoted_name(v, "_query"), hidden, window_column(v)));
 	run_ddl(psprintf("CREATE INDEX ON %s (%s)", final, window_column(v)));
 	v->row.final = made(v, "_final");
 }
@@ -262,12 +267,16 @@ column_list(const NewView *v, bool types)
 	{
 		Form_pg_attribute a = TupleDescAttr(v->plan->outdesc, i);
 
-		appendStringInfo(&s, "%s%s", i ? ", " : "", quote_identifier(NameStr(a->attname)));
+		appendStringInfo(&s, "%s%s", i ? ", " : "",
+						 quote_identifier(NameStr(a->attname)));
 		if (!types)
 			continue;
-		appendStringInfo(&s, " %s", format_type_with_typemod(a->atttypid, a->atttypmod));
-		if (OidIsValid(a->attcollation) && a->attcollation != get_typcollation(a->atttypid))
-			appendStringInfo(&s, " COLLATE %s", quoted_collation(a->attcollation));
+		appendStringInfo(&s, " %s",
+						 format_type_with_typemod(a->atttypid, a->atttypmod));
+		if (OidIsValid(a->attcollation) &&
+			a->attcollation != get_typcollation(a->atttypid))
+			appendStringInfo(&s, " COLLATE %s",
+							 quoted_collation(a->attcollation));
 	}
 	return s.data;
 }
@@ -275,14 +284,15 @@ column_list(const NewView *v, bool types)
 static void
 make_open(NewView *v)
 {
-	char	   *columns = column_list(v, false);
+	char *columns = column_list(v, false);
 
 	run_ddl(psprintf("CREATE FOREIGN TABLE %s (%s) SERVER weir_open",
 					 quoted_name(v, "_open"), column_list(v, true)));
 	v->row.open = made(v, "_open");
-	run_ddl(psprintf("CREATE VIEW %s AS SELECT %s FROM %s UNION ALL SELECT %s FROM %s",
-					 quoted_name(v, ""), columns, quoted_name(v, "_final"), columns,
-					 quoted_name(v, "_open")));
+	run_ddl(
+		psprintf("CREATE VIEW %s AS SELECT %s FROM %s UNION ALL SELECT %s FROM %s",
+				 quoted_name(v, ""), columns, quoted_name(v, "_final"), columns,
+				 quoted_name(v, "_open")));
 	v->row.view = made(v, "");
 }
 
@@ -304,8 +314,9 @@ make_relations(NewView *v, const char *sql)
 	run_ddl(psprintf("CREATE VIEW %s AS %s", quoted_name(v, "_query"), sql));
 	v->row.query = made(v, "_query");
 	if (get_rel_persistence(v->row.query) == RELPERSISTENCE_TEMP)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-						errmsg("a continuous view cannot use temporary objects")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("a continuous view cannot use temporary objects")));
 	v->plan = weir_plan_view(v->row.query);
 	v->row.stream = v->plan->stream;
 	check_stream_access(v->row.stream);
@@ -324,25 +335,27 @@ freeze_settings(NewView *v)
 	for (int i = 0; i < (int) lengthof(frozen); i++)
 	{
 		v->row.settings[i * 2] = pstrdup(frozen[i]);
-		v->row.settings[i * 2 + 1] = pstrdup(GetConfigOption(frozen[i], false, false));
+		v->row.settings[i * 2 + 1] = pstrdup(
+			GetConfigOption(frozen[i], false, false));
 	}
 }
 
 Datum
 weir_create_view(PG_FUNCTION_ARGS)
 {
-	NewView		v = {0};
-	StreamDef  *stream;
-	char	   *sql;
+	NewView v = {0};
+	StreamDef *stream;
+	char *sql;
 
 	check_state();
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("name, query and lateness must not be NULL")));
 	if (!PG_ARGISNULL(4))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("retention is not supported yet"),
-						errhint("Drop partitions of the view's _final table instead.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("retention is not supported yet"),
+				 errhint("Drop partitions of the view's _final table instead.")));
 	sql = check_query(PG_GETARG_TEXT_PP(1));
 	v.row.lateness = check_lateness(PG_GETARG_INTERVAL_P(3));
 	if (!PG_ARGISNULL(2))
@@ -362,17 +375,19 @@ weir_create_view(PG_FUNCTION_ARGS)
 Datum
 weir_drop_view(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	ViewRow    *row;
-	char	   *query;
+	Oid relid = PG_GETARG_OID(0);
+	ViewRow *row;
+	char *query;
 
 	check_state();
 	row = weir_view_require(relid);
-	query = quote_qualified_identifier(get_namespace_name(get_rel_namespace(row->query)),
+	query = quote_qualified_identifier(get_namespace_name(
+										   get_rel_namespace(row->query)),
 									   get_rel_name(row->query));
 	SPI_connect();
 	run_ddl(psprintf("DROP VIEW %s",
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+					 quote_qualified_identifier(get_namespace_name(
+													get_rel_namespace(relid)),
 												get_rel_name(relid))));
 	if (OidIsValid(get_rel_namespace(row->query)))
 		run_ddl(psprintf("DROP VIEW %s CASCADE", query));

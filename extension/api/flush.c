@@ -34,18 +34,18 @@
 PG_FUNCTION_INFO_V1(weir_flush);
 PG_FUNCTION_INFO_V1(weir_checkpoint);
 
-#define POLL_MS 20
+#define POLL_MS          20
 #define CATALOG_CHECK_US (250 * 1000)
 
 typedef struct Flush
 {
-	const char *what;			/* function, for messages */
-	Oid			stream;
-	List	   *views;			/* of int: ids still to be waited for */
-	int			npartitions;
-	int64	   *target;
-	int64		deadline;		/* monotonic */
-	int64		next_catalog;
+	const char *what; /* function, for messages */
+	Oid stream;
+	List *views; /* of int: ids still to be waited for */
+	int npartitions;
+	int64 *target;
+	int64 deadline; /* monotonic */
+	int64 next_catalog;
 } Flush;
 
 static void
@@ -56,14 +56,17 @@ check_transaction(const char *what)
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("%s cannot be used under REPEATABLE READ or SERIALIZABLE", what),
+				 errmsg("%s cannot be used under REPEATABLE READ or SERIALIZABLE",
+						what),
 				 errdetail("The transaction would not see what was committed."),
 				 errhint("Call it under READ COMMITTED.")));
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("%s cannot be used in a transaction that has written something", what),
-				 errdetail("It would wait for what the transaction itself holds."),
+				 errmsg("%s cannot be used in a transaction that has written something",
+						what),
+				 errdetail(
+					 "It would wait for what the transaction itself holds."),
 				 errhint("Commit first.")));
 }
 
@@ -75,19 +78,21 @@ check_running(const ViewRow *row, const char *what)
 	if (strcmp(row->state, "running") != 0 || !row->home)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s cannot wait for continuous view \"%s\": it is %s", what,
-						get_rel_name(row->view),
-						!row->home ? "paused: restored" : strcmp(row->state, "error") == 0
-						? "in error" : row->state),
-				 errhint("SELECT * FROM weir.status says why; weir.resume goes on.")));
+				 errmsg("%s cannot wait for continuous view \"%s\": it is %s",
+						what, get_rel_name(row->view),
+						!row->home                         ? "paused: restored"
+						: strcmp(row->state, "error") == 0 ? "in error"
+														   : row->state),
+				 errhint(
+					 "SELECT * FROM weir.status says why; weir.resume goes on.")));
 }
 
 static void
 find_views(Flush *f, Oid target)
 {
-	ViewRow    *row = weir_view_of_relation(target);
-	List	   *rows;
-	ListCell   *lc;
+	ViewRow *row = weir_view_of_relation(target);
+	List *rows;
+	ListCell *lc;
 
 	if (row)
 	{
@@ -116,30 +121,34 @@ find_views(Flush *f, Oid target)
 static void
 broker_failed(const char *err)
 {
-	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-					errmsg("could not ask the broker where the topic ends: %s", err),
-					errhint("weir.broker_timeout says how long to wait for it.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("could not ask the broker where the topic ends: %s", err),
+			 errhint("weir.broker_timeout says how long to wait for it.")));
 }
 
 static void
 find_ends(Flush *f)
 {
-	StreamDef  *stream = weir_stream_load(f->stream, weir_relation_owner(f->stream));
-	char		err[256];
+	StreamDef *stream = weir_stream_load(f->stream,
+										 weir_relation_owner(f->stream));
+	char err[256];
 	KafkaClient *client = weir_client_open(stream->settings, err, sizeof(err));
-	int64		low;
+	int64 low;
 
 	if (client == NULL)
 		broker_failed(err);
 	PG_TRY();
 	{
-		if (!weir_client_partitions(client, stream->topic, weir_settings.broker_timeout_ms,
+		if (!weir_client_partitions(client, stream->topic,
+									weir_settings.broker_timeout_ms,
 									&f->npartitions, err, sizeof(err)))
 			broker_failed(err);
 		f->target = palloc0(sizeof(int64) * Max(f->npartitions, 1));
 		for (int p = 0; p < f->npartitions; p++)
-			if (!weir_client_offsets(client, stream->topic, p, weir_settings.broker_timeout_ms,
-									 &low, &f->target[p], err, sizeof(err)))
+			if (!weir_client_offsets(client, stream->topic, p,
+									 weir_settings.broker_timeout_ms, &low,
+									 &f->target[p], err, sizeof(err)))
 				broker_failed(err);
 	}
 	PG_FINALLY();
@@ -155,8 +164,8 @@ find_ends(Flush *f)
 static bool
 is_applied(const Flush *f, int32 id, Lane **lane)
 {
-	ViewSlot   *slot = weir_view_find(MyDatabaseId, id);
-	bool		done;
+	ViewSlot *slot = weir_view_find(MyDatabaseId, id);
+	bool done;
 
 	*lane = NULL;
 	if (slot == NULL)
@@ -165,10 +174,10 @@ is_applied(const Flush *f, int32 id, Lane **lane)
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	*lane = &weir_registry->lanes[slot->lane];
 	done = slot->live && slot->view == id && (*lane)->state == LANE_RUNNING &&
-		(*lane)->npartitions >= f->npartitions;
+		   (*lane)->npartitions >= f->npartitions;
 	for (int p = 0; p < f->npartitions && done; p++)
 	{
-		Shard	   *shard = &slot->shards[(*lane)->parts[p].worker];
+		Shard *shard = &slot->shards[(*lane)->parts[p].worker];
 
 		LWLockAcquire(&shard->lock, LW_SHARED);
 		done = shard->parts[p].position >= f->target[p];
@@ -187,17 +196,19 @@ pause_a_moment(Flush *f, Lane *lane)
 				 errmsg("%s timed out", f->what),
 				 errdetail("%d continuous views have not reached the end of the topic yet.",
 						   list_length(f->views)),
-				 errhint("Give a longer timeout; SELECT * FROM weir.status shows the lag.")));
+				 errhint(
+					 "Give a longer timeout; SELECT * FROM weir.status shows the lag.")));
 	CHECK_FOR_INTERRUPTS();
 	if (lane)
 	{
 		ConditionVariablePrepareToSleep(&lane->checkpointed);
-		ConditionVariableTimedSleep(&lane->checkpointed, POLL_MS, PG_WAIT_EXTENSION);
+		ConditionVariableTimedSleep(&lane->checkpointed, POLL_MS,
+									PG_WAIT_EXTENSION);
 		ConditionVariableCancelSleep();
 		return;
 	}
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, POLL_MS,
-					 PG_WAIT_EXTENSION);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 POLL_MS, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 }
 
@@ -205,7 +216,7 @@ pause_a_moment(Flush *f, Lane *lane)
 static void
 look_at_catalog(Flush *f)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (weir_clock_monotonic() < f->next_catalog)
 		return;
@@ -213,7 +224,7 @@ look_at_catalog(Flush *f)
 	PushActiveSnapshot(GetLatestSnapshot());
 	foreach(lc, f->views)
 	{
-		ViewRow    *row = weir_view_load(lfirst_int(lc));
+		ViewRow *row = weir_view_load(lfirst_int(lc));
 
 		if (row)
 			check_running(row, f->what);
@@ -230,10 +241,10 @@ look_at_catalog(Flush *f)
 static bool
 wait_for_checkpoint(Flush *f, int32 id)
 {
-	ViewSlot   *slot = weir_view_find(MyDatabaseId, id);
-	Lane	   *lane;
-	uint64		ticket;
-	uint64		run;
+	ViewSlot *slot = weir_view_find(MyDatabaseId, id);
+	Lane *lane;
+	uint64 ticket;
+	uint64 run;
 
 	if (slot == NULL)
 		return false;
@@ -256,8 +267,8 @@ wait_for_checkpoint(Flush *f, int32 id)
 static void
 flush_all(void)
 {
-	XLogRecPtr	lsn = GetXLogInsertRecPtr();
-	uint32		offset = lsn % XLOG_BLCKSZ;
+	XLogRecPtr lsn = GetXLogInsertRecPtr();
+	uint32 offset = lsn % XLOG_BLCKSZ;
 
 	/* At the start of a page it is behind a header that nobody has written. */
 	if (offset == SizeOfXLogShortPHD || offset == SizeOfXLogLongPHD)
@@ -274,7 +285,7 @@ static bool
 is_committed(const Flush *f, int32 id)
 {
 	ProgressRow *p;
-	bool		done;
+	bool done;
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	p = weir_progress_load(id);
@@ -292,8 +303,8 @@ wait_for_views(Flush *f)
 {
 	while (f->views != NIL)
 	{
-		int32		id = linitial_int(f->views);
-		Lane	   *lane;
+		int32 id = linitial_int(f->views);
+		Lane *lane;
 
 		/*
 		 * The checkpoint must begin after all was applied: then it has also
@@ -314,12 +325,13 @@ wait_for_views(Flush *f)
 Datum
 weir_flush(PG_FUNCTION_ARGS)
 {
-	Interval   *timeout = PG_GETARG_INTERVAL_P(1);
-	Flush		f = {.what = "weir.flush"};
+	Interval *timeout = PG_GETARG_INTERVAL_P(1);
+	Flush f = {.what = "weir.flush"};
 
 	check_transaction(f.what);
 	f.deadline = weir_clock_monotonic() + timeout->time +
-		(timeout->day + INT64CONST(30) * timeout->month) * USECS_PER_DAY;
+				 (timeout->day + INT64CONST(30) * timeout->month) *
+					 USECS_PER_DAY;
 	find_views(&f, PG_GETARG_OID(0));
 	find_ends(&f);
 	wait_for_views(&f);
@@ -329,8 +341,8 @@ weir_flush(PG_FUNCTION_ARGS)
 Datum
 weir_checkpoint(PG_FUNCTION_ARGS)
 {
-	Flush		f = {.what = "weir.checkpoint"};
-	ListCell   *lc;
+	Flush f = {.what = "weir.checkpoint"};
+	ListCell *lc;
 
 	check_transaction(f.what);
 	f.deadline = weir_clock_monotonic() + INT64CONST(600) * USECS_PER_SEC;

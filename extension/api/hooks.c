@@ -45,7 +45,8 @@ at_transaction_end(XactEvent event, void *arg)
 			notify = false;
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot PREPARE a transaction that has changed continuous views")));
+					 errmsg(
+						 "cannot PREPARE a transaction that has changed continuous views")));
 			break;
 		case XACT_EVENT_COMMIT:
 			notify = false;
@@ -71,11 +72,11 @@ weir_notify_at_commit(void)
 static const char *
 has_option(List *options, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, options)
 	{
-		DefElem    *d = lfirst(lc);
+		DefElem *d = lfirst(lc);
 
 		if (strcmp(d->defname, name) == 0)
 			return d->arg && IsA(d->arg, String) ? strVal(d->arg) : "";
@@ -92,8 +93,10 @@ disturbed_database(Node *stmt)
 		case T_DropdbStmt:
 			return ((DropdbStmt *) stmt)->dbname;
 		case T_AlterDatabaseStmt:
-			return has_option(((AlterDatabaseStmt *) stmt)->options, "tablespace")
-				? ((AlterDatabaseStmt *) stmt)->dbname : NULL;
+			return has_option(((AlterDatabaseStmt *) stmt)->options,
+							  "tablespace")
+					   ? ((AlterDatabaseStmt *) stmt)->dbname
+					   : NULL;
 		case T_RenameStmt:
 			if (((RenameStmt *) stmt)->renameType == OBJECT_DATABASE)
 				return ((RenameStmt *) stmt)->subname;
@@ -109,12 +112,12 @@ disturbed_database(Node *stmt)
 static int
 stop_workers(Oid dboid)
 {
-	int			left = 0;
+	int left = 0;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
-		Lane	   *lane = &weir_registry->lanes[i];
+		Lane *lane = &weir_registry->lanes[i];
 
 		if (lane->state == LANE_FREE || lane->dboid != dboid)
 			continue;
@@ -138,7 +141,7 @@ stop_workers(Oid dboid)
 static bool
 ban(Oid dboid)
 {
-	bool		done = false;
+	bool done = false;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	if (weir_registry->nbanned < (int) lengthof(weir_registry->banned))
@@ -153,7 +156,7 @@ ban(Oid dboid)
 static void
 unban(Oid dboid)
 {
-	Registry   *reg = weir_registry;
+	Registry *reg = weir_registry;
 
 	LWLockAcquire(&reg->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < reg->nbanned; i++)
@@ -172,7 +175,8 @@ wait_for_workers(Oid dboid)
 {
 	for (int i = 0; i < 1000 && stop_workers(dboid) > 0; i++)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -183,7 +187,7 @@ wait_for_workers(Oid dboid)
 static bool
 has_lanes(void)
 {
-	bool		found = false;
+	bool found = false;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	for (int i = 0; i < weir_registry->max_lanes; i++)
@@ -195,11 +199,12 @@ has_lanes(void)
 
 static void
 run(PlannedStmt *pstmt, const char *query, bool read_only,
-	ProcessUtilityContext context, ParamListInfo params,
-	QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+	ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *env,
+	DestReceiver *dest, QueryCompletion *qc)
 {
-	(prev_utility ? prev_utility : standard_ProcessUtility)
-		(pstmt, query, read_only, context, params, env, dest, qc);
+	(prev_utility ? prev_utility
+				  : standard_ProcessUtility)(pstmt, query, read_only, context,
+											 params, env, dest, qc);
 }
 
 static void
@@ -227,17 +232,19 @@ run_alone(Oid dboid, PlannedStmt *pstmt, const char *query, bool read_only,
 static bool
 changes_streams(NodeTag tag)
 {
-	return tag == T_DropStmt || tag == T_DropOwnedStmt || tag == T_AlterTableStmt ||
-		tag == T_RenameStmt || tag == T_AlterOwnerStmt ||
-		tag == T_AlterForeignServerStmt || tag == T_CreateUserMappingStmt ||
-		tag == T_AlterUserMappingStmt || tag == T_DropUserMappingStmt;
+	return tag == T_DropStmt || tag == T_DropOwnedStmt ||
+		   tag == T_AlterTableStmt || tag == T_RenameStmt ||
+		   tag == T_AlterOwnerStmt || tag == T_AlterForeignServerStmt ||
+		   tag == T_CreateUserMappingStmt || tag == T_AlterUserMappingStmt ||
+		   tag == T_DropUserMappingStmt;
 }
 
 /* The query of a continuous view is fixed: workers run by its plan. */
 static void
 refuse_new_query(const ViewStmt *stmt)
 {
-	Oid			relid = stmt->replace ? RangeVarGetRelid(stmt->view, NoLock, true) : InvalidOid;
+	Oid relid = stmt->replace ? RangeVarGetRelid(stmt->view, NoLock, true)
+							  : InvalidOid;
 
 	if (OidIsValid(relid) && OidIsValid(get_extension_oid("weir", true)) &&
 		weir_view_of_query(relid) != NULL)
@@ -245,7 +252,8 @@ refuse_new_query(const ViewStmt *stmt)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("\"%s\" is the query of a continuous view and cannot be replaced",
 						stmt->view->relname),
-				 errhint("Drop the view with weir.drop_view and create it again.")));
+				 errhint(
+					 "Drop the view with weir.drop_view and create it again.")));
 }
 
 static void
@@ -253,16 +261,17 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only,
 		   ProcessUtilityContext context, ParamListInfo params,
 		   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	Node	   *stmt = pstmt->utilityStmt;
+	Node *stmt = pstmt->utilityStmt;
 	const char *dbname = disturbed_database(stmt);
-	Oid			dboid = dbname ? get_database_oid(dbname, true) : InvalidOid;
-	NodeTag		tag = nodeTag(stmt);
+	Oid dboid = dbname ? get_database_oid(dbname, true) : InvalidOid;
+	NodeTag tag = nodeTag(stmt);
 
 	if (tag == T_ViewStmt && has_lanes())
 		refuse_new_query((ViewStmt *) stmt);
 	if (OidIsValid(dboid) && dboid != MyDatabaseId &&
 		weir_owns_database(dboid, GetUserId()) && ban(dboid))
-		run_alone(dboid, pstmt, query, read_only, context, params, env, dest, qc);
+		run_alone(dboid, pstmt, query, read_only, context, params, env, dest,
+				  qc);
 	else
 		run(pstmt, query, read_only, context, params, env, dest, qc);
 	if (changes_streams(tag) && has_lanes())

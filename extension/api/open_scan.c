@@ -35,10 +35,10 @@ PG_FUNCTION_INFO_V1(weir_open_validator);
 typedef struct OpenScan
 {
 	MemoryContext cxt;
-	ViewRow    *row;
+	ViewRow *row;
 	ViewReader *reader;
-	MergeTable *merge;			/* NULL: not read yet */
-	uint32		next;
+	MergeTable *merge; /* NULL: not read yet */
+	uint32 next;
 } OpenScan;
 
 /* --- planning ----------------------------------------------------------------------- */
@@ -52,16 +52,16 @@ get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 static void
 get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
-	add_path(rel, (Path *) weir_foreignscan_path(root, rel, rel->rows, 10, 10 + rel->rows * 0.01,
-											   NIL));
+	add_path(rel, (Path *) weir_foreignscan_path(root, rel, rel->rows, 10,
+												 10 + rel->rows * 0.01, NIL));
 }
 
 static ForeignScan *
 get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 		 List *tlist, List *clauses, Plan *outer)
 {
-	return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid,
-							NIL, NIL, NIL, NIL, outer);
+	return make_foreignscan(tlist, extract_actual_clauses(clauses, false),
+							rel->relid, NIL, NIL, NIL, NIL, outer);
 }
 
 static bool
@@ -79,12 +79,13 @@ take_record(void *arg, int64 window, const GroupRecord *record)
 }
 
 static void
-take_restored(void *arg, int64 window, const char *key, uint32 keylen, const char *state)
+take_restored(void *arg, int64 window, const char *key, uint32 keylen,
+			  const char *state)
 {
 	MergeTable *m = arg;
-	uint32		size = m->reader->layout.size;
+	uint32 size = m->reader->layout.size;
 	GroupRecord *r;
-	PaneGroup	   *g = palloc0(offsetof(PaneGroup, state) + size);
+	PaneGroup *g = palloc0(offsetof(PaneGroup, state) + size);
 
 	/* The record outlives the pane it was read in. */
 	g->key = (char *) key;
@@ -103,8 +104,8 @@ read_log(OpenScan *scan)
 	ProgressRow *p = weir_progress_load(scan->row->id);
 
 	if (p && p->chunks > 0)
-		weir_state_restore(scan->row->id, p->chunks, scan->reader, take_restored,
-						   scan->merge);
+		weir_state_restore(scan->row->id, p->chunks, scan->reader,
+						   take_restored, scan->merge);
 }
 
 /* What workers keep is read by the plan they were started with, or not at all. */
@@ -114,21 +115,24 @@ check_query(ViewSlot *slot, const OpenScan *scan)
 	if (weir_view_find(MyDatabaseId, scan->row->id) == slot)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the query of continuous view \"%s\" was changed", scan->row->name),
-				 errhint("Drop the view with weir.drop_view and create it again.")));
+				 errmsg("the query of continuous view \"%s\" was changed",
+						scan->row->name),
+				 errhint(
+					 "Drop the view with weir.drop_view and create it again.")));
 }
 
 static void
 read_open(OpenScan *scan)
 {
-	int64		span = scan->reader->plan->window.size + scan->row->lateness;
-	Snapshot	snapshot = GetActiveSnapshot();
-	ReadResult	result = READ_AGAIN;
+	int64 span = scan->reader->plan->window.size + scan->row->lateness;
+	Snapshot snapshot = GetActiveSnapshot();
+	ReadResult result = READ_AGAIN;
 
 	while (result == READ_AGAIN)
 	{
-		ViewSlot   *slot = weir_registry && !RecoveryInProgress()
-			? weir_view_find(MyDatabaseId, scan->row->id) : NULL;
+		ViewSlot *slot = weir_registry && !RecoveryInProgress()
+							 ? weir_view_find(MyDatabaseId, scan->row->id)
+							 : NULL;
 
 		weir_merge_reset(scan->merge);
 		/* After a reset or a pause, what the lane still holds is void. */
@@ -141,8 +145,9 @@ read_open(OpenScan *scan)
 			read_log(scan);
 			return;
 		}
-		result = weir_read_view(slot, scan->row->id, snapshot, &scan->reader->layout, span,
-								take_record, scan->merge);
+		result = weir_read_view(slot, scan->row->id, snapshot,
+								&scan->reader->layout, span, take_record,
+								scan->merge);
 		if (result == READ_TOO_OLD)
 			read_log(scan);
 	}
@@ -152,28 +157,31 @@ read_open(OpenScan *scan)
 static void
 check_columns(Relation rel, TupleDesc out)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
-	bool		same = desc->natts == out->natts;
+	TupleDesc desc = RelationGetDescr(rel);
+	bool same = desc->natts == out->natts;
 
 	for (int i = 0; same && i < out->natts; i++)
-		same = TupleDescAttr(desc, i)->atttypid == TupleDescAttr(out, i)->atttypid;
+		same = TupleDescAttr(desc, i)->atttypid ==
+			   TupleDescAttr(out, i)->atttypid;
 	if (!same)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the columns of \"%s\" are not those of the continuous view's query",
 						RelationGetRelationName(rel)),
-				 errhint("Do not alter it; drop the view with weir.drop_view and create it again.")));
+				 errhint(
+					 "Do not alter it; drop the view with weir.drop_view and create it again.")));
 }
 
 static void
 prepare(OpenScan *scan, Relation rel)
 {
-	WeirUser	before;
+	WeirUser before;
 
 	scan->row = weir_view_of_open(RelationGetRelid(rel));
 	if (scan->row == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("this foreign table belongs to no continuous view")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this foreign table belongs to no continuous view")));
 	before = weir_become_owner(scan->row->owner);
 	scan->reader = weir_reader_new(weir_plan_view(scan->row->query), scan->cxt);
 	weir_become_again(before);
@@ -184,9 +192,10 @@ prepare(OpenScan *scan, Relation rel)
 static void
 begin_scan(ForeignScanState *node, int eflags)
 {
-	OpenScan   *scan = palloc0(sizeof(OpenScan));
+	OpenScan *scan = palloc0(sizeof(OpenScan));
 
-	scan->cxt = AllocSetContextCreate(node->ss.ps.state->es_query_cxt, "weir open windows",
+	scan->cxt = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,
+									  "weir open windows",
 									  ALLOCSET_DEFAULT_SIZES);
 	node->fdw_state = scan;
 }
@@ -194,11 +203,11 @@ begin_scan(ForeignScanState *node, int eflags)
 static TupleTableSlot *
 iterate_scan(ForeignScanState *node)
 {
-	OpenScan   *scan = node->fdw_state;
+	OpenScan *scan = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	WeirUser	before;
-	int			nest;
-	bool		found = false;
+	WeirUser before;
+	int nest;
+	bool found = false;
 
 	ExecClearTuple(slot);
 	if (scan->merge == NULL)
@@ -215,8 +224,8 @@ iterate_scan(ForeignScanState *node)
 	{
 		MergeGroup *g = &scan->merge->groups[scan->next++];
 
-		found = weir_final_row(scan->reader, g->window, g->key, g->state, slot->tts_values,
-							   slot->tts_isnull);
+		found = weir_final_row(scan->reader, g->window, g->key, g->state,
+							   slot->tts_values, slot->tts_isnull);
 	}
 	weir_settings_leave(nest);
 	weir_become_again(before);
@@ -228,7 +237,7 @@ iterate_scan(ForeignScanState *node)
 static void
 rescan(ForeignScanState *node)
 {
-	OpenScan   *scan = node->fdw_state;
+	OpenScan *scan = node->fdw_state;
 
 	MemoryContextReset(scan->cxt);
 	scan->merge = NULL;
@@ -238,7 +247,7 @@ rescan(ForeignScanState *node)
 static void
 end_scan(ForeignScanState *node)
 {
-	OpenScan   *scan = node->fdw_state;
+	OpenScan *scan = node->fdw_state;
 
 	if (scan)
 		MemoryContextDelete(scan->cxt);
@@ -263,12 +272,14 @@ weir_open_handler(PG_FUNCTION_ARGS)
 Datum
 weir_open_validator(PG_FUNCTION_ARGS)
 {
-	List	   *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	List *options = untransformRelOptions(PG_GETARG_DATUM(0));
 
 	if (options != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("invalid option \"%s\"", ((DefElem *) linitial(options))->defname),
-				 errhint("Objects of the wrapper weir_open are made by weir.create_view and take no options.")));
+				 errmsg("invalid option \"%s\"",
+						((DefElem *) linitial(options))->defname),
+				 errhint(
+					 "Objects of the wrapper weir_open are made by weir.create_view and take no options.")));
 	PG_RETURN_VOID();
 }

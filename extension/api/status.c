@@ -23,25 +23,25 @@ PG_FUNCTION_INFO_V1(weir_problem);
 
 typedef struct ViewStatus
 {
-	int32		id;
-	int			lane;
+	int32 id;
+	int lane;
 	const char *state;
-	char		error[WEIR_ERROR_LEN];
-	ViewPartition total;		/* sums; watermark: the closing one */
-	int64		lag;
-	int64		rate;
-	double		p50;
-	double		p99;
-	int64		windows;
-	uint64		bytes;
+	char error[WEIR_ERROR_LEN];
+	ViewPartition total; /* sums; watermark: the closing one */
+	int64 lag;
+	int64 rate;
+	double p50;
+	double p99;
+	int64 windows;
+	uint64 bytes;
 } ViewStatus;
 
 /* Upper bound, in ms, of the share-quantile of a lane's freshness. */
 static double
 freshness(const Lane *lane, double share)
 {
-	uint64		total = 0;
-	uint64		seen = 0;
+	uint64 total = 0;
+	uint64 seen = 0;
 
 	for (int i = 0; i < WEIR_FRESHNESS_SLOTS; i++)
 		total += lane->freshness[i];
@@ -59,7 +59,7 @@ freshness(const Lane *lane, double share)
 static int64
 lane_lag(const Lane *lane)
 {
-	int64		lag = 0;
+	int64 lag = 0;
 
 	if (lane->state != LANE_RUNNING)
 		return 0;
@@ -98,7 +98,7 @@ static bool
 is_open(const ViewSlot *slot, int64 start)
 {
 	return slot->closed_upto == WEIR_NO_TIME ||
-		start + slot->window_size + slot->lateness > slot->closed_upto;
+		   start + slot->window_size + slot->lateness > slot->closed_upto;
 }
 
 /* Has another place counted this window already?  Its lock is held. */
@@ -149,7 +149,7 @@ sum_base(ViewStatus *s, ViewSlot *slot)
 static void
 fill_status(ViewStatus *s, ViewSlot *slot)
 {
-	Lane	   *lane = &weir_registry->lanes[slot->lane];
+	Lane *lane = &weir_registry->lanes[slot->lane];
 
 	memset(s, 0, sizeof(*s));
 	s->id = slot->view;
@@ -171,9 +171,9 @@ fill_status(ViewStatus *s, ViewSlot *slot)
 static void
 put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 {
-	Datum		values[15];
-	bool		nulls[15] = {false};
-	int			i = 0;
+	Datum values[15];
+	bool nulls[15] = {false};
+	int i = 0;
 
 	values[i++] = Int32GetDatum(s->id);
 	values[i++] = Int32GetDatum(s->lane);
@@ -206,10 +206,10 @@ put_backoff(ReturnSetInfo *rsinfo)
 {
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
-		Lane	   *lane = &weir_registry->lanes[i];
-		ViewStatus	s = {0};
-		int32		ids[WEIR_LANE_VIEWS];
-		int			n = 0;
+		Lane *lane = &weir_registry->lanes[i];
+		ViewStatus s = {0};
+		int32 ids[WEIR_LANE_VIEWS];
+		int n = 0;
 
 		LWLockAcquire(&weir_registry->lock, LW_SHARED);
 		if (lane->state == LANE_BACKOFF && lane->dboid == MyDatabaseId)
@@ -239,10 +239,10 @@ weir_running_views(PG_FUNCTION_ARGS)
 		return NOTHING_LEFT;
 	for (int i = 0; i < weir_registry->max_views; i++)
 	{
-		ViewSlot   *slot = &weir_registry->views[i];
-		ViewStatus	s;
-		bool		mine;
-		bool		live = false;
+		ViewSlot *slot = &weir_registry->views[i];
+		ViewStatus s;
+		bool mine;
+		bool live = false;
 
 		LWLockAcquire(&weir_registry->lock, LW_SHARED);
 		mine = slot->used && slot->dboid == MyDatabaseId;
@@ -262,11 +262,12 @@ weir_running_views(PG_FUNCTION_ARGS)
 /* --- partitions ------------------------------------------------------------------------ */
 
 static void
-put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v, const LanePartition *l)
+put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v,
+			  const LanePartition *l)
 {
-	Datum		values[12];
-	bool		nulls[12] = {false};
-	int			i = 0;
+	Datum values[12];
+	bool nulls[12] = {false};
+	int i = 0;
 
 	values[i++] = Int32GetDatum(id);
 	values[i++] = Int32GetDatum(l->partition);
@@ -287,14 +288,16 @@ put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v, const Lan
 static void
 put_partitions(ReturnSetInfo *rsinfo, ViewSlot *slot)
 {
-	Lane	   *lane = &weir_registry->lanes[slot->lane];
-	int			n;
+	Lane *lane = &weir_registry->lanes[slot->lane];
+	int n;
 	ViewPartition *parts;
 	LanePartition *lparts;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	n = slot->used && slot->live && slot->dboid == MyDatabaseId &&
-		lane->state == LANE_RUNNING ? lane->npartitions : 0;
+				lane->state == LANE_RUNNING
+			? lane->npartitions
+			: 0;
 	LWLockRelease(&weir_registry->lock);
 	parts = palloc0(sizeof(ViewPartition) * Max(n, 1));
 	lparts = palloc0(sizeof(LanePartition) * Max(n, 1));
@@ -303,7 +306,7 @@ put_partitions(ReturnSetInfo *rsinfo, ViewSlot *slot)
 		n = 0;
 	for (int p = 0; p < n; p++)
 	{
-		Shard	   *shard = &slot->shards[lane->parts[p].worker];
+		Shard *shard = &slot->shards[lane->parts[p].worker];
 
 		lparts[p] = lane->parts[p];
 		LWLockAcquire(&shard->lock, LW_SHARED);
@@ -335,7 +338,8 @@ weir_running_partitions(PG_FUNCTION_ARGS)
 Datum
 weir_problem(PG_FUNCTION_ARGS)
 {
-	char		text[sizeof(weir_registry->problem)] = "weir is not in shared_preload_libraries";
+	char text[sizeof(weir_registry->problem)] =
+		"weir is not in shared_preload_libraries";
 
 	if (weir_registry != NULL)
 	{

@@ -10,6 +10,16 @@
 #error "Weir needs PostgreSQL 15 or newer"
 #endif
 
+/* The layout of values of variable length left postgres.h in 16. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* Some minor releases got it later than others, so no version is named. */
+#ifndef i64abs
+#define i64abs(i) ((int64) llabs(i))
+#endif
+
 /*
  * EXPLAIN's headers were split in 18.
  */
@@ -19,16 +29,16 @@
 
 /* The number by which a process is known in virtual transaction ids. */
 #if PG_VERSION_NUM >= 170000
-#define WEIR_MY_BACKEND ((int) MyProcNumber)
+#define WEIR_MY_BACKEND         ((int) MyProcNumber)
 #define WEIR_VXID_BACKEND(vxid) ((int) (vxid).procNumber)
 #else
-#define WEIR_MY_BACKEND ((int) MyBackendId)
+#define WEIR_MY_BACKEND         ((int) MyBackendId)
 #define WEIR_VXID_BACKEND(vxid) ((int) (vxid).backendId)
 #endif
 
 /* Does the user own the database? */
 #if PG_VERSION_NUM >= 160000
-#define weir_owns_database(dboid, userid)                                      \
+#define weir_owns_database(dboid, userid) \
 	object_ownercheck(DatabaseRelationId, dboid, userid)
 #else
 #define weir_owns_database(dboid, userid) pg_database_ownercheck(dboid, userid)
@@ -36,42 +46,43 @@
 
 /* A path of a foreign scan without parameters or order. */
 #if PG_VERSION_NUM >= 180000
-#define weir_foreignscan_path(root, rel, rows, startup, total, private)        \
-	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL,     \
+#define weir_foreignscan_path(root, rel, rows, startup, total, private)    \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, \
 							(rel)->lateral_relids, NULL, NIL, private)
 #elif PG_VERSION_NUM >= 170000
-#define weir_foreignscan_path(root, rel, rows, startup, total, private)        \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL,        \
+#define weir_foreignscan_path(root, rel, rows, startup, total, private) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, \
 							(rel)->lateral_relids, NULL, NIL, private)
 #else
-#define weir_foreignscan_path(root, rel, rows, startup, total, private)        \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL,        \
+#define weir_foreignscan_path(root, rel, rows, startup, total, private) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, \
 							(rel)->lateral_relids, NULL, private)
 #endif
 
 /* Whom to be when writing to a result relation; 0: the current user. */
 #if PG_VERSION_NUM >= 160000
-#define weir_result_rel_user(rri, estate)                                      \
+#define weir_result_rel_user(rri, estate) \
 	ExecGetResultRelCheckAsUser(rri, estate)
 #else
-#define weir_result_rel_user(rri, estate)                                      \
-	((rri)->ri_RangeTableIndex > 0                                             \
-		 ? exec_rt_fetch((rri)->ri_RangeTableIndex, estate)->checkAsUser       \
+#define weir_result_rel_user(rri, estate)                                \
+	((rri)->ri_RangeTableIndex > 0                                       \
+		 ? exec_rt_fetch((rri)->ri_RangeTableIndex, estate)->checkAsUser \
 		 : InvalidOid)
 #endif
 
 /* From 18 on the parser adds a range table entry for GROUP BY. */
 #if PG_VERSION_NUM >= 180000
-#define WEIR_FLATTEN_GROUPS(query)                                             \
-	do                                                                         \
-	{                                                                          \
-		if ((query)->hasGroupRTE)                                              \
-		{                                                                      \
-			(query)->targetList = (List *) flatten_group_exprs(                \
-				NULL, (query), (Node *) (query)->targetList);                  \
-			(query)->havingQual =                                              \
-				flatten_group_exprs(NULL, (query), (query)->havingQual);       \
-		}                                                                      \
+#define WEIR_FLATTEN_GROUPS(query)                                          \
+	do                                                                      \
+	{                                                                       \
+		if ((query)->hasGroupRTE)                                           \
+		{                                                                   \
+			(query)->targetList = (List *)                                  \
+				flatten_group_exprs(NULL, (query),                          \
+									(Node *) (query)->targetList);          \
+			(query)->havingQual = flatten_group_exprs(NULL, (query),        \
+													  (query)->havingQual); \
+		}                                                                   \
 	} while (0)
 #endif
 

@@ -20,10 +20,10 @@
 void
 weir_fault(const char *name)
 {
-	FILE	   *f = fopen("weir_faults", "r");
-	char		point[64];
-	char		action[16];
-	bool		hit = false;
+	FILE *f = fopen("weir_faults", "r");
+	char point[64];
+	char action[16];
+	bool hit = false;
 
 	if (f == NULL)
 		return;

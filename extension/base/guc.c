@@ -19,37 +19,38 @@ typedef struct IntSetting
 {
 	const char *name;
 	const char *description;
-	int		   *value;
-	int			boot;
-	int			min;
-	int			max;
-	GucContext	context;
-	int			flags;
+	int *value;
+	int boot;
+	int min;
+	int max;
+	GucContext context;
+	int flags;
 } IntSetting;
 
 /* Sorted by name. */
 static const IntSetting int_settings[] = {
 	{"weir.batch_size",
-	"Records that are decoded and aggregated together, at most.",
-	&weir_settings.batch_size, 4000, 1, 100000, PGC_SIGHUP, 0},
+	 "Records that are decoded and aggregated together, at most.",
+	 &weir_settings.batch_size, 4000, 1, 100000, PGC_SIGHUP, 0},
 	{"weir.broker_timeout",
-		"How long DDL and weir.flush wait for an answer of a broker.",
-	&weir_settings.broker_timeout_ms, 5000, 100, 600000, PGC_USERSET, GUC_UNIT_MS},
-	{"weir.checkpoint_interval",
-		"Time between two checkpoints of a lane.",
-	&weir_settings.checkpoint_interval_ms, 1000, 10, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
-	{"weir.max_lanes",
-		"Lanes that can run at a time, over all databases.",
-	&weir_settings.max_lanes, 32, 1, 1024, PGC_POSTMASTER, 0},
+	 "How long DDL and weir.flush wait for an answer of a broker.",
+	 &weir_settings.broker_timeout_ms, 5000, 100, 600000, PGC_USERSET,
+	 GUC_UNIT_MS},
+	{"weir.checkpoint_interval", "Time between two checkpoints of a lane.",
+	 &weir_settings.checkpoint_interval_ms, 1000, 10, 3600000, PGC_SIGHUP,
+	 GUC_UNIT_MS},
+	{"weir.max_lanes", "Lanes that can run at a time, over all databases.",
+	 &weir_settings.max_lanes, 32, 1, 1024, PGC_POSTMASTER, 0},
 	{"weir.max_views",
-		"Continuous views that can run at a time, over all databases.",
-	&weir_settings.max_views, 512, 1, 16384, PGC_POSTMASTER, 0},
-	{"weir.memory_limit",
-		"Shared memory for the open windows of all views.",
-	&weir_settings.memory_limit_mb, 512, 16, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_MB},
+	 "Continuous views that can run at a time, over all databases.",
+	 &weir_settings.max_views, 512, 1, 16384, PGC_POSTMASTER, 0},
+	{"weir.memory_limit", "Shared memory for the open windows of all views.",
+	 &weir_settings.memory_limit_mb, 512, 16, 1024 * 1024, PGC_POSTMASTER,
+	 GUC_UNIT_MB},
 	{"weir.queue_size",
-		"Memory for messages that were fetched and not yet read, per lane.",
-	&weir_settings.queue_kb, 128 * 1024, 1024, INT_MAX / 1024, PGC_SIGHUP, GUC_UNIT_KB},
+	 "Memory for messages that were fetched and not yet read, per lane.",
+	 &weir_settings.queue_kb, 128 * 1024, 1024, INT_MAX / 1024, PGC_SIGHUP,
+	 GUC_UNIT_KB},
 };
 
 void
@@ -61,7 +62,8 @@ weir_guc_init(void)
 
 		/* Loaded by a session: what the postmaster sizes does not exist. */
 		*s->value = s->boot;
-		if (s->context == PGC_POSTMASTER && !process_shared_preload_libraries_in_progress)
+		if (s->context == PGC_POSTMASTER &&
+			!process_shared_preload_libraries_in_progress)
 			continue;
 		DefineCustomIntVariable(s->name, s->description, NULL, s->value,
 								s->boot, s->min, s->max, s->context, s->flags,

@@ -8,13 +8,13 @@
 
 typedef struct WeirSettings
 {
-	int			memory_limit_mb;	/* arena of all views, reserved at start */
-	int			max_lanes;
-	int			max_views;
-	int			checkpoint_interval_ms;
-	int			queue_kb;		/* librdkafka's buffer, per lane */
-	int			batch_size;		/* records a batch, at most */
-	int			broker_timeout_ms;	/* DDL's and flush's questions to a broker */
+	int memory_limit_mb; /* arena of all views, reserved at start */
+	int max_lanes;
+	int max_views;
+	int checkpoint_interval_ms;
+	int queue_kb;          /* librdkafka's buffer, per lane */
+	int batch_size;        /* records a batch, at most */
+	int broker_timeout_ms; /* DDL's and flush's questions to a broker */
 } WeirSettings;
 
 extern WeirSettings weir_settings;

@@ -13,14 +13,14 @@
 
 #include "base/compat.h"
 
-#define WEIR_SCHEMA "weir"
+#define WEIR_SCHEMA  "weir"
 #define WEIR_VERSION "0.1"
 
 /* A time that is not known: no record seen, no watermark, nothing closed. */
 #define WEIR_NO_TIME PG_INT64_MIN
 
 /* Microseconds between 1970-01-01 (Kafka, core/) and 2000-01-01 (PostgreSQL). */
-#define WEIR_EPOCH_SHIFT                                                       \
+#define WEIR_EPOCH_SHIFT \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 #endif /* WEIR_H */

@@ -18,8 +18,8 @@
 static const struct
 {
 	const char *column;
-	size_t		offset;
-}			part_columns[] = {
+	size_t offset;
+} part_columns[] = {
 	{"starts", offsetof(ViewPartition, start)},
 	{"positions", offsetof(ViewPartition, position)},
 	{"watermarks", offsetof(ViewPartition, watermark)},
@@ -28,7 +28,7 @@ static const struct
 	{"dead", offsetof(ViewPartition, dead)},
 };
 
-#define PART_COLUMNS lengthof(part_columns)
+#define PART_COLUMNS      lengthof(part_columns)
 #define FIRST_PART_COLUMN 6
 
 static inline int64 *
@@ -40,35 +40,37 @@ part_field(ViewPartition *p, int column)
 static void
 read_parts(ProgressRow *p, int column, MemoryContext cxt)
 {
-	bool		isnull;
-	Datum		array = weir_spi_get(0, FIRST_PART_COLUMN + column, &isnull);
-	Datum	   *elems;
-	bool	   *nulls;
-	int			n;
+	bool isnull;
+	Datum array = weir_spi_get(0, FIRST_PART_COLUMN + column, &isnull);
+	Datum *elems;
+	bool *nulls;
+	int n;
 
-	deconstruct_array(DatumGetArrayTypeP(array), INT8OID, 8, true, TYPALIGN_DOUBLE,
-					  &elems, &nulls, &n);
+	deconstruct_array(DatumGetArrayTypeP(array), INT8OID, 8, true,
+					  TYPALIGN_DOUBLE, &elems, &nulls, &n);
 	if (p->parts == NULL)
 	{
 		p->nparts = n;
-		p->parts = MemoryContextAllocZero(cxt, sizeof(ViewPartition) * Max(n, 1));
+		p->parts = MemoryContextAllocZero(cxt,
+										  sizeof(ViewPartition) * Max(n, 1));
 	}
 	if (n != p->nparts)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 						errmsg("arrays of weir.progress differ in length")));
 	for (int i = 0; i < n; i++)
-		*part_field(&p->parts[i], column) = nulls[i] ? WEIR_NO_TIME : DatumGetInt64(elems[i]);
+		*part_field(&p->parts[i], column) = nulls[i] ? WEIR_NO_TIME
+													 : DatumGetInt64(elems[i]);
 }
 
 ProgressRow *
 weir_progress_load(int32 view)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	WeirUser	user = weir_become_system();
-	Oid			type = INT4OID;
-	Datum		arg = Int32GetDatum(view);
+	WeirUser user = weir_become_system();
+	Oid type = INT4OID;
+	Datum arg = Int32GetDatum(view);
 	ProgressRow *p = NULL;
-	bool		isnull;
+	bool isnull;
 
 	SPI_connect();
 	weir_spi("SELECT generation, incarnation, closed_upto, windows_final, chunks, "
@@ -96,21 +98,22 @@ weir_progress_load(int32 view)
 bool
 weir_progress_lock(int32 view, int64 generation, bool *stale)
 {
-	WeirUser	user = weir_become_system();
-	Oid			type = INT4OID;
-	Datum		arg = Int32GetDatum(view);
-	bool		isnull;
-	bool		locked;
+	WeirUser user = weir_become_system();
+	Oid type = INT4OID;
+	Datum arg = Int32GetDatum(view);
+	bool isnull;
+	bool locked;
 
 	SPI_connect();
 	weir_spi("SELECT generation FROM weir.progress WHERE view = $1 "
-			 "FOR UPDATE SKIP LOCKED", 1, &type, &arg, NULL, SPI_OK_SELECT);
+			 "FOR UPDATE SKIP LOCKED",
+			 1, &type, &arg, NULL, SPI_OK_SELECT);
 	locked = SPI_processed == 1;
 	*stale = locked && DatumGetInt64(weir_spi_get(0, 1, &isnull)) != generation;
 	if (!locked)
 	{
-		weir_spi("SELECT 1 FROM weir.progress WHERE view = $1", 1, &type, &arg, NULL,
-				 SPI_OK_SELECT);
+		weir_spi("SELECT 1 FROM weir.progress WHERE view = $1", 1, &type, &arg,
+				 NULL, SPI_OK_SELECT);
 		*stale = SPI_processed == 0;
 	}
 	SPI_finish();
@@ -121,31 +124,31 @@ weir_progress_lock(int32 view, int64 generation, bool *stale)
 static Datum
 parts_array(const ProgressRow *p, int column)
 {
-	Datum	   *elems = palloc(sizeof(Datum) * Max(p->nparts, 1));
-	bool	   *nulls = palloc(sizeof(bool) * Max(p->nparts, 1));
-	int			lbound = 1;
-	int			n = p->nparts;
+	Datum *elems = palloc(sizeof(Datum) * Max(p->nparts, 1));
+	bool *nulls = palloc(sizeof(bool) * Max(p->nparts, 1));
+	int lbound = 1;
+	int n = p->nparts;
 
 	for (int i = 0; i < n; i++)
 	{
-		int64		v = *part_field(&p->parts[i], column);
+		int64 v = *part_field(&p->parts[i], column);
 
 		elems[i] = Int64GetDatum(v);
 		nulls[i] = v == WEIR_NO_TIME;
 	}
 	if (n == 0)
 		return PointerGetDatum(construct_empty_array(INT8OID));
-	return PointerGetDatum(construct_md_array(elems, nulls, 1, &n, &lbound, INT8OID,
-											  8, true, TYPALIGN_DOUBLE));
+	return PointerGetDatum(construct_md_array(elems, nulls, 1, &n, &lbound,
+											  INT8OID, 8, true, TYPALIGN_DOUBLE));
 }
 
 void
 weir_progress_store(int32 view, const ProgressRow *p)
 {
-	Oid			types[5 + PART_COLUMNS];
-	Datum		values[5 + PART_COLUMNS];
-	char		nulls[6 + PART_COLUMNS];
-	WeirUser	user = weir_become_system();
+	Oid types[5 + PART_COLUMNS];
+	Datum values[5 + PART_COLUMNS];
+	char nulls[6 + PART_COLUMNS];
+	WeirUser user = weir_become_system();
 
 	memset(nulls, ' ', sizeof(nulls));
 	nulls[5 + PART_COLUMNS] = '\0';
@@ -178,19 +181,20 @@ weir_progress_store(int32 view, const ProgressRow *p)
 void
 weir_progress_reset(int32 view)
 {
-	WeirUser	user = weir_become_system();
-	Oid			type = INT4OID;
-	Datum		arg = Int32GetDatum(view);
+	WeirUser user = weir_become_system();
+	Oid type = INT4OID;
+	Datum arg = Int32GetDatum(view);
 
 	SPI_connect();
 	weir_spi("UPDATE weir.progress SET generation = generation + 1, "
 			 "closed_upto = NULL, windows_final = 0, chunks = 0, starts = '{}', "
 			 "positions = '{}', watermarks = '{}', events = '{}', late = '{}', "
-			 "dead = '{}' WHERE view = $1", 1, &type, &arg, NULL, SPI_OK_UPDATE);
+			 "dead = '{}' WHERE view = $1",
+			 1, &type, &arg, NULL, SPI_OK_UPDATE);
 	weir_spi("DELETE FROM weir.state WHERE view = $1", 1, &type, &arg, NULL,
 			 SPI_OK_DELETE);
-	weir_spi("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type, &arg, NULL,
-			 SPI_OK_DELETE);
+	weir_spi("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type, &arg,
+			 NULL, SPI_OK_DELETE);
 	SPI_finish();
 	weir_become_again(user);
 }

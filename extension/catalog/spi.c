@@ -12,9 +12,9 @@ void
 weir_spi(const char *sql, int nargs, Oid *types, Datum *values,
 		 const char *nulls, int expected)
 {
-	bool		read = expected == SPI_OK_SELECT && strstr(sql, "FOR UPDATE") == NULL;
-	int			result = SPI_execute_with_args(sql, nargs, types, values, nulls,
-											   read && ActiveSnapshotSet(), 0);
+	bool read = expected == SPI_OK_SELECT && strstr(sql, "FOR UPDATE") == NULL;
+	int result = SPI_execute_with_args(sql, nargs, types, values, nulls,
+									   read && ActiveSnapshotSet(), 0);
 
 	if (result != expected)
 		elog(ERROR, "statement failed with %s: %s",

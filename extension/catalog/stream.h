@@ -18,7 +18,7 @@ typedef enum StreamFormat
 
 typedef enum StreamOnError
 {
-	STREAM_DEAD_LETTER,			/* default */
+	STREAM_DEAD_LETTER, /* default */
 	STREAM_SKIP,
 	STREAM_STOP
 } StreamOnError;
@@ -26,8 +26,8 @@ typedef enum StreamOnError
 /* Where a column's value comes from. */
 typedef enum StreamSource
 {
-	STREAM_SRC_DROPPED,			/* a dropped column: always NULL */
-	STREAM_SRC_PAYLOAD,			/* a path (json) or the whole message (raw) */
+	STREAM_SRC_DROPPED, /* a dropped column: always NULL */
+	STREAM_SRC_PAYLOAD, /* a path (json) or the whole message (raw) */
 	STREAM_SRC_TOPIC,
 	STREAM_SRC_PARTITION,
 	STREAM_SRC_OFFSET,
@@ -38,36 +38,36 @@ typedef enum StreamSource
 
 typedef struct StreamColumn
 {
-	char	   *name;
-	Oid			type;
-	int32		typmod;
-	Oid			collation;
-	bool		not_null;
+	char *name;
+	Oid type;
+	int32 typmod;
+	Oid collation;
+	bool not_null;
 	StreamSource source;
-	char	   *path;			/* json: column name, or the option path */
-	bool		path_literal;	/* the column's name: one key, not a path */
-	int64		unit_num;		/* numeric time: us = value * num / den; 0: no unit */
-	int64		unit_den;
+	char *path;        /* json: column name, or the option path */
+	bool path_literal; /* the column's name: one key, not a path */
+	int64 unit_num;    /* numeric time: us = value * num / den; 0: no unit */
+	int64 unit_den;
 } StreamColumn;
 
 typedef struct StreamDef
 {
-	Oid			relid;
-	Oid			serverid;
-	Oid			owner;
-	char	   *nspname;
-	char	   *relname;
-	char	   *topic;
+	Oid relid;
+	Oid serverid;
+	Oid owner;
+	char *nspname;
+	char *relname;
+	char *topic;
 	StreamFormat format;
 	StreamOnError on_error;
-	AttrNumber	event_time;		/* attno, or 0: Kafka's timestamp */
-	int64		watermark_delay;	/* us */
-	int64		max_ahead;		/* us */
-	int64		idle_timeout;	/* us */
-	char	   *start;			/* 'earliest', 'latest' or a timestamptz */
-	int			ncolumns;		/* attno - 1 indexes columns */
+	AttrNumber event_time; /* attno, or 0: Kafka's timestamp */
+	int64 watermark_delay; /* us */
+	int64 max_ahead;       /* us */
+	int64 idle_timeout;    /* us */
+	char *start;           /* 'earliest', 'latest' or a timestamptz */
+	int ncolumns;          /* attno - 1 indexes columns */
 	StreamColumn *columns;
-	List	   *settings;		/* of KafkaSetting: server's and user mapping's */
+	List *settings; /* of KafkaSetting: server's and user mapping's */
 } StreamDef;
 
 /* Is this relation a stream (foreign table of the wrapper weir with a topic)? */
@@ -83,12 +83,11 @@ extern StreamDef *weir_stream_load(Oid relid, Oid userid);
  * its column (AttributeRelationId); raises if the value is impossible.  False:
  * there is no such option here.
  */
-extern bool weir_stream_check_option(Oid catalog, const char *name,
-									 const char *value);
+extern bool
+weir_stream_check_option(Oid catalog, const char *name, const char *value);
 /* Offer the options of this catalog to a search for the nearest name. */
 struct NearestName;
-extern void weir_stream_nearest_option(Oid catalog,
-									   struct NearestName *nearest);
+extern void weir_stream_nearest_option(Oid catalog, struct NearestName *nearest);
 
 /* Consumer group shown to Kafka's tools: weir.<database>.<schema>.<stream>. */
 extern char *weir_stream_group(const StreamDef *stream);

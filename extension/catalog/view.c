@@ -24,7 +24,7 @@
 static WeirUser
 become(Oid userid)
 {
-	WeirUser	before;
+	WeirUser before;
 
 	before.nest = 0;
 	GetUserIdAndSecContext(&before.userid, &before.context);
@@ -36,7 +36,7 @@ become(Oid userid)
 WeirUser
 weir_become_owner(Oid owner)
 {
-	WeirUser	before;
+	WeirUser before;
 
 	before.nest = 0;
 	GetUserIdAndSecContext(&before.userid, &before.context);
@@ -48,7 +48,7 @@ weir_become_owner(Oid owner)
 WeirUser
 weir_become_system(void)
 {
-	WeirUser	before = become(BOOTSTRAP_SUPERUSERID);
+	WeirUser before = become(BOOTSTRAP_SUPERUSERID);
 
 	before.nest = weir_plain_settings_enter();
 	return before;
@@ -62,18 +62,18 @@ weir_become_again(WeirUser user)
 	SetUserIdAndSecContext(user.userid, user.context);
 }
 
-#define VIEW_COLUMNS                                                           \
-	"v.id, v.view::oid, v.query::oid, v.final::oid, v.open::oid, "             \
-	"v.stream::oid, (extract(epoch from v.lateness) * 1000000)::bigint, "      \
-	"v.start, v.settings, v.state, h.database, p.generation "                  \
-	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "                \
+#define VIEW_COLUMNS                                                      \
+	"v.id, v.view::oid, v.query::oid, v.final::oid, v.open::oid, "        \
+	"v.stream::oid, (extract(epoch from v.lateness) * 1000000)::bigint, " \
+	"v.start, v.settings, v.state, h.database, p.generation "             \
+	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "           \
 	"LEFT JOIN weir.progress p ON p.view = v.id "
 
 Oid
 weir_relation_owner(Oid relid)
 {
-	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner = InvalidOid;
+	HeapTuple tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner = InvalidOid;
 
 	if (HeapTupleIsValid(tup))
 	{
@@ -86,8 +86,8 @@ weir_relation_owner(Oid relid)
 static Oid
 get_oid(int row, int column)
 {
-	bool		isnull;
-	Datum		d = weir_spi_get(row, column, &isnull);
+	bool isnull;
+	Datum d = weir_spi_get(row, column, &isnull);
 
 	return isnull ? InvalidOid : DatumGetObjectId(d);
 }
@@ -95,8 +95,8 @@ get_oid(int row, int column)
 static char *
 get_text(int row, int column, MemoryContext cxt)
 {
-	char	   *s = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
-								 column);
+	char *s = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						   column);
 
 	return s ? MemoryContextStrdup(cxt, s) : NULL;
 }
@@ -104,10 +104,10 @@ get_text(int row, int column, MemoryContext cxt)
 static void
 read_settings(ViewRow *v, Datum array, MemoryContext cxt)
 {
-	Datum	   *elems;
+	Datum *elems;
 
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
-					  &elems, NULL, &v->nsettings);
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false,
+					  TYPALIGN_INT, &elems, NULL, &v->nsettings);
 	v->settings = MemoryContextAlloc(cxt, sizeof(char *) * (v->nsettings + 1));
 	for (int i = 0; i < v->nsettings; i++)
 		v->settings[i] = MemoryContextStrdup(cxt, TextDatumGetCString(elems[i]));
@@ -116,8 +116,8 @@ read_settings(ViewRow *v, Datum array, MemoryContext cxt)
 static ViewRow *
 read_view(int row, MemoryContext cxt)
 {
-	ViewRow    *v = MemoryContextAllocZero(cxt, sizeof(ViewRow));
-	bool		isnull;
+	ViewRow *v = MemoryContextAllocZero(cxt, sizeof(ViewRow));
+	bool isnull;
 
 	v->id = DatumGetInt32(weir_spi_get(row, 1, &isnull));
 	v->view = get_oid(row, 2);
@@ -142,15 +142,15 @@ static List *
 load_views(const char *where, Oid type, Datum arg)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	WeirUser	user = weir_become_system();
-	List	   *views = NIL;
-	char	   *sql = psprintf("SELECT " VIEW_COLUMNS "WHERE %s ORDER BY v.id", where);
+	WeirUser user = weir_become_system();
+	List *views = NIL;
+	char *sql = psprintf("SELECT " VIEW_COLUMNS "WHERE %s ORDER BY v.id", where);
 
 	SPI_connect();
 	weir_spi(sql, 1, &type, &arg, NULL, SPI_OK_SELECT);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		ViewRow    *v = read_view((int) i, cxt);
+		ViewRow *v = read_view((int) i, cxt);
 		MemoryContext old = MemoryContextSwitchTo(cxt);
 
 		views = lappend(views, v);
@@ -164,7 +164,7 @@ load_views(const char *where, Oid type, Datum arg)
 static ViewRow *
 load_view(const char *where, Oid type, Datum arg)
 {
-	List	   *l = load_views(where, type, arg);
+	List *l = load_views(where, type, arg);
 
 	return l ? linitial(l) : NULL;
 }
@@ -203,14 +203,15 @@ weir_views_load(Oid stream)
 ViewRow *
 weir_view_require(Oid relid)
 {
-	ViewRow    *v = weir_view_of_relation(relid);
-	char	   *name = get_rel_name(relid);
+	ViewRow *v = weir_view_of_relation(relid);
+	char *name = get_rel_name(relid);
 
 	if (v == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a continuous view", name ? name : "?"),
-				 errhint("SELECT view_name FROM weir.status lists the continuous views.")));
+				 errhint(
+					 "SELECT view_name FROM weir.status lists the continuous views.")));
 	return v;
 }
 
@@ -218,7 +219,7 @@ static void
 execute(const char *sql, int nargs, Oid *types, Datum *values,
 		const char *nulls, int expected)
 {
-	WeirUser	user = weir_become_system();
+	WeirUser user = weir_become_system();
 
 	SPI_connect();
 	weir_spi(sql, nargs, types, values, nulls, expected);
@@ -229,24 +230,24 @@ execute(const char *sql, int nargs, Oid *types, Datum *values,
 static Datum
 settings_array(const ViewRow *v)
 {
-	Datum	   *elems = palloc(sizeof(Datum) * (v->nsettings + 1));
+	Datum *elems = palloc(sizeof(Datum) * (v->nsettings + 1));
 
 	for (int i = 0; i < v->nsettings; i++)
 		elems[i] = CStringGetTextDatum(v->settings[i]);
-	return PointerGetDatum(construct_array(elems, v->nsettings, TEXTOID, -1, false,
-										   TYPALIGN_INT));
+	return PointerGetDatum(
+		construct_array(elems, v->nsettings, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 int32
 weir_view_insert(const ViewRow *v, Datum retention, bool no_retention)
 {
-	Oid			types[] = {OIDOID, OIDOID, OIDOID, OIDOID, OIDOID, INT8OID,
-	INTERVALOID, TEXTOID, TEXTARRAYOID};
-	Datum		values[lengthof(types)];
-	char		nulls[lengthof(types) + 1] = "         ";
-	WeirUser	user = weir_become_system();
-	bool		isnull;
-	int32		id;
+	Oid types[] = {OIDOID,  OIDOID,      OIDOID,  OIDOID,      OIDOID,
+				   INT8OID, INTERVALOID, TEXTOID, TEXTARRAYOID};
+	Datum values[lengthof(types)];
+	char nulls[lengthof(types) + 1] = "         ";
+	WeirUser user = weir_become_system();
+	bool isnull;
+	int32 id;
 
 	values[0] = ObjectIdGetDatum(v->view);
 	values[1] = ObjectIdGetDatum(v->query);
@@ -270,8 +271,8 @@ weir_view_insert(const ViewRow *v, Datum retention, bool no_retention)
 
 	values[0] = Int32GetDatum(id);
 	types[0] = INT4OID;
-	execute("INSERT INTO weir.progress (view) VALUES ($1)", 1, types, values, NULL,
-			SPI_OK_INSERT);
+	execute("INSERT INTO weir.progress (view) VALUES ($1)", 1, types, values,
+			NULL, SPI_OK_INSERT);
 	weir_view_set_home(id);
 	return id;
 }
@@ -279,13 +280,13 @@ weir_view_insert(const ViewRow *v, Datum retention, bool no_retention)
 void
 weir_view_delete(int32 id)
 {
-	Oid			type = INT4OID;
-	Datum		value = Int32GetDatum(id);
+	Oid type = INT4OID;
+	Datum value = Int32GetDatum(id);
 
 	execute("DELETE FROM weir.state WHERE view = $1", 1, &type, &value, NULL,
 			SPI_OK_DELETE);
-	execute("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type, &value, NULL,
-			SPI_OK_DELETE);
+	execute("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type,
+			&value, NULL, SPI_OK_DELETE);
 	execute("DELETE FROM weir.views WHERE id = $1", 1, &type, &value, NULL,
 			SPI_OK_DELETE);
 }
@@ -293,14 +294,14 @@ weir_view_delete(int32 id)
 void
 weir_view_set_state(int32 id, const char *state, const char *reason)
 {
-	Oid			types[] = {INT4OID, TEXTOID, TEXTOID};
-	Datum		values[3];
+	Oid types[] = {INT4OID, TEXTOID, TEXTOID};
+	Datum values[3];
 
 	values[0] = Int32GetDatum(id);
 	values[1] = CStringGetTextDatum(state);
 	values[2] = reason ? CStringGetTextDatum(reason) : (Datum) 0;
-	execute("UPDATE weir.views SET state = $2, reason = $3 WHERE id = $1", 3, types,
-			values, reason ? "   " : "  n", SPI_OK_UPDATE);
+	execute("UPDATE weir.views SET state = $2, reason = $3 WHERE id = $1", 3,
+			types, values, reason ? "   " : "  n", SPI_OK_UPDATE);
 	execute("UPDATE weir.progress SET generation = generation + 1 WHERE view = $1",
 			1, types, values, NULL, SPI_OK_UPDATE);
 }
@@ -308,20 +309,20 @@ weir_view_set_state(int32 id, const char *state, const char *reason)
 void
 weir_view_set_start(int32 id, const char *start)
 {
-	Oid			types[] = {INT4OID, TEXTOID};
-	Datum		values[2];
+	Oid types[] = {INT4OID, TEXTOID};
+	Datum values[2];
 
 	values[0] = Int32GetDatum(id);
 	values[1] = CStringGetTextDatum(start);
-	execute("UPDATE weir.views SET start = $2 WHERE id = $1", 2, types, values, NULL,
-			SPI_OK_UPDATE);
+	execute("UPDATE weir.views SET start = $2 WHERE id = $1", 2, types, values,
+			NULL, SPI_OK_UPDATE);
 }
 
 void
 weir_view_set_home(int32 id)
 {
-	Oid			types[] = {INT4OID, OIDOID};
-	Datum		values[2];
+	Oid types[] = {INT4OID, OIDOID};
+	Datum values[2];
 
 	values[0] = Int32GetDatum(id);
 	values[1] = ObjectIdGetDatum(MyDatabaseId);
@@ -340,7 +341,7 @@ set_for_now(const char *name, const char *value)
 int
 weir_settings_enter(const ViewRow *row)
 {
-	int			nest = NewGUCNestLevel();
+	int nest = NewGUCNestLevel();
 
 	for (int i = 0; i + 1 < row->nsettings; i += 2)
 		set_for_now(row->settings[i], row->settings[i + 1]);
@@ -350,7 +351,7 @@ weir_settings_enter(const ViewRow *row)
 int
 weir_plain_settings_enter(void)
 {
-	int			nest = NewGUCNestLevel();
+	int nest = NewGUCNestLevel();
 
 	set_for_now("search_path", "pg_catalog, pg_temp");
 	set_for_now("TimeZone", "UTC");
@@ -367,9 +368,9 @@ weir_settings_leave(int nest)
 char *
 weir_normal_start(const char *start)
 {
-	Datum		t;
-	char	   *text;
-	int			nest;
+	Datum t;
+	char *text;
+	int nest;
 
 	if (strcmp(start, "earliest") == 0 || strcmp(start, "latest") == 0)
 		return pstrdup(start);
@@ -384,12 +385,12 @@ weir_normal_start(const char *start)
 ViewRow *
 weir_view_lock(int32 id)
 {
-	Oid			type = INT4OID;
-	Datum		value = Int32GetDatum(id);
-	ViewRow    *row;
+	Oid type = INT4OID;
+	Datum value = Int32GetDatum(id);
+	ViewRow *row;
 
-	execute("SELECT 1 FROM weir.views WHERE id = $1 FOR UPDATE", 1, &type, &value, NULL,
-			SPI_OK_SELECT);
+	execute("SELECT 1 FROM weir.views WHERE id = $1 FOR UPDATE", 1, &type,
+			&value, NULL, SPI_OK_SELECT);
 	PushActiveSnapshot(GetLatestSnapshot());
 	row = weir_view_load(id);
 	PopActiveSnapshot();

@@ -15,32 +15,32 @@
 
 typedef struct ViewRow
 {
-	int32		id;
-	char	   *name;			/* of the view, as of loading */
-	Oid			view;
-	Oid			query;
-	Oid			final;
-	Oid			open;
-	Oid			stream;
-	Oid			owner;			/* of the view */
-	int64		lateness;		/* us */
-	char	   *start;
-	int			nsettings;		/* names and values, alternating */
-	char	  **settings;
-	char	   *state;
-	bool		home;			/* belongs to this database */
-	int64		generation;		/* of weir.progress */
+	int32 id;
+	char *name; /* of the view, as of loading */
+	Oid view;
+	Oid query;
+	Oid final;
+	Oid open;
+	Oid stream;
+	Oid owner;      /* of the view */
+	int64 lateness; /* us */
+	char *start;
+	int nsettings; /* names and values, alternating */
+	char **settings;
+	char *state;
+	bool home;        /* belongs to this database */
+	int64 generation; /* of weir.progress */
 } ViewRow;
 
 typedef struct ProgressRow
 {
-	int64		generation;
-	int32		incarnation;
-	int64		closed_upto;	/* or WEIR_NO_TIME */
-	int64		windows_final;
-	int64		chunks;
-	int			nparts;
-	ViewPartition *parts;		/* idle is not kept */
+	int64 generation;
+	int32 incarnation;
+	int64 closed_upto; /* or WEIR_NO_TIME */
+	int64 windows_final;
+	int64 chunks;
+	int nparts;
+	ViewPartition *parts; /* idle is not kept */
 } ProgressRow;
 
 /* NULL when there is none.  Results in the current context. */
@@ -58,16 +58,15 @@ extern List *weir_views_load(Oid stream);
  */
 extern ViewRow *weir_view_lock(int32 id);
 /* Owner of a relation, or InvalidOid. */
-extern Oid	weir_relation_owner(Oid relid);
+extern Oid weir_relation_owner(Oid relid);
 /* The view, or a clear error: no view of that name. */
 extern ViewRow *weir_view_require(Oid relid);
 
-extern int32 weir_view_insert(const ViewRow *row, Datum retention,
-							  bool no_retention);
+extern int32
+weir_view_insert(const ViewRow *row, Datum retention, bool no_retention);
 extern void weir_view_delete(int32 id);
 /* state and reason (NULL: none); raises the generation. */
-extern void weir_view_set_state(int32 id, const char *state,
-								const char *reason);
+extern void weir_view_set_state(int32 id, const char *state, const char *reason);
 extern void weir_view_set_start(int32 id, const char *start);
 extern void weir_view_set_home(int32 id);
 
@@ -89,9 +88,9 @@ extern void weir_progress_reset(int32 view);
  */
 typedef struct WeirUser
 {
-	Oid			userid;
-	int			context;
-	int			nest;			/* of settings; 0: none */
+	Oid userid;
+	int context;
+	int nest; /* of settings; 0: none */
 } WeirUser;
 extern WeirUser weir_become_system(void);
 /* For the expressions of a view or stream: its owner, security-restricted. */
@@ -102,9 +101,9 @@ extern void weir_become_again(WeirUser user);
  * Work under the settings that create_view froze (search_path, TimeZone ...);
  * leave takes what enter returned.  An error leaves by itself.
  */
-extern int	weir_settings_enter(const ViewRow *row);
+extern int weir_settings_enter(const ViewRow *row);
 /* The same for DDL of our own: no user's schemas, UTC, ISO dates. */
-extern int	weir_plain_settings_enter(void);
+extern int weir_plain_settings_enter(void);
 extern void weir_settings_leave(int nest);
 
 /*

@@ -16,41 +16,41 @@
 /* A pane of a closed window that some snapshot may still need. */
 typedef struct ClosedPane
 {
-	Pane	   *pane;			/* or NULL and base */
-	BasePane   *base;
-	int			shard;
-	int64		close;			/* end + lateness */
+	Pane *pane; /* or NULL and base */
+	BasePane *base;
+	int shard;
+	int64 close; /* end + lateness */
 } ClosedPane;
 
 /* A view in the hands of its lane's coordinator. */
 typedef struct CheckpointView
 {
-	ViewSlot   *slot;
-	ViewRow    *row;
-	ViewPlan   *plan;
+	ViewSlot *slot;
+	ViewRow *row;
+	ViewPlan *plan;
 	ViewReader *reader;
-	ProgressRow progress;		/* as committed */
-	ProgressRow next;			/* as this checkpoint writes it */
-	int64		seq;			/* of the last chunk written */
-	int64		next_seq;
-	bool		written;		/* by the transaction under way */
-	int64		last_closing;	/* monotonic us of the last commit that closed */
-	bool		gone;			/* dropped, paused, reset or failed */
-	char	   *error;			/* why it failed, in cxt */
-	ClosedPane *closed;			/* ascending in close */
-	int			nclosed;
-	int			max_closed;
-	int			nclosing;		/* first of closed that this checkpoint adds */
+	ProgressRow progress; /* as committed */
+	ProgressRow next;     /* as this checkpoint writes it */
+	int64 seq;            /* of the last chunk written */
+	int64 next_seq;
+	bool written;       /* by the transaction under way */
+	int64 last_closing; /* monotonic us of the last commit that closed */
+	bool gone;          /* dropped, paused, reset or failed */
+	char *error;        /* why it failed, in cxt */
+	ClosedPane *closed; /* ascending in close */
+	int nclosed;
+	int max_closed;
+	int nclosing; /* first of closed that this checkpoint adds */
 	MemoryContext cxt;
 } CheckpointView;
 
 typedef struct CheckpointLane
 {
-	Lane	   *lane;
-	StreamDef  *stream;
-	int			nviews;
+	Lane *lane;
+	StreamDef *stream;
+	int nviews;
 	CheckpointView **views;
-	MemoryContext cxt;			/* reset by each checkpoint */
+	MemoryContext cxt; /* reset by each checkpoint */
 } CheckpointLane;
 
 /*
@@ -81,8 +81,8 @@ extern void weir_state_write(CheckpointView *v);
 /* Drop the chunks of windows that start at or before upto. */
 extern void weir_state_drop_closed(CheckpointView *v, int64 upto);
 
-typedef void (*RestoreGroup) (void *arg, int64 window, const char *key,
-							  uint32 keylen, const char *state);
+typedef void (*RestoreGroup)(void *arg, int64 window, const char *key,
+							 uint32 keylen, const char *state);
 /*
  * Read a view's log as the active snapshot sees it and hand out its groups,
  * pane by pane.  chunks: how many there must be.  Raises

@@ -46,13 +46,14 @@ gather_parts(CheckpointView *v, const Lane *lane)
 static void
 write_view(CheckpointView *v, const Lane *lane)
 {
-	int64		span = v->plan->window.size + v->row->lateness;
+	int64 span = v->plan->window.size + v->row->lateness;
 
 	v->next = v->progress;
 	v->next_seq = v->seq;
 	gather_parts(v, lane);
 	if (v->slot->closing != WEIR_NO_TIME &&
-		(v->next.closed_upto == WEIR_NO_TIME || v->slot->closing > v->next.closed_upto))
+		(v->next.closed_upto == WEIR_NO_TIME ||
+		 v->slot->closing > v->next.closed_upto))
 		v->next.closed_upto = v->slot->closing;
 
 	weir_write_final(v);
@@ -100,7 +101,7 @@ settle_marks(CheckpointLane *c, TransactionId xid, bool committed)
 		return;
 	for (int i = 0; i < c->nviews; i++)
 	{
-		ViewSlot   *slot = c->views[i]->slot;
+		ViewSlot *slot = c->views[i]->slot;
 
 		LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
 		if (slot->nmarks > 0 && slot->marks[slot->nmarks - 1].xid == xid)
@@ -121,7 +122,7 @@ free_chunks(ViewSlot *slot)
 {
 	for (int s = 0; s < slot->nshards; s++)
 	{
-		Chunk	   *chunk;
+		Chunk *chunk;
 
 		while ((chunk = slot->shards[s].chunks) != NULL)
 		{
@@ -158,8 +159,8 @@ after_commit(CheckpointLane *c)
 		if (v->written)
 		{
 			if (v->progress.nparts < v->next.nparts)
-				parts = MemoryContextAlloc(v->cxt,
-										   sizeof(ViewPartition) * v->next.nparts);
+				parts = MemoryContextAlloc(v->cxt, sizeof(ViewPartition) *
+													   v->next.nparts);
 			memcpy(parts, v->next.parts, sizeof(ViewPartition) * v->next.nparts);
 			v->progress = v->next;
 			v->progress.parts = parts;
@@ -183,7 +184,7 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 	for (int i = 0; i < c->nviews; i++)
 	{
 		CheckpointView *v = c->views[i];
-		bool		stale;
+		bool stale;
 
 		if (skip[i] || v->gone || pg_atomic_read_u32(&v->slot->failed))
 			continue;
@@ -202,7 +203,7 @@ static bool
 is_postponed(const ErrorData *e)
 {
 	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+		   e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
 /*
@@ -213,12 +214,12 @@ is_postponed(const ErrorData *e)
 static bool
 is_servers(const ErrorData *e, const Lane *lane)
 {
-	int			category = ERRCODE_TO_CATEGORY(e->sqlerrcode);
+	int category = ERRCODE_TO_CATEGORY(e->sqlerrcode);
 
 	return lane->failures < SERVER_TRIES &&
-		(category == ERRCODE_INSUFFICIENT_RESOURCES ||
-		 category == ERRCODE_OPERATOR_INTERVENTION ||
-		 category == ERRCODE_SYSTEM_ERROR);
+		   (category == ERRCODE_INSUFFICIENT_RESOURCES ||
+			category == ERRCODE_OPERATOR_INTERVENTION ||
+			category == ERRCODE_SYSTEM_ERROR);
 }
 
 static void
@@ -226,9 +227,8 @@ fail_view(CheckpointView *v, ErrorData *e)
 {
 	v->gone = true;
 	v->error = MemoryContextStrdup(v->cxt, e->message);
-	ereport(LOG,
-			(errmsg("continuous view \"%s\" stops: %s",
-					v->row->name, e->message)));
+	ereport(LOG, (errmsg("continuous view \"%s\" stops: %s", v->row->name,
+						 e->message)));
 }
 
 /*
@@ -261,7 +261,7 @@ attempt(CheckpointLane *c, bool *skip)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *e;
+		ErrorData *e;
 
 		MemoryContextSwitchTo(c->cxt);
 		if (current < 0)
@@ -287,8 +287,8 @@ attempt(CheckpointLane *c, bool *skip)
 void
 weir_checkpoint_commit(CheckpointLane *c, bool durable)
 {
-	bool	   *skip = palloc0(sizeof(bool) * Max(c->nviews, 1));
-	int			before = synchronous_commit;
+	bool *skip = palloc0(sizeof(bool) * Max(c->nviews, 1));
+	int before = synchronous_commit;
 
 	if (!durable)
 		synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
@@ -311,13 +311,14 @@ weir_checkpoint_commit(CheckpointLane *c, bool durable)
 static bool
 is_ingest_worker(int backend)
 {
-	bool		found = false;
+	bool found = false;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	for (int i = 0; i < weir_registry->max_lanes && !found; i++)
 		for (int w = 0; w < WEIR_MAX_WORKERS; w++)
-			found = found || (weir_registry->lanes[i].workers[w].pid != 0 &&
-							  weir_registry->lanes[i].workers[w].backend == backend);
+			found = found ||
+					(weir_registry->lanes[i].workers[w].pid != 0 &&
+					 weir_registry->lanes[i].workers[w].backend == backend);
 	LWLockRelease(&weir_registry->lock);
 	return found;
 }
@@ -327,8 +328,8 @@ static bool
 snapshot_needs(TransactionId xid)
 {
 	VirtualTransactionId *vxids;
-	bool		needed = false;
-	int			n;
+	bool needed = false;
+	int n;
 
 	vxids = GetCurrentVirtualXIDs(xid, true, false, PROC_IN_VACUUM, &n);
 	for (int i = 0; i < n && !needed; i++)
@@ -340,7 +341,7 @@ snapshot_needs(TransactionId xid)
 static void
 unlink_pane(Shard *shard, Pane *pane)
 {
-	Pane	  **link;
+	Pane **link;
 
 	LWLockAcquire(&shard->lock, LW_EXCLUSIVE);
 	for (link = &shard->panes; *link; link = &(*link)->next)
@@ -356,7 +357,7 @@ unlink_pane(Shard *shard, Pane *pane)
 static void
 unlink_base(ViewSlot *slot, BasePane *pane)
 {
-	BasePane  **link;
+	BasePane **link;
 
 	LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
 	for (link = &slot->base; *link; link = &(*link)->next)
@@ -372,9 +373,9 @@ unlink_base(ViewSlot *slot, BasePane *pane)
 void
 weir_checkpoint_free_closed(CheckpointView *v)
 {
-	ViewSlot   *slot = v->slot;
-	int			done = 0;
-	int			n = 0;
+	ViewSlot *slot = v->slot;
+	int done = 0;
+	int n = 0;
 
 	if (TransactionIdIsValid(slot->birth) && !snapshot_needs(slot->birth))
 		slot->birth = InvalidTransactionId;
@@ -389,7 +390,8 @@ weir_checkpoint_free_closed(CheckpointView *v)
 	memmove(slot->marks, slot->marks + n, slot->nmarks * sizeof(ClosingMark));
 	LWLockRelease(&slot->marks_lock);
 
-	for (; done < v->nclosed && v->closed[done].close <= slot->freed_upto; done++)
+	for (; done < v->nclosed && v->closed[done].close <= slot->freed_upto;
+		 done++)
 	{
 		ClosedPane *c = &v->closed[done];
 

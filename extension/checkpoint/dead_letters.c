@@ -18,7 +18,7 @@
 static Datum
 bytes_datum(const char *data, uint32 len)
 {
-	bytea	   *b = palloc(len + VARHDRSZ);
+	bytea *b = palloc(len + VARHDRSZ);
 
 	SET_VARSIZE(b, len + VARHDRSZ);
 	memcpy(VARDATA(b), data, len);
@@ -28,10 +28,10 @@ bytes_datum(const char *data, uint32 len)
 static void
 write_letter(const DeadLetter *d, const StreamDef *stream)
 {
-	Oid			types[] = {OIDOID, INT4OID, TEXTOID, INT4OID, INT8OID, TIMESTAMPTZOID,
-	BYTEAOID, BYTEAOID, TEXTOID, TEXTOID};
-	Datum		values[lengthof(types)];
-	char		nulls[lengthof(types) + 1] = "          ";
+	Oid types[] = {OIDOID,         INT4OID,  TEXTOID,  INT4OID, INT8OID,
+				   TIMESTAMPTZOID, BYTEAOID, BYTEAOID, TEXTOID, TEXTOID};
+	Datum values[lengthof(types)];
+	char nulls[lengthof(types) + 1] = "          ";
 	const char *key = d->data + d->reason_len;
 
 	values[0] = ObjectIdGetDatum(stream->relid);
@@ -42,7 +42,9 @@ write_letter(const DeadLetter *d, const StreamDef *stream)
 	values[4] = Int64GetDatum(d->offset);
 	values[5] = TimestampTzGetDatum(d->timestamp - WEIR_EPOCH_SHIFT);
 	nulls[5] = d->timestamp < 0 ||
-		!IS_VALID_TIMESTAMP(d->timestamp - WEIR_EPOCH_SHIFT) ? 'n' : ' ';
+					   !IS_VALID_TIMESTAMP(d->timestamp - WEIR_EPOCH_SHIFT)
+				   ? 'n'
+				   : ' ';
 	values[6] = bytes_datum(key, d->key_len);
 	nulls[6] = d->has_key ? ' ' : 'n';
 	values[7] = bytes_datum(key + d->key_len, d->payload_len);
@@ -58,7 +60,7 @@ write_letter(const DeadLetter *d, const StreamDef *stream)
 void
 weir_write_dead_letters(Lane *lane, const StreamDef *stream)
 {
-	WeirUser	user;
+	WeirUser user;
 
 	if (lane->dead_frozen == NULL)
 		return;

@@ -23,7 +23,8 @@
 /* --- which panes ------------------------------------------------------------------ */
 
 static void
-note_closed(CheckpointView *v, Pane *pane, BasePane *base, int shard, int64 start)
+note_closed(CheckpointView *v, Pane *pane, BasePane *base, int shard,
+			int64 start)
 {
 	ClosedPane *c;
 
@@ -31,8 +32,9 @@ note_closed(CheckpointView *v, Pane *pane, BasePane *base, int shard, int64 star
 	{
 		v->max_closed = Max(64, v->max_closed * 2);
 		v->closed = v->closed
-			? repalloc(v->closed, v->max_closed * sizeof(ClosedPane))
-			: MemoryContextAlloc(v->cxt, v->max_closed * sizeof(ClosedPane));
+						? repalloc(v->closed, v->max_closed * sizeof(ClosedPane))
+						: MemoryContextAlloc(v->cxt, v->max_closed *
+														 sizeof(ClosedPane));
 	}
 	c = &v->closed[v->nclosed++];
 	c->pane = pane;
@@ -44,8 +46,8 @@ note_closed(CheckpointView *v, Pane *pane, BasePane *base, int shard, int64 star
 static int
 compare_closed(const void *a, const void *b)
 {
-	int64		x = ((const ClosedPane *) a)->close;
-	int64		y = ((const ClosedPane *) b)->close;
+	int64 x = ((const ClosedPane *) a)->close;
+	int64 y = ((const ClosedPane *) b)->close;
 
 	return (x > y) - (x < y);
 }
@@ -54,22 +56,24 @@ compare_closed(const void *a, const void *b)
 static void
 find_closing(CheckpointView *v)
 {
-	int64		from = v->progress.closed_upto;
-	int64		upto = v->next.closed_upto;
-	int64		span = v->plan->window.size + v->row->lateness;
+	int64 from = v->progress.closed_upto;
+	int64 upto = v->next.closed_upto;
+	int64 span = v->plan->window.size + v->row->lateness;
 
 	for (int s = 0; s < v->slot->nshards; s++)
 	{
-		Shard	   *shard = &v->slot->shards[s];
+		Shard *shard = &v->slot->shards[s];
 
 		LWLockAcquire(&shard->lock, LW_SHARED);
 		for (Pane *p = shard->panes; p; p = p->next)
-			if (p->start + span <= upto && (from == WEIR_NO_TIME || p->start + span > from))
+			if (p->start + span <= upto &&
+				(from == WEIR_NO_TIME || p->start + span > from))
 				note_closed(v, p, NULL, s, p->start);
 		LWLockRelease(&shard->lock);
 	}
 	for (BasePane *p = v->slot->base; p; p = p->next)
-		if (p->start + span <= upto && (from == WEIR_NO_TIME || p->start + span > from))
+		if (p->start + span <= upto &&
+			(from == WEIR_NO_TIME || p->start + span > from))
 			note_closed(v, NULL, p, 0, p->start);
 	qsort(v->closed + v->nclosing, v->nclosed - v->nclosing, sizeof(ClosedPane),
 		  compare_closed);
@@ -80,19 +84,19 @@ find_closing(CheckpointView *v)
 typedef struct FinalWriter
 {
 	CheckpointView *v;
-	SPIPlanPtr	plan;
-	int			ncolumns;		/* nout, and one for a hidden window */
-	Datum	   *values;
-	bool	   *nulls;
-	char	   *spi_nulls;
+	SPIPlanPtr plan;
+	int ncolumns; /* nout, and one for a hidden window */
+	Datum *values;
+	bool *nulls;
+	char *spi_nulls;
 } FinalWriter;
 
 static void
 prepare_insert(FinalWriter *w)
 {
 	CheckpointView *v = w->v;
-	Oid			final = v->row->final;
-	Oid		   *types;
+	Oid final = v->row->final;
+	Oid *types;
 	StringInfoData sql;
 
 	w->ncolumns = v->plan->nout + (v->plan->window_out < 0 ? 1 : 0);
@@ -102,12 +106,14 @@ prepare_insert(FinalWriter *w)
 	types = palloc(sizeof(Oid) * w->ncolumns);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "INSERT INTO %s VALUES (",
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(final)),
+					 quote_qualified_identifier(get_namespace_name(
+													get_rel_namespace(final)),
 												get_rel_name(final)));
 	for (int i = 0; i < w->ncolumns; i++)
 	{
 		types[i] = i < v->plan->nout
-			? TupleDescAttr(v->plan->outdesc, i)->atttypid : v->plan->window.type;
+					   ? TupleDescAttr(v->plan->outdesc, i)->atttypid
+					   : v->plan->window.type;
 		appendStringInfo(&sql, "%s$%d", i ? ", " : "", i + 1);
 	}
 	appendStringInfoChar(&sql, ')');
@@ -130,21 +136,24 @@ write_group(FinalWriter *w, int64 window, const char *key, const char *state)
 	}
 	for (int i = 0; i < w->ncolumns; i++)
 		w->spi_nulls[i] = w->nulls[i] ? 'n' : ' ';
-	if (SPI_execute_plan(w->plan, w->values, w->spi_nulls, false, 0) != SPI_OK_INSERT)
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("a rule or trigger of \"%s\" changed what an insert does",
-							   get_rel_name(w->v->row->final))));
+	if (SPI_execute_plan(w->plan, w->values, w->spi_nulls, false, 0) !=
+		SPI_OK_INSERT)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("a rule or trigger of \"%s\" changed what an insert does",
+						get_rel_name(w->v->row->final))));
 }
 
 static void
-each_group(const Pane *pane, void (*visit) (void *, PaneGroup *), void *arg)
+each_group(const Pane *pane, void (*visit)(void *, PaneGroup *), void *arg)
 {
-	uint32		left = pane->ngroups;
+	uint32 left = pane->ngroups;
 
 	for (GroupSegment *seg = pane->segments; seg && left > 0; seg = seg->next)
 		for (uint32 i = 0; i < seg->capacity && left > 0; i++, left--)
 		{
-			PaneGroup	   *g = (PaneGroup *) (seg->groups + (size_t) i * pane->group_size);
+			PaneGroup *g = (PaneGroup *) (seg->groups +
+										  (size_t) i * pane->group_size);
 
 			if (g->live)
 				visit(arg, g);
@@ -155,7 +164,7 @@ typedef struct MergeSource
 {
 	MergeTable *merge;
 	FinalWriter *writer;
-	int64		start;
+	int64 start;
 } MergeSource;
 
 static void
@@ -192,8 +201,9 @@ static void
 write_window(FinalWriter *w, MergeTable *merge, int first, int last)
 {
 	CheckpointView *v = w->v;
-	int64		start = v->closed[first].close - v->plan->window.size - v->row->lateness;
-	MergeSource m = {.merge = merge,.writer = w,.start = start};
+	int64 start = v->closed[first].close - v->plan->window.size -
+				  v->row->lateness;
+	MergeSource m = {.merge = merge, .writer = w, .start = start};
 
 	weir_ensure_partition(v->row->final, start, v->plan->window.size);
 	v->next.windows_final++;
@@ -219,8 +229,8 @@ weir_write_final(CheckpointView *v)
 {
 	FinalWriter w = {.v = v};
 	MergeTable *merge;
-	WeirUser	user;
-	int			nest;
+	WeirUser user;
+	int nest;
 
 	v->nclosing = v->nclosed;
 	if (v->next.closed_upto == v->progress.closed_upto)
@@ -237,7 +247,8 @@ weir_write_final(CheckpointView *v)
 	for (int first = v->nclosing, last; first < v->nclosed; first = last)
 	{
 		for (last = first + 1; last < v->nclosed &&
-			 v->closed[last].close == v->closed[first].close; last++)
+							   v->closed[last].close == v->closed[first].close;
+			 last++)
 			;
 		write_window(&w, merge, first, last);
 	}

@@ -30,21 +30,22 @@
 #include "utils/timestamp.h"
 
 #define WINDOWS_A_PARTITION 4096
-#define MANY_PARTITIONS 100
-#define WIDER 64
+#define MANY_PARTITIONS     100
+#define WIDER               64
 
 static int64
 range_width(int64 size, int npartitions)
 {
-	int64		width = USECS_PER_DAY;
+	int64 width = USECS_PER_DAY;
 
 	if (size > USECS_PER_DAY / WINDOWS_A_PARTITION)
 	{
-		int64		days = (size / (USECS_PER_DAY / WINDOWS_A_PARTITION)) + 1;
+		int64 days = (size / (USECS_PER_DAY / WINDOWS_A_PARTITION)) + 1;
 
 		width = Min(days, 36500) * USECS_PER_DAY;
 	}
-	for (; npartitions >= MANY_PARTITIONS && width < INT64CONST(36500) * USECS_PER_DAY;
+	for (; npartitions >= MANY_PARTITIONS &&
+		   width < INT64CONST(36500) * USECS_PER_DAY;
 		 npartitions -= MANY_PARTITIONS)
 		width *= WIDER;
 	return width;
@@ -57,10 +58,10 @@ find_range(Relation rel, int64 window, int64 size, int64 *lower, int64 *upper)
 	PartitionKey key = RelationGetPartitionKey(rel);
 	PartitionDesc desc = RelationGetPartitionDesc(rel, false);
 	PartitionBoundInfo bounds = desc->boundinfo;
-	int64		width = range_width(size, desc->nparts);
-	Datum		value = Int64GetDatum(window);
-	bool		equal;
-	int			at = -1;
+	int64 width = range_width(size, desc->nparts);
+	Datum value = Int64GetDatum(window);
+	bool equal;
+	int at = -1;
 
 	if (desc->nparts > 0)
 		at = partition_range_datum_bsearch(key->partsupfunc, key->partcollation,
@@ -71,7 +72,8 @@ find_range(Relation rel, int64 window, int64 size, int64 *lower, int64 *upper)
 		*lower = window;
 	*lower = Max(*lower, MIN_TIMESTAMP);
 	*upper = Min(*lower + width, END_TIMESTAMP - 1);
-	if (desc->nparts > 0 && at >= 0 && bounds->kind[at][0] == PARTITION_RANGE_DATUM_VALUE)
+	if (desc->nparts > 0 && at >= 0 &&
+		bounds->kind[at][0] == PARTITION_RANGE_DATUM_VALUE)
 		*lower = Max(*lower, DatumGetInt64(bounds->datums[at][0]));
 	if (desc->nparts > 0 && at + 1 < bounds->ndatums &&
 		bounds->kind[at + 1][0] == PARTITION_RANGE_DATUM_VALUE)
@@ -89,14 +91,15 @@ static char *
 partition_name(Relation rel, int64 lower)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
-	char		suffix[32];
-	char	   *name;
+	fsec_t fsec;
+	char suffix[32];
+	char *name;
 
 	if (timestamp2tm(lower, NULL, &tm, &fsec, NULL, NULL) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("window out of range")));
-	snprintf(suffix, sizeof(suffix), "%04d%02d%02d", tm.tm_year, tm.tm_mon, tm.tm_mday);
+	snprintf(suffix, sizeof(suffix), "%04d%02d%02d", tm.tm_year, tm.tm_mon,
+			 tm.tm_mday);
 	for (int i = 1;; i++)
 	{
 		name = makeObjectName(RelationGetRelationName(rel), suffix, NULL);
@@ -116,13 +119,13 @@ run_ddl(const char *sql)
 void
 weir_ensure_partition(Oid final, int64 window, int64 size)
 {
-	Relation	rel = table_open(final, AccessShareLock);
-	int64		lower;
-	int64		upper;
-	char	   *schema;
-	char	   *parent;
-	char	   *part;
-	int			nest;
+	Relation rel = table_open(final, AccessShareLock);
+	int64 lower;
+	int64 upper;
+	char *schema;
+	char *parent;
+	char *part;
+	int nest;
 
 	if (find_range(rel, window, size, &lower, &upper))
 	{
@@ -134,11 +137,13 @@ weir_ensure_partition(Oid final, int64 window, int64 size)
 	part = quote_qualified_identifier(schema, partition_name(rel, lower));
 	nest = weir_plain_settings_enter();
 	SPI_connect();
-	run_ddl(psprintf("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
-					 part, parent));
+	run_ddl(
+		psprintf("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
+				 part, parent));
 	table_close(rel, AccessShareLock);
-	run_ddl(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",
-					 parent, part, time_literal(lower), time_literal(upper)));
+	run_ddl(
+		psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",
+				 parent, part, time_literal(lower), time_literal(upper)));
 	SPI_finish();
 	weir_settings_leave(nest);
 }

@@ -39,22 +39,22 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#define STATE_MAGIC 0x31545357	/* "WST1", little-endian */
+#define STATE_MAGIC 0x31545357 /* "WST1", little-endian */
 #define STATE_NATTS 6
 
 typedef struct ChunkHeader
 {
-	uint32		magic;
-	uint32		nrecords;
-	uint64		layout;
-	uint32		crc;
-	uint32		zero;
+	uint32 magic;
+	uint32 nrecords;
+	uint64 layout;
+	uint32 crc;
+	uint32 zero;
 } ChunkHeader;
 
 static uint32
 crc_of(const char *data, size_t len)
 {
-	pg_crc32c	crc;
+	pg_crc32c crc;
 
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, data, len);
@@ -65,7 +65,7 @@ crc_of(const char *data, size_t len)
 static Oid
 state_relation(const char *name)
 {
-	Oid			relid = get_relname_relid(name, get_namespace_oid(WEIR_SCHEMA, false));
+	Oid relid = get_relname_relid(name, get_namespace_oid(WEIR_SCHEMA, false));
 
 	if (!OidIsValid(relid))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
@@ -78,12 +78,12 @@ state_relation(const char *name)
 static void
 insert_chunk(Relation rel, CheckpointView *v, int shard, const Chunk *chunk)
 {
-	Datum		values[STATE_NATTS];
-	bool		nulls[STATE_NATTS] = {false};
-	Size		len = VARHDRSZ + sizeof(ChunkHeader) + chunk->used;
-	char	   *bytes = palloc(len);
+	Datum values[STATE_NATTS];
+	bool nulls[STATE_NATTS] = {false};
+	Size len = VARHDRSZ + sizeof(ChunkHeader) + chunk->used;
+	char *bytes = palloc(len);
 	ChunkHeader header;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	header.magic = STATE_MAGIC;
 	header.nrecords = chunk->nrecords;
@@ -110,9 +110,9 @@ insert_chunk(Relation rel, CheckpointView *v, int shard, const Chunk *chunk)
 static void
 delete_chunks(CheckpointView *v, const char *where, int64 pane, int shard)
 {
-	Oid			types[] = {INT4OID, INT8OID, INT4OID, INT4OID};
-	Datum		values[4];
-	char	   *sql = psprintf("DELETE FROM weir.state WHERE view = $1 AND %s", where);
+	Oid types[] = {INT4OID, INT8OID, INT4OID, INT4OID};
+	Datum values[4];
+	char *sql = psprintf("DELETE FROM weir.state WHERE view = $1 AND %s", where);
 
 	values[0] = Int32GetDatum(v->row->id);
 	values[1] = Int64GetDatum(pane);
@@ -128,20 +128,22 @@ void
 weir_state_drop_closed(CheckpointView *v, int64 upto)
 {
 	if (v->next.chunks > 0)
-		delete_chunks(v, "pane <= $2 AND $3 IS NOT NULL AND $4 IS NOT NULL", upto, 0);
+		delete_chunks(v, "pane <= $2 AND $3 IS NOT NULL AND $4 IS NOT NULL",
+					  upto, 0);
 }
 
 static bool
 pane_is_closed(const CheckpointView *v, int64 start)
 {
 	return v->next.closed_upto != WEIR_NO_TIME &&
-		start + v->plan->window.size + v->row->lateness <= v->next.closed_upto;
+		   start + v->plan->window.size + v->row->lateness <=
+			   v->next.closed_upto;
 }
 
 void
 weir_state_write(CheckpointView *v)
 {
-	Relation	rel = table_open(state_relation("state"), RowExclusiveLock);
+	Relation rel = table_open(state_relation("state"), RowExclusiveLock);
 
 	for (int s = 0; s < v->slot->nshards; s++)
 		for (Chunk *c = v->slot->shards[s].chunks; c; c = c->next)
@@ -163,17 +165,17 @@ weir_state_write(CheckpointView *v)
 
 typedef struct Restore
 {
-	int32		view;
+	int32 view;
 	ViewReader *reader;
 	RestoreGroup group;
-	void	   *arg;
-	MemoryContext cxt;			/* of the pane being read */
-	MergeTable *log;			/* of one incarnation and shard */
-	MergeTable *all;			/* of the pane */
-	int64		pane;
-	int32		incarnation;
-	int32		shard;
-	bool		any;
+	void *arg;
+	MemoryContext cxt; /* of the pane being read */
+	MergeTable *log;   /* of one incarnation and shard */
+	MergeTable *all;   /* of the pane */
+	int64 pane;
+	int32 incarnation;
+	int32 shard;
+	bool any;
 } Restore;
 
 static void
@@ -217,9 +219,9 @@ static void
 read_chunk(Restore *r, struct varlena *bytes)
 {
 	const char *data = VARDATA(bytes);
-	size_t		len = VARSIZE(bytes) - VARHDRSZ;
+	size_t len = VARSIZE(bytes) - VARHDRSZ;
 	ChunkHeader h;
-	size_t		at = sizeof(ChunkHeader);
+	size_t at = sizeof(ChunkHeader);
 
 	if (len < sizeof(h))
 		corrupted(r, "A chunk is too short.");
@@ -233,7 +235,8 @@ read_chunk(Restore *r, struct varlena *bytes)
 		const GroupRecord *rec = (const GroupRecord *) (data + at);
 
 		if (!weir_record_valid(rec, len - at, &r->reader->layout) ||
-			!weir_key_valid(r->reader->codec, (const char *) rec + rec->key, rec->keylen))
+			!weir_key_valid(r->reader->codec, (const char *) rec + rec->key,
+							rec->keylen))
 			corrupted(r, "A record of a chunk has no valid shape.");
 		weir_merge_add(r->log, r->pane, rec, true);
 		at += rec->len;
@@ -243,8 +246,8 @@ read_chunk(Restore *r, struct varlena *bytes)
 static void
 read_row(Restore *r, HeapTuple tuple, TupleDesc desc)
 {
-	Datum		values[STATE_NATTS];
-	bool		nulls[STATE_NATTS];
+	Datum values[STATE_NATTS];
+	bool nulls[STATE_NATTS];
 	MemoryContext old;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
@@ -265,9 +268,9 @@ read_row(Restore *r, HeapTuple tuple, TupleDesc desc)
 	old = MemoryContextSwitchTo(r->cxt);
 	{
 		struct varlena *v = PG_DETOAST_DATUM_PACKED(values[5]);
-		Size		len = VARSIZE_ANY_EXHDR(v);
-		char	   *room = palloc(len + 8 + VARHDRSZ);
-		char	   *bytes = room + 8 - VARHDRSZ;
+		Size len = VARSIZE_ANY_EXHDR(v);
+		char *room = palloc(len + 8 + VARHDRSZ);
+		char *bytes = room + 8 - VARHDRSZ;
 
 		SET_VARSIZE(bytes, len + VARHDRSZ);
 		memcpy(VARDATA(bytes), VARDATA_ANY(v), len);
@@ -280,15 +283,16 @@ void
 weir_state_restore(int32 view, int64 chunks, ViewReader *reader,
 				   RestoreGroup group, void *arg)
 {
-	Restore		r = {.view = view,.reader = reader,.group = group,.arg = arg};
-	Relation	rel = table_open(state_relation("state"), AccessShareLock);
-	Relation	index = index_open(state_relation("state_key"), AccessShareLock);
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "weir restore",
+	Restore r = {.view = view, .reader = reader, .group = group, .arg = arg};
+	Relation rel = table_open(state_relation("state"), AccessShareLock);
+	Relation index = index_open(state_relation("state_key"), AccessShareLock);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
+											  "weir restore",
 											  ALLOCSET_DEFAULT_SIZES);
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	int64		n = 0;
+	HeapTuple tuple;
+	int64 n = 0;
 
 	r.cxt = AllocSetContextCreate(cxt, "weir pane", ALLOCSET_DEFAULT_SIZES);
 	r.log = weir_merge_new(reader, cxt);
@@ -308,6 +312,7 @@ weir_state_restore(int32 view, int64 chunks, ViewReader *reader,
 	table_close(rel, AccessShareLock);
 	MemoryContextDelete(cxt);
 	if (n != chunks)
-		corrupted(&r, psprintf("There are " INT64_FORMAT " chunks; there should be "
-							   INT64_FORMAT ".", n, chunks));
+		corrupted(&r, psprintf("There are " INT64_FORMAT
+							   " chunks; there should be " INT64_FORMAT ".",
+							   n, chunks));
 }

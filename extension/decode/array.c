@@ -30,20 +30,20 @@
 /* How the JSON arrays of a column are read; kept in the decoder's context. */
 struct ArrayReader
 {
-	Column		element;		/* as if it were a column of its own */
-	Oid			domain;			/* the column's type, if it is a domain */
-	void	   *domain_cache;
-	MemoryContext cxt;			/* for one array */
+	Column element; /* as if it were a column of its own */
+	Oid domain;     /* the column's type, if it is a domain */
+	void *domain_cache;
+	MemoryContext cxt; /* for one array */
 };
 
 /* An array in the making. */
 typedef struct Builder
 {
-	Decoder    *d;
-	SlowValue	element;		/* the one that is being converted */
-	ArrayBuildState *elements;	/* in the order of the text */
-	int			ndims;			/* 0: not known yet */
-	int			dims[MAXDIM];	/* -1: not known yet */
+	Decoder *d;
+	SlowValue element;         /* the one that is being converted */
+	ArrayBuildState *elements; /* in the order of the text */
+	int ndims;                 /* 0: not known yet */
+	int dims[MAXDIM];          /* -1: not known yet */
 } Builder;
 
 /*
@@ -54,9 +54,9 @@ typedef struct Builder
 void
 weir_array_init(Decoder *d, Column *col)
 {
-	int32		typmod = col->def->typmod;
-	Oid			type = getBaseTypeAndTypmod(col->def->type, &typmod);
-	Oid			element = get_element_type(type);
+	int32 typmod = col->def->typmod;
+	Oid type = getBaseTypeAndTypmod(col->def->type, &typmod);
+	Oid element = get_element_type(type);
 	StreamColumn *def;
 
 	if (!OidIsValid(element) || get_array_type(element) != type)
@@ -113,8 +113,8 @@ string_end(const char *p, bool *escaped)
 static const char *
 container_end(const char *p)
 {
-	int			depth = 0;
-	bool		escaped;
+	int depth = 0;
+	bool escaped;
 
 	do
 	{
@@ -204,9 +204,9 @@ refuse_numeric_time(const Column *element, const WjValue *v)
 static const char *
 add_element(Builder *b, const char *p)
 {
-	Column	   *element = b->element.column;
-	Datum		value;
-	bool		isnull;
+	Column *element = b->element.column;
+	Datum value;
+	bool isnull;
 
 	p = take_value(p, &b->element.value);
 	refuse_numeric_time(element, &b->element.value);
@@ -223,7 +223,7 @@ add_element(Builder *b, const char *p)
 static const char *
 add_dimension(Builder *b, const char *p, int depth)
 {
-	int			n = 0;
+	int n = 0;
 
 	if (depth > MAXDIM)
 		ereport(ERROR,
@@ -244,7 +244,7 @@ add_dimension(Builder *b, const char *p, int depth)
 			p = skip_space(p + 1);
 	}
 	if (b->ndims == 0)
-		b->ndims = depth;		/* it was empty */
+		b->ndims = depth; /* it was empty */
 	if (b->dims[depth - 1] < 0)
 		b->dims[depth - 1] = n;
 	else if (b->dims[depth - 1] != n)
@@ -260,11 +260,11 @@ Datum
 weir_array_datum(Decoder *d, const SlowValue *slow)
 {
 	ArrayReader *reader = slow->column->array;
-	Builder		b = {.d = d, .element = *slow};
-	int			lower[MAXDIM];
-	int			i;
+	Builder b = {.d = d, .element = *slow};
+	int lower[MAXDIM];
+	int i;
 	MemoryContext old;
-	Datum		value;
+	Datum value;
 
 	if (slow->value.type != WJ_ARRAY)
 		bad_array("It is not a JSON array.");

@@ -78,16 +78,15 @@ kind_of_type(Oid type)
 static bool
 takes_bytes(const Decoder *d, const StreamColumn *def)
 {
-	return def->source == STREAM_SRC_KEY ||
-		(def->source == STREAM_SRC_PAYLOAD &&
-		 d->stream->format == STREAM_RAW);
+	return def->source == STREAM_SRC_KEY || (def->source == STREAM_SRC_PAYLOAD &&
+											 d->stream->format == STREAM_RAW);
 }
 
 /* Choose the converter of a column and look up its input function. */
 void
 weir_column_init(Decoder *d, Column *col, const StreamColumn *def)
 {
-	Oid			input;
+	Oid input;
 
 	col->def = def;
 	col->kind = kind_of_type(def->type);
@@ -120,12 +119,12 @@ void
 weir_put_aside(Decoder *d, Column *col, int record, const WjValue *value,
 			   bool server_encoding)
 {
-	SlowValue  *slow;
+	SlowValue *slow;
 
 	if (d->nslow == d->slow_capacity)
 	{
-		int			capacity = Max(SLOW_INITIAL, d->slow_capacity * 2);
-		Size		size = (Size) capacity * sizeof(SlowValue);
+		int capacity = Max(SLOW_INITIAL, d->slow_capacity * 2);
+		Size size = (Size) capacity * sizeof(SlowValue);
 
 		if (d->slow == NULL)
 			d->slow = MemoryContextAllocHuge(d->cxt, size);
@@ -160,8 +159,8 @@ static inline bool
 convert_text(Decoder *d, const Column *col, const char *bytes, uint32 len,
 			 bool escaped, Datum *out)
 {
-	char	   *room;
-	int64		actual = len;
+	char *room;
+	int64 actual = len;
 
 	if (len > col->max_len)
 		return false;
@@ -188,10 +187,9 @@ convert_text(Decoder *d, const Column *col, const char *bytes, uint32 len,
 static inline bool
 convert_json(Decoder *d, const Column *col, const WjValue *v, Datum *out)
 {
-	int			quote = v->type == WJ_STRING ? 1 : 0;
+	int quote = v->type == WJ_STRING ? 1 : 0;
 
-	return convert_text(d, col, v->ptr - quote, v->len + 2 * quote, false,
-						out);
+	return convert_text(d, col, v->ptr - quote, v->len + 2 * quote, false, out);
 }
 
 /*
@@ -202,7 +200,7 @@ convert_json(Decoder *d, const Column *col, const WjValue *v, Datum *out)
 static bool
 certainly_jsonb(const WjValue *v)
 {
-	uint32		i;
+	uint32 i;
 
 	if (v->type == WJ_STRING)
 		return !v->escaped;
@@ -210,7 +208,7 @@ certainly_jsonb(const WjValue *v)
 		return false;
 	for (i = 0; i < v->len; i++)
 	{
-		char		c = v->ptr[i];
+		char c = v->ptr[i];
 
 		if (c == '\\')
 			return false;
@@ -234,7 +232,7 @@ static inline bool
 convert_int(const WjValue *v, int64 min, int64 max, int64 *out)
 {
 	return is_number(v) && wj_int64(v->ptr, v->len, out) && *out >= min &&
-		*out <= max;
+		   *out <= max;
 }
 
 /* parse_bool_with_len may look beyond a single "o", to see whether it is "on" */
@@ -247,7 +245,7 @@ safe_for_parse_bool(const WjValue *v)
 static bool
 convert_bool(const WjValue *v, Datum *out)
 {
-	bool		value;
+	bool value;
 
 	if (v->type == WJ_TRUE || v->type == WJ_FALSE)
 		*out = BoolGetDatum(v->type == WJ_TRUE);
@@ -264,7 +262,7 @@ convert_bool(const WjValue *v, Datum *out)
 static bool
 has_nonzero_digit(const char *p, size_t len)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < len && p[i] != 'e' && p[i] != 'E'; i++)
 	{
@@ -290,8 +288,8 @@ convert_float8(const WjValue *v, double *out)
 static bool
 convert_float4(const WjValue *v, float4 *out)
 {
-	double		value;
-	uint64		bits;
+	double value;
+	uint64 bits;
 
 	if (!convert_float8(v, &value))
 		return false;
@@ -308,24 +306,35 @@ convert_float4(const WjValue *v, float4 *out)
 static bool
 convert_numeric(const Column *col, const WjValue *v, Datum *out)
 {
-	static const int64 power[] = {
-		1,				10,				100,
-		1000,			10000,			100000,
-		1000000,		10000000,		100000000,
-		1000000000,		10000000000,	100000000000,
-		1000000000000,	10000000000000, 100000000000000,
-		1000000000000000, 10000000000000000, 100000000000000000,
-		1000000000000000000};
-	int64		value;
-	int			places;
-	int32		typmod = col->def->typmod;
+	static const int64 power[] = {1,
+								  10,
+								  100,
+								  1000,
+								  10000,
+								  100000,
+								  1000000,
+								  10000000,
+								  100000000,
+								  1000000000,
+								  10000000000,
+								  100000000000,
+								  1000000000000,
+								  10000000000000,
+								  100000000000000,
+								  1000000000000000,
+								  10000000000000000,
+								  100000000000000000,
+								  1000000000000000000};
+	int64 value;
+	int places;
+	int32 typmod = col->def->typmod;
 
 	if (!is_number(v) || !weir_parse_decimal(v->ptr, v->len, &value, &places))
 		return false;
 	if (typmod >= (int32) VARHDRSZ)
 	{
-		int			precision = ((typmod - VARHDRSZ) >> 16) & 0xffff;
-		int			scale = (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
+		int precision = ((typmod - VARHDRSZ) >> 16) & 0xffff;
+		int scale = (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
 
 		if (scale < places || precision > 18 || scale > precision)
 			return false;
@@ -354,17 +363,17 @@ hex_digit(char c)
 static bool
 convert_uuid(Decoder *d, const Column *col, const WjValue *v, Datum *out)
 {
-	char	   *room;
+	char *room;
 	const char *p = v->ptr;
-	int			i;
+	int i;
 
 	if (v->type != WJ_STRING || v->escaped || v->len != 36)
 		return false;
 	room = chunk_room(d, UUID_LEN);
 	for (i = 0; i < UUID_LEN; i++)
 	{
-		int			high;
-		int			low;
+		int high;
+		int low;
 
 		if ((i == 4 || i == 6 || i == 8 || i == 10) && *p++ != '-')
 			return false;
@@ -389,9 +398,9 @@ static inline bool
 convert_time(const Column *col, const WjValue *v, Datum *out)
 {
 	const StreamColumn *def = col->def;
-	int64		us;
-	int32		days;
-	WtStatus	status;
+	int64 us;
+	int32 days;
+	WtStatus status;
 
 	if (def->unit_num > 0 && is_number(v))
 	{
@@ -428,9 +437,9 @@ convert_time(const Column *col, const WjValue *v, Datum *out)
 static pg_attribute_always_inline bool
 convert_value(Decoder *d, const Column *col, const WjValue *v, Datum *out)
 {
-	int64		number;
-	double		real;
-	float4		single;
+	int64 number;
+	double real;
+	float4 single;
 
 	switch (col->kind)
 	{
@@ -523,13 +532,13 @@ weir_convert_null(Decoder *d, Column *col, int record)
 bool
 weir_convert_json(Decoder *d, int record, const WjValue *values)
 {
-	Column	   *col;
-	Column	   *end = d->payload + d->npayload;
+	Column *col;
+	Column *end = d->payload + d->npayload;
 
 	for (col = d->payload; col < end; col++)
 	{
 		const WjValue *v = &values[col->path];
-		Datum		value = (Datum) 0;
+		Datum value = (Datum) 0;
 
 		if (unlikely(v->type <= WJ_NULL))
 		{
@@ -552,21 +561,20 @@ bool
 weir_convert_bytes(Decoder *d, Column *col, int record, const char *bytes,
 				   size_t len)
 {
-	WjValue		v = {bytes, (uint32) len, WJ_STRING, false};
-	Datum		value = (Datum) 0;
+	WjValue v = {bytes, (uint32) len, WJ_STRING, false};
+	Datum value = (Datum) 0;
 
 	if (col->kind != CONV_BYTES)
 	{
-		int			valid;
+		int valid;
 
-		valid = pg_encoding_verifymbstr(GetDatabaseEncoding(), bytes,
-										(int) len);
+		valid = pg_encoding_verifymbstr(GetDatabaseEncoding(), bytes, (int) len);
 		if (valid != (int) len)
 		{
 			weir_decode_fail(d, record, ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
 							 psprintf("column \"%s\": invalid byte sequence for encoding \"%s\" at byte %d",
-									  col->def->name,
-									  GetDatabaseEncodingName(), valid));
+									  col->def->name, GetDatabaseEncodingName(),
+									  valid));
 			return false;
 		}
 	}

@@ -19,10 +19,10 @@ bool
 weir_parse_decimal(const char *p, size_t len, int64 *value, int *places)
 {
 	const char *end = p + len;
-	bool		negative = false;
-	int			digits = 0;
-	int			after_point = -1;
-	int64		n = 0;
+	bool negative = false;
+	int digits = 0;
+	int after_point = -1;
+	int64 n = 0;
 
 	if (p < end && *p == '-')
 	{
@@ -51,9 +51,9 @@ weir_parse_decimal(const char *p, size_t len, int64 *value, int *places)
 static bool
 scale_down(int64 value, int64 num, int64 den, int places, int64 *us)
 {
-	int128		product = (int128) value * num;
-	int128		divisor = den;
-	int128		quotient;
+	int128 product = (int128) value * num;
+	int128 divisor = den;
+	int128 quotient;
 
 	while (places-- > 0)
 		divisor *= 10;
@@ -74,8 +74,8 @@ scale_down(int64 value, int64 num, int64 den, int places, int64 *us)
 bool
 weir_decimal_time(const char *p, size_t len, int64 num, int64 den, int64 *us)
 {
-	int64		value;
-	int			places;
+	int64 value;
+	int places;
 
 	if (!weir_parse_decimal(p, len, &value, &places))
 		return false;
@@ -94,9 +94,9 @@ int64_numeric(int64 value)
 Datum
 weir_numeric_scale(Datum number, int64 num, int64 den)
 {
-	Datum		product;
-	Datum		rest;
-	Datum		quotient;
+	Datum product;
+	Datum rest;
+	Datum quotient;
 
 	product = DirectFunctionCall2(numeric_mul, number, int64_numeric(num));
 	rest = DirectFunctionCall2(numeric_mod, product, int64_numeric(den));
@@ -104,24 +104,23 @@ weir_numeric_scale(Datum number, int64 num, int64 den)
 	quotient = DirectFunctionCall2(numeric_div_trunc, quotient,
 								   int64_numeric(den));
 	if (DatumGetBool(DirectFunctionCall2(numeric_lt, rest, int64_numeric(0))))
-		quotient = DirectFunctionCall2(numeric_sub, quotient,
-									   int64_numeric(1));
+		quotient = DirectFunctionCall2(numeric_sub, quotient, int64_numeric(1));
 	return quotient;
 }
 
 int64
 weir_numeric_time(char *text, int64 num, int64 den)
 {
-	Datum		number;
-	Datum		us;
+	Datum number;
+	Datum us;
 
 	number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
 								 ObjectIdGetDatum(InvalidOid),
 								 Int32GetDatum(-1));
 	us = weir_numeric_scale(number, num, den);
-	if (DatumGetBool(DirectFunctionCall2(
-			numeric_gt, DirectFunctionCall1(numeric_abs, us),
-			int64_numeric(PG_INT64_MAX))))
+	if (DatumGetBool(DirectFunctionCall2(numeric_gt,
+										 DirectFunctionCall1(numeric_abs, us),
+										 int64_numeric(PG_INT64_MAX))))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("timestamp out of range")));
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8, us));
@@ -130,8 +129,8 @@ weir_numeric_time(char *text, int64 num, int64 den)
 bool
 weir_time_in_range(int64 us)
 {
-	Timestamp	timestamp;
+	Timestamp timestamp;
 
 	return !pg_sub_s64_overflow(us, WEIR_EPOCH_SHIFT, &timestamp) &&
-		IS_VALID_TIMESTAMP(timestamp);
+		   IS_VALID_TIMESTAMP(timestamp);
 }

@@ -12,15 +12,15 @@
  * The number at p, which is one by JSON's grammar, as value / 10^places.  False
  * if it has an exponent or more than 18 digits.
  */
-extern bool weir_parse_decimal(const char *p, size_t len, int64 *value,
-							   int *places);
+extern bool
+weir_parse_decimal(const char *p, size_t len, int64 *value, int *places);
 
 /*
  * A numeric time: *us = floor(number * num / den).  False if the number is not
  * one for weir_parse_decimal, or the result does not fit.
  */
-extern bool weir_decimal_time(const char *p, size_t len, int64 num, int64 den,
-							  int64 *us);
+extern bool
+weir_decimal_time(const char *p, size_t len, int64 num, int64 den, int64 *us);
 
 /*
  * The same for any number that numeric can hold.  Raises (numeric overflow,

@@ -46,11 +46,10 @@ add_path(Decoder *d, Column *col)
 	col->path = wj_paths_add(d->paths, col->def->path, col->def->path_literal,
 							 &error);
 	if (col->path < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-				 errmsg("path \"%s\" of column \"%s\" is not valid",
-						col->def->path, col->def->name),
-				 errdetail("%s.", error)));
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("path \"%s\" of column \"%s\" is not valid",
+							   col->def->path, col->def->name),
+						errdetail("%s.", error)));
 }
 
 /* The vector of all columns that are not wanted. */
@@ -73,7 +72,7 @@ static void
 add_column(Decoder *d, int attno, bool wanted, ColumnVector *vector)
 {
 	const StreamColumn *def = &d->stream->columns[attno - 1];
-	Column	   *col;
+	Column *col;
 
 	if (def->source == STREAM_SRC_PAYLOAD)
 		col = &d->payload[d->npayload++];
@@ -103,9 +102,9 @@ add_column(Decoder *d, int attno, bool wanted, ColumnVector *vector)
 static void
 add_columns(Decoder *d, const Bitmapset *needed)
 {
-	int			n = d->stream->ncolumns;
+	int n = d->stream->ncolumns;
 	ColumnVector nothing = null_vector(d);
-	int			attno;
+	int attno;
 
 	d->batch.columns = palloc(sizeof(ColumnVector) * Max(n, 1));
 	d->payload = palloc0(sizeof(Column) * Max(n, 1));
@@ -120,17 +119,17 @@ add_columns(Decoder *d, const Bitmapset *needed)
 }
 
 Decoder *
-weir_decoder_new(const StreamDef *stream, const Bitmapset *needed,
-				 int capacity, MemoryContext cxt)
+weir_decoder_new(const StreamDef *stream, const Bitmapset *needed, int capacity,
+				 MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	Decoder    *d = palloc0(sizeof(Decoder));
+	Decoder *d = palloc0(sizeof(Decoder));
 	EventBatch *b = &d->batch;
 
 	d->stream = stream;
 	d->cxt = cxt;
 	d->plain_utf8 = GetDatabaseEncoding() == PG_UTF8 ||
-		GetDatabaseEncoding() == PG_SQL_ASCII;
+					GetDatabaseEncoding() == PG_SQL_ASCII;
 	d->topic = CStringGetTextDatum(stream->topic);
 
 	b->cxt = AllocSetContextCreate(cxt, "weir event batch",
@@ -146,8 +145,7 @@ weir_decoder_new(const StreamDef *stream, const Bitmapset *needed,
 		d->paths = wj_paths_new(paths_alloc, cxt);
 	add_columns(d, needed);
 	if (d->paths != NULL)
-		d->scanned = palloc0(sizeof(WjValue) *
-							 Max(wj_paths_count(d->paths), 1));
+		d->scanned = palloc0(sizeof(WjValue) * Max(wj_paths_count(d->paths), 1));
 	MemoryContextSwitchTo(old);
 	return d;
 }
@@ -167,8 +165,8 @@ chunk_used(const Decoder *d)
 static void
 chunk_reset(Decoder *d)
 {
-	Size		used = chunk_used(d);
-	Size		size = d->chunk_size;
+	Size used = chunk_used(d);
+	Size size = d->chunk_size;
 
 	if (used > size)
 		size = used + used / 4;
@@ -193,7 +191,7 @@ chunk_reset(Decoder *d)
 char *
 weir_decode_grow(Decoder *d, Size size)
 {
-	Size		more = Max(size, d->chunk_size / 2);
+	Size more = Max(size, d->chunk_size / 2);
 
 	d->next = MemoryContextAllocHuge(d->batch.cxt, more);
 	d->end = d->next + more;
@@ -206,7 +204,7 @@ weir_decode_grow(Decoder *d, Size size)
 static void
 clear_record(Column *columns, int n, int record)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
@@ -240,8 +238,7 @@ weir_decode_fail(Decoder *d, int record, int sqlstate, char *reason)
 static int
 compare_errors(const void *a, const void *b)
 {
-	return ((const DecodeError *) a)->record -
-		((const DecodeError *) b)->record;
+	return ((const DecodeError *) a)->record - ((const DecodeError *) b)->record;
 }
 
 /* --- records ------------------------------------------------------------- */
@@ -249,9 +246,9 @@ compare_errors(const void *a, const void *b)
 static bool
 decode_json(Decoder *d, int record, const KafkaMessage *m)
 {
-	size_t		at = 0;
-	size_t		i = 0;
-	WjStatus	status;
+	size_t at = 0;
+	size_t i = 0;
+	WjStatus status;
 
 	status = wj_scan(d->paths, m->payload, m->len, d->scanned, &at);
 	if (unlikely(status != WJ_OK))
@@ -277,12 +274,11 @@ decode_json(Decoder *d, int record, const KafkaMessage *m)
 static bool
 decode_raw(Decoder *d, int record, const KafkaMessage *m)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < d->npayload; i++)
 	{
-		if (!weir_convert_bytes(d, &d->payload[i], record, m->payload,
-								m->len))
+		if (!weir_convert_bytes(d, &d->payload[i], record, m->payload, m->len))
 			return false;
 	}
 	return true;
@@ -292,8 +288,8 @@ decode_raw(Decoder *d, int record, const KafkaMessage *m)
 static bool
 decode_headers(Decoder *d, Column *col, int record, const KafkaMessage *m)
 {
-	char	   *text = weir_message_headers(m);
-	WjValue		v = {text, 0, WJ_ARRAY, false};
+	char *text = weir_message_headers(m);
+	WjValue v = {text, 0, WJ_ARRAY, false};
 
 	if (text == NULL)
 		return weir_convert_null(d, col, record);
@@ -307,7 +303,7 @@ decode_headers(Decoder *d, Column *col, int record, const KafkaMessage *m)
 static bool
 decode_meta(Decoder *d, Column *col, int record, const KafkaMessage *m)
 {
-	Datum		value;
+	Datum value;
 
 	switch (col->def->source)
 	{
@@ -344,7 +340,7 @@ decode_meta(Decoder *d, Column *col, int record, const KafkaMessage *m)
 static bool
 decode_record(Decoder *d, int record, const KafkaMessage *m)
 {
-	int			i;
+	int i;
 
 	if (unlikely(m->payload == NULL))
 	{
@@ -376,7 +372,7 @@ decode_record(Decoder *d, int record, const KafkaMessage *m)
 static bool
 column_event_time(const Column *col, int record, int64 *time)
 {
-	Datum		value = col->values[record];
+	Datum value = col->values[record];
 
 	*time = WEIR_NO_TIME;
 	if (col->nulls[record])
@@ -390,7 +386,7 @@ column_event_time(const Column *col, int record, int64 *time)
 	if (DATE_NOT_FINITE(DatumGetDateADT(value)))
 		return true;
 	return !pg_mul_s64_overflow(DatumGetDateADT(value), USECS_PER_DAY, time) &&
-		IS_VALID_TIMESTAMP(*time);
+		   IS_VALID_TIMESTAMP(*time);
 }
 
 static char *
@@ -416,8 +412,8 @@ is_ahead(const Decoder *d, const KafkaMessage *m, int64 time, int64 *ahead)
 static void
 take_column_time(Decoder *d, int record, const KafkaMessage *m)
 {
-	int64		time;
-	int64		ahead;
+	int64 time;
+	int64 ahead;
 
 	if (!column_event_time(d->time, record, &time))
 		weir_decode_fail(d, record, ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
@@ -436,7 +432,7 @@ static void
 take_event_times(Decoder *d, const KafkaMessage *msgs)
 {
 	EventBatch *b = &d->batch;
-	int			i;
+	int i;
 
 	for (i = 0; i < b->n; i++)
 	{
@@ -459,7 +455,7 @@ weir_decode(Decoder *d, const KafkaMessage *msgs, int n)
 {
 	EventBatch *b = &d->batch;
 	MemoryContext old;
-	int			i;
+	int i;
 
 	Assert(n <= b->capacity);
 	MemoryContextReset(b->cxt);
@@ -470,7 +466,7 @@ weir_decode(Decoder *d, const KafkaMessage *msgs, int n)
 	d->nslow = 0;
 	for (i = 0; i < n; i++)
 	{
-		int			nslow = d->nslow;
+		int nslow = d->nslow;
 
 		b->partition[i] = msgs[i].partition;
 		b->offset[i] = msgs[i].offset;

@@ -19,16 +19,16 @@
 
 typedef struct ColumnVector
 {
-	Datum	   *values;
-	bool	   *nulls;
+	Datum *values;
+	bool *nulls;
 } ColumnVector;
 
 /* Why record i of the batch cannot be used. */
 typedef struct DecodeError
 {
-	int			record;			/* index in the batch */
-	int			sqlstate;
-	char	   *reason;			/* in the batch's context */
+	int record; /* index in the batch */
+	int sqlstate;
+	char *reason; /* in the batch's context */
 } DecodeError;
 
 /*
@@ -40,15 +40,15 @@ typedef struct DecodeError
 typedef struct EventBatch
 {
 	MemoryContext cxt;
-	int			capacity;
-	int			n;
-	int32	   *partition;
-	int64	   *offset;
-	int64	   *event_time;		/* PostgreSQL's epoch, us; WEIR_NO_TIME: none */
-	bool	   *ok;				/* false: listed in errors */
+	int capacity;
+	int n;
+	int32 *partition;
+	int64 *offset;
+	int64 *event_time; /* PostgreSQL's epoch, us; WEIR_NO_TIME: none */
+	bool *ok;          /* false: listed in errors */
 	ColumnVector *columns;
-	int			nerrors;
-	DecodeError *errors;		/* ascending by record */
+	int nerrors;
+	DecodeError *errors; /* ascending by record */
 } EventBatch;
 
 typedef struct Decoder Decoder;
@@ -57,9 +57,9 @@ typedef struct Decoder Decoder;
  * needed: attnos (as plain numbers, from 1) whose values are wanted; every
  * declared column is checked all the same, as is event_time.  All memory in cxt.
  */
-extern Decoder *weir_decoder_new(const StreamDef *stream,
-								 const Bitmapset *needed, int capacity,
-								 MemoryContext cxt);
+extern Decoder *
+weir_decoder_new(const StreamDef *stream, const Bitmapset *needed, int capacity,
+				 MemoryContext cxt);
 /*
  * Decode n <= capacity messages; the batch belongs to the decoder and is valid
  * until the next call.  A message that cannot be decoded never raises: it is in
@@ -68,8 +68,8 @@ extern Decoder *weir_decoder_new(const StreamDef *stream,
 extern EventBatch *weir_decode(Decoder *d, const KafkaMessage *msgs, int n);
 
 /* Encode one row as the payload that this stream's format would read back. */
-extern char *weir_encode_row(const StreamDef *stream, TupleDesc desc,
-							 const Datum *values, const bool *nulls,
-							 size_t *len);
+extern char *
+weir_encode_row(const StreamDef *stream, TupleDesc desc, const Datum *values,
+				const bool *nulls, size_t *len);
 
 #endif /* WEIR_DECODE_H */

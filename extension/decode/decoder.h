@@ -27,7 +27,7 @@
 /* Which converter of convert.c a column has. */
 typedef enum ConvKind
 {
-	CONV_INPUT,					/* the type's input function, always */
+	CONV_INPUT, /* the type's input function, always */
 	CONV_BOOL,
 	CONV_INT2,
 	CONV_INT4,
@@ -35,8 +35,8 @@ typedef enum ConvKind
 	CONV_FLOAT4,
 	CONV_FLOAT8,
 	CONV_NUMERIC,
-	CONV_TEXT,					/* text; varchar up to max_len bytes */
-	CONV_BYTES,					/* bytea that takes bytes as they are */
+	CONV_TEXT,  /* text; varchar up to max_len bytes */
+	CONV_BYTES, /* bytea that takes bytes as they are */
 	CONV_JSON,
 	CONV_JSONB,
 	CONV_UUID,
@@ -50,63 +50,62 @@ typedef struct ArrayReader ArrayReader; /* array.c */
 typedef struct Column
 {
 	const StreamColumn *def;
-	ConvKind	kind;
-	bool		store;			/* wanted: write values[] and nulls[] */
-	bool		whole_json;		/* the value is JSON itself, not its ->> text */
-	bool		null_input;		/* a domain: its input function sees NULLs */
-	int			path;			/* in WjValue[]; json payload columns only */
-	uint32		max_len;		/* CONV_TEXT: longer ones may need cutting */
-	Datum	   *values;			/* by record; NULL if not stored */
-	bool	   *nulls;
-	FmgrInfo	input;
-	Oid			ioparam;
-	ArrayReader *array;			/* for JSON arrays; NULL if the type is none */
+	ConvKind kind;
+	bool store;      /* wanted: write values[] and nulls[] */
+	bool whole_json; /* the value is JSON itself, not its ->> text */
+	bool null_input; /* a domain: its input function sees NULLs */
+	int path;        /* in WjValue[]; json payload columns only */
+	uint32 max_len;  /* CONV_TEXT: longer ones may need cutting */
+	Datum *values;   /* by record; NULL if not stored */
+	bool *nulls;
+	FmgrInfo input;
+	Oid ioparam;
+	ArrayReader *array; /* for JSON arrays; NULL if the type is none */
 } Column;
 
 /* A value for an input function.  It points into the message. */
 typedef struct SlowValue
 {
-	Column	   *column;
-	int			record;
-	bool		server_encoding;	/* else UTF-8 */
-	WjValue		value;
+	Column *column;
+	int record;
+	bool server_encoding; /* else UTF-8 */
+	WjValue value;
 } SlowValue;
 
 struct Decoder
 {
 	const StreamDef *stream;
-	MemoryContext cxt;			/* the decoder's own */
-	EventBatch	batch;
-	WjPaths    *paths;			/* format json only */
-	WjValue    *scanned;		/* by path */
-	int			npayload;
-	Column	   *payload;		/* columns of the payload */
-	int			nmeta;
-	Column	   *meta;			/* columns of the record's envelope */
-	Column	   *time;			/* the event_time column, or NULL */
-	Datum		topic;			/* text */
-	bool		plain_utf8;		/* checked UTF-8 is good for text as it is */
-	bool		needs_snapshot; /* some input function may run SQL */
+	MemoryContext cxt; /* the decoder's own */
+	EventBatch batch;
+	WjPaths *paths;   /* format json only */
+	WjValue *scanned; /* by path */
+	int npayload;
+	Column *payload; /* columns of the payload */
+	int nmeta;
+	Column *meta;        /* columns of the record's envelope */
+	Column *time;        /* the event_time column, or NULL */
+	Datum topic;         /* text */
+	bool plain_utf8;     /* checked UTF-8 is good for text as it is */
+	bool needs_snapshot; /* some input function may run SQL */
 
 	/* values by reference: the chunk that is being filled */
-	char	   *chunk;			/* the first one, kept from batch to batch */
-	Size		chunk_size;
-	Size		overflow;		/* bytes of further ones, in batch.cxt */
-	char	   *next;
-	char	   *end;
+	char *chunk; /* the first one, kept from batch to batch */
+	Size chunk_size;
+	Size overflow; /* bytes of further ones, in batch.cxt */
+	char *next;
+	char *end;
 
 	/* values put aside, ascending by record */
-	int			nslow;
-	int			slow_capacity;
-	SlowValue  *slow;
-	const SlowValue *current;	/* the one that is being converted */
-	char	   *text;			/* the text of one of them, terminated */
-	Size		text_size;
+	int nslow;
+	int slow_capacity;
+	SlowValue *slow;
+	const SlowValue *current; /* the one that is being converted */
+	char *text;               /* the text of one of them, terminated */
+	Size text_size;
 };
 
 /* decode.c */
-extern void weir_decode_fail(Decoder *d, int record, int sqlstate,
-							 char *reason);
+extern void weir_decode_fail(Decoder *d, int record, int sqlstate, char *reason);
 extern char *weir_decode_grow(Decoder *d, Size size);
 
 /* convert.c */

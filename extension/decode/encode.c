@@ -27,9 +27,9 @@
 /* A member of the object that is built: a value or members of its own. */
 typedef struct Member
 {
-	char	   *key;
-	char	   *json;			/* NULL: an object */
-	List	   *members;		/* of Member */
+	char *key;
+	char *json;    /* NULL: an object */
+	List *members; /* of Member */
 } Member;
 
 /* --- values -------------------------------------------------------------- */
@@ -41,9 +41,9 @@ typedef struct Member
 static char *
 any_json(Oid type, Datum value)
 {
-	FmgrInfo	function;
-	FuncExpr   *call;
-	Jsonb	   *jsonb;
+	FmgrInfo function;
+	FuncExpr *call;
+	Jsonb *jsonb;
 
 	fmgr_info(F_TO_JSONB, &function);
 	call = makeFuncExpr(F_TO_JSONB, JSONBOID,
@@ -69,7 +69,7 @@ static char *
 timestamptz_json(TimestampTz value)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
+	fsec_t fsec;
 
 	if (TIMESTAMP_NOT_FINITE(value) ||
 		timestamp2tm(value, NULL, &tm, &fsec, NULL, NULL) != 0 ||
@@ -84,20 +84,22 @@ timestamptz_json(TimestampTz value)
 static char *
 unit_json(const StreamColumn *col, Datum value)
 {
-	Timestamp	timestamp;
-	Datum		units;
+	Timestamp timestamp;
+	Datum units;
 
-	timestamp = col->type == DATEOID ?
-		DatumGetTimestamp(DirectFunctionCall1(date_timestamp, value)) :
-		DatumGetTimestamp(value);
+	timestamp = col->type == DATEOID
+					? DatumGetTimestamp(
+						  DirectFunctionCall1(date_timestamp, value))
+					: DatumGetTimestamp(value);
 	if (TIMESTAMP_NOT_FINITE(timestamp))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("infinite time in column \"%s\" cannot be written as a number",
 						col->name)));
-	units = DirectFunctionCall2(
-		numeric_add, NumericGetDatum(int64_to_numeric(timestamp)),
-		NumericGetDatum(int64_to_numeric(WEIR_EPOCH_SHIFT)));
+	units = DirectFunctionCall2(numeric_add,
+								NumericGetDatum(int64_to_numeric(timestamp)),
+								NumericGetDatum(
+									int64_to_numeric(WEIR_EPOCH_SHIFT)));
 	units = weir_numeric_scale(units, col->unit_den, col->unit_num);
 	return DatumGetCString(DirectFunctionCall1(numeric_out, units));
 }
@@ -112,9 +114,9 @@ float_json(double value, char *text)
 static char *
 value_json(const StreamColumn *col, Oid type, Datum value)
 {
-	Oid			output;
-	bool		varlena;
-	char	   *out;
+	Oid output;
+	bool varlena;
+	char *out;
 
 	if (col->unit_num > 0)
 		return unit_json(col, value);
@@ -151,11 +153,10 @@ value_json(const StreamColumn *col, Oid type, Datum value)
 static void
 bad_path(const StreamColumn *col, const char *what)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot write column \"%s\" to path \"%s\"", col->name,
-					col->path),
-			 errdetail("%s", what)));
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("cannot write column \"%s\" to path \"%s\"",
+						   col->name, col->path),
+					errdetail("%s", what)));
 }
 
 /*
@@ -194,11 +195,11 @@ next_step(const StreamColumn *col, const char **path)
 static Member *
 find_member(List *members, const char *key)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach(cell, members)
 	{
-		Member	   *member = lfirst(cell);
+		Member *member = lfirst(cell);
 
 		if (strcmp(member->key, key) == 0)
 			return member;
@@ -211,12 +212,12 @@ static void
 add_value(Member *root, const StreamColumn *col, char *json)
 {
 	const char *path = col->path;
-	Member	   *at = root;
-	Member	   *member;
+	Member *at = root;
+	Member *member;
 
 	do
 	{
-		char	   *key;
+		char *key;
 
 		if (at->json != NULL)
 			bad_path(col, "Another column writes a value there.");
@@ -238,12 +239,12 @@ add_value(Member *root, const StreamColumn *col, char *json)
 static void
 append_object(StringInfo buf, const Member *object)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	appendStringInfoChar(buf, '{');
 	foreach(cell, object->members)
 	{
-		Member	   *member = lfirst(cell);
+		Member *member = lfirst(cell);
 
 		if (foreach_current_index(cell) > 0)
 			appendStringInfoChar(buf, ',');
@@ -261,10 +262,10 @@ static char *
 encode_json(const StreamDef *stream, TupleDesc desc, const Datum *values,
 			const bool *nulls, size_t *len)
 {
-	Member		root = {NULL, NULL, NIL};
+	Member root = {NULL, NULL, NIL};
 	StringInfoData buf;
-	char	   *utf8;
-	int			i;
+	char *utf8;
+	int i;
 
 	for (i = 0; i < stream->ncolumns; i++)
 	{
@@ -272,7 +273,8 @@ encode_json(const StreamDef *stream, TupleDesc desc, const Datum *values,
 
 		if (col->source == STREAM_SRC_PAYLOAD && !nulls[i])
 			add_value(&root, col,
-					  value_json(col, getBaseType(TupleDescAttr(desc, i)->atttypid),
+					  value_json(col,
+								 getBaseType(TupleDescAttr(desc, i)->atttypid),
 								 values[i]));
 	}
 	initStringInfo(&buf);
@@ -287,13 +289,13 @@ encode_json(const StreamDef *stream, TupleDesc desc, const Datum *values,
 static char *
 encode_bytes(Oid type, Datum value, size_t *len)
 {
-	Oid			output;
-	bool		varlena;
-	char	   *text;
+	Oid output;
+	bool varlena;
+	char *text;
 
 	if (type == BYTEAOID)
 	{
-		bytea	   *bytes = DatumGetByteaPP(value);
+		bytea *bytes = DatumGetByteaPP(value);
 
 		*len = VARSIZE_ANY_EXHDR(bytes);
 		text = palloc(*len + 1);
@@ -312,7 +314,7 @@ static char *
 encode_raw(const StreamDef *stream, TupleDesc desc, const Datum *values,
 		   const bool *nulls, size_t *len)
 {
-	int			i;
+	int i;
 
 	*len = 0;
 	for (i = 0; i < stream->ncolumns; i++)
@@ -323,7 +325,7 @@ encode_raw(const StreamDef *stream, TupleDesc desc, const Datum *values,
 			continue;
 		if (col->unit_num > 0)
 		{
-			char	   *text = unit_json(col, values[i]);
+			char *text = unit_json(col, values[i]);
 
 			*len = strlen(text);
 			return text;

@@ -60,8 +60,8 @@ slow_text(Decoder *d, const SlowValue *slow)
 {
 	const WjValue *v = &slow->value;
 	const char *start = v->ptr;
-	int64		len = v->len;
-	char	   *text;
+	int64 len = v->len;
+	char *text;
 
 	if (v->type == WJ_NULL)
 		return NULL;
@@ -75,10 +75,9 @@ slow_text(Decoder *d, const SlowValue *slow)
 	{
 		len = wj_unescape(start, len, text);
 		if (len < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
-					 errmsg("unsupported Unicode escape sequence"),
-					 errdetail("\\u0000 cannot be converted to text.")));
+			ereport(ERROR, (errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+							errmsg("unsupported Unicode escape sequence"),
+							errdetail("\\u0000 cannot be converted to text.")));
 	}
 	else
 		memcpy(text, start, len);
@@ -92,8 +91,8 @@ slow_text(Decoder *d, const SlowValue *slow)
 Datum
 weir_column_datum(const Column *col, int64 us)
 {
-	int64		timestamp = us - WEIR_EPOCH_SHIFT;
-	int64		days;
+	int64 timestamp = us - WEIR_EPOCH_SHIFT;
+	int64 days;
 
 	if (col->kind == CONV_DATE)
 	{
@@ -104,8 +103,7 @@ weir_column_datum(const Column *col, int64 us)
 	}
 	/* timestamp and timestamptz are rounded alike, and never out of range */
 	if (col->def->typmod >= 0 && col->def->typmod < MAX_TIMESTAMP_PRECISION)
-		return DirectFunctionCall2(timestamp_scale,
-								   TimestampGetDatum(timestamp),
+		return DirectFunctionCall2(timestamp_scale, TimestampGetDatum(timestamp),
 								   Int32GetDatum(col->def->typmod));
 	return TimestampGetDatum(timestamp);
 }
@@ -114,7 +112,7 @@ bool
 weir_is_time(const Column *col)
 {
 	return col->kind == CONV_TIMESTAMPTZ || col->kind == CONV_TIMESTAMP ||
-		col->kind == CONV_DATE;
+		   col->kind == CONV_DATE;
 }
 
 /* Does the type's input function know words for the moment it runs at? */
@@ -160,7 +158,7 @@ names_moment(const char *text)
 static Datum
 slow_time(const Column *col, char *text)
 {
-	int64		us;
+	int64 us;
 
 	if (col->def->unit_num <= 0)
 		ereport(ERROR,
@@ -180,9 +178,9 @@ slow_time(const Column *col, char *text)
 Datum
 weir_slow_datum(Decoder *d, const SlowValue *slow, bool *isnull)
 {
-	Column	   *col = slow->column;
-	WjType		type = slow->value.type;
-	char	   *text;
+	Column *col = slow->column;
+	WjType type = slow->value.type;
+	char *text;
 
 	*isnull = type == WJ_NULL;
 	if (col->array != NULL && type != WJ_NULL && type != WJ_STRING)
@@ -195,16 +193,17 @@ weir_slow_datum(Decoder *d, const SlowValue *slow, bool *isnull)
 	if (text != NULL && reads_clock(col) && names_moment(text))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
-				 errmsg("a time must not depend on when it is read: \"%s\"", text)));
+				 errmsg("a time must not depend on when it is read: \"%s\"",
+						text)));
 	return InputFunctionCall(&col->input, text, col->ioparam, col->def->typmod);
 }
 
 static void
 convert_slow(Decoder *d, const SlowValue *slow)
 {
-	Column	   *col = slow->column;
-	bool		isnull;
-	Datum		value = weir_slow_datum(d, slow, &isnull);
+	Column *col = slow->column;
+	bool isnull;
+	Datum value = weir_slow_datum(d, slow, &isnull);
 
 	if (col->store)
 	{
@@ -216,7 +215,7 @@ convert_slow(Decoder *d, const SlowValue *slow)
 static void
 convert_range(Decoder *d, int from, int to)
 {
-	int			i;
+	int i;
 
 	for (i = from; i < to; i++)
 	{
@@ -238,7 +237,7 @@ must_rethrow(int sqlstate)
 			return true;
 		default:
 			return sqlstate == ERRCODE_DATA_CORRUPTED ||
-				sqlstate == ERRCODE_INDEX_CORRUPTED;
+				   sqlstate == ERRCODE_INDEX_CORRUPTED;
 	}
 }
 
@@ -251,7 +250,7 @@ try_range(Decoder *d, int from, int to)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(cxt);
@@ -296,13 +295,13 @@ fail_current(Decoder *d, const ErrorData *error)
 static void
 convert_each(Decoder *d)
 {
-	int			from;
-	int			to;
+	int from;
+	int to;
 
 	for (from = 0; from < d->nslow; from = to)
 	{
-		int			record = d->slow[from].record;
-		ErrorData  *error;
+		int record = d->slow[from].record;
+		ErrorData *error;
 
 		CHECK_FOR_INTERRUPTS();
 		for (to = from + 1; to < d->nslow && d->slow[to].record == record;)
@@ -321,7 +320,7 @@ convert_each(Decoder *d)
 void
 weir_convert_slow(Decoder *d)
 {
-	bool		pushed = false;
+	bool pushed = false;
 
 	if (d->nslow == 0)
 		return;

@@ -20,9 +20,9 @@ typedef struct AccumSet AccumSet;
  * naccums specs, naggs aggregates over them.  Memory and FmgrInfos in cxt; the
  * specs must outlive the set.  state_size is the size of a group's state.
  */
-extern AccumSet *weir_accum_compile(const AccumSpec *specs, int naccums,
-									const AggSpec *aggs, int naggs,
-									MemoryContext cxt);
+extern AccumSet *
+weir_accum_compile(const AccumSpec *specs, int naccums, const AggSpec *aggs,
+				   int naggs, MemoryContext cxt);
 extern uint32 weir_accum_state_size(const AccumSet *set);
 
 /*
@@ -31,9 +31,9 @@ extern uint32 weir_accum_state_size(const AccumSet *set);
  * that the accumulator cannot take (float overflow), with its text in *reason.
  * Never raises.  Fixed kinds only.
  */
-extern int	weir_accum_check(const AccumSpec *spec, const int32 *rows,
-							 int nrows, const Datum *values,
-							 const bool *nulls, const char **reason);
+extern int
+weir_accum_check(const AccumSpec *spec, const int32 *rows, int nrows,
+				 const Datum *values, const bool *nulls, const char **reason);
 
 /*
  * Apply a batch to fixed-size kinds: row rows[i] belongs to the group whose
@@ -42,9 +42,8 @@ extern int	weir_accum_check(const AccumSpec *spec, const int32 *rows,
  * rows are taken in order.  Cannot raise, allocate or loop for long.
  */
 extern void weir_accum_apply(const AccumSpec *spec, const int32 *rows,
-							 int nrows, char *const *states,
-							 const Datum *values, const bool *nulls,
-							 const bool *pass);
+							 int nrows, char *const *states, const Datum *values,
+							 const bool *nulls, const bool *pass);
 
 /*
  * One step of an ACCUM_DATUM: *value (NULL when *isnull) becomes the transition
@@ -52,13 +51,12 @@ extern void weir_accum_apply(const AccumSpec *spec, const int32 *rows,
  * old one is not freed.  Garbage is left in the current context.  May raise:
  * call it on private values, outside every lock.
  */
-extern void weir_accum_step(AccumSet *set, int accum, Datum *value,
-							bool *isnull, Datum arg, bool argnull,
-							MemoryContext cxt);
+extern void weir_accum_step(AccumSet *set, int accum, Datum *value, bool *isnull,
+							Datum arg, bool argnull, MemoryContext cxt);
 
 /* An AccumDatum as a Datum and back. */
-extern Datum weir_accum_get_datum(const AccumSpec *spec, const AccumDatum *d,
-								  bool *isnull);
+extern Datum
+weir_accum_get_datum(const AccumSpec *spec, const AccumDatum *d, bool *isnull);
 /* Length in bytes of a by-reference transition value. */
 extern uint32 weir_accum_datum_size(const AccumSpec *spec, Datum value);
 
@@ -69,8 +67,8 @@ extern uint32 weir_accum_datum_size(const AccumSpec *spec, Datum value);
  * want of memory or when a comparison function of a user's type does: values
  * that could overflow here are refused by check and step before.
  */
-extern void weir_accum_combine(AccumSet *set, char *dst, const char *src,
-							   MemoryContext cxt);
+extern void
+weir_accum_combine(AccumSet *set, char *dst, const char *src, MemoryContext cxt);
 
 /*
  * Results of all aggregates of a group; by-reference ones in cxt, and garbage

@@ -31,7 +31,7 @@ static void
 take_record(ViewApply *a, const EventBatch *b, int i)
 {
 	ViewPartition *p = &a->parts[b->partition[i]];
-	int64		t = b->event_time[i];
+	int64 t = b->event_time[i];
 
 	if (b->offset[i] < p->position)
 		return;
@@ -67,7 +67,7 @@ load_row(ViewApply *a, const EventBatch *b, int row)
 
 	for (int i = 0; i < a->nattnos; i++)
 	{
-		int			c = a->attnos[i] - 1;
+		int c = a->attnos[i] - 1;
 
 		slot->tts_values[c] = b->columns[c].values[row];
 		slot->tts_isnull[c] = b->columns[c].nulls[row];
@@ -86,7 +86,7 @@ eval_into(ViewApply *a, InputExpr *e, int row)
 static int
 filter_rows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 {
-	int			kept = 0;
+	int kept = 0;
 
 	if (a->where == NULL)
 		return nrows;
@@ -103,12 +103,13 @@ filter_rows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 static void
 evaluate_accum(ViewApply *a, int c, int row)
 {
-	bool		pass = true;
+	bool pass = true;
 
 	if (a->filters[c].state)
 	{
 		eval_into(a, &a->filters[c], row);
-		pass = !a->filters[c].nulls[row] && DatumGetBool(a->filters[c].values[row]);
+		pass = !a->filters[c].nulls[row] &&
+			   DatumGetBool(a->filters[c].values[row]);
 		a->pass[c][row] = pass;
 	}
 	if (pass)
@@ -137,7 +138,7 @@ static inline bool
 is_late(const ViewApply *a, int64 close, int64 watermark)
 {
 	return (watermark != WEIR_NO_TIME && close <= watermark) ||
-		(a->closed_upto != WEIR_NO_TIME && close <= a->closed_upto);
+		   (a->closed_upto != WEIR_NO_TIME && close <= a->closed_upto);
 }
 
 /*
@@ -147,14 +148,14 @@ static int
 assign_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 {
 	const WindowSpec *w = &a->plan->window;
-	int64		start = 0;
-	int64		end = 0;		/* of the last row's window; none yet */
-	int			kept = 0;
+	int64 start = 0;
+	int64 end = 0; /* of the last row's window; none yet */
+	int kept = 0;
 
 	for (int i = 0; i < nrows; i++)
 	{
-		int32		row = rows[i];
-		int64		t = b->event_time[row];
+		int32 row = rows[i];
+		int64 t = b->event_time[row];
 
 		if (t < start || t >= end)
 		{
@@ -194,8 +195,8 @@ expr_value(const InputExpr *e, const EventBatch *b, int row, bool *isnull)
 static uint32
 build_key(ViewApply *a, const EventBatch *b, int row)
 {
-	Datum		values[WEIR_MAX_KEYS];
-	bool		nulls[WEIR_MAX_KEYS];
+	Datum values[WEIR_MAX_KEYS];
+	bool nulls[WEIR_MAX_KEYS];
 
 	for (int k = 0; k < a->plan->nkeys; k++)
 		values[k] = expr_value(&a->keys[k], b, row, &nulls[k]);
@@ -205,7 +206,7 @@ build_key(ViewApply *a, const EventBatch *b, int row)
 static Pane *
 get_pane(ViewApply *a, int64 start)
 {
-	Pane	   *pane = weir_panemap_get(a->panes, start);
+	Pane *pane = weir_panemap_get(a->panes, start);
 
 	if (pane)
 		return pane;
@@ -238,13 +239,13 @@ find_groups(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	a->ntouched = 0;
 	for (int i = 0; i < nrows; i++)
 	{
-		int64		start = a->start[rows[i]];
-		size_t		at = a->key_buf.used;
-		uint32		len = build_key(a, b, rows[i]);
+		int64 start = a->start[rows[i]];
+		size_t at = a->key_buf.used;
+		uint32 len = build_key(a, b, rows[i]);
 		const char *key = a->key_buf.data + at;
-		uint64		hash = weir_key_hash(a->codec, key, len);
-		Pane	   *pane = get_pane(a, start);
-		PaneGroup	   *g;
+		uint64 hash = weir_key_hash(a->codec, key, len);
+		Pane *pane = get_pane(a, start);
+		PaneGroup *g;
 
 		if (pane == NULL)
 			return false;
@@ -274,23 +275,23 @@ static void
 step_datums(ViewApply *a, const EventBatch *b, int d, const int32 *rows,
 			int nrows)
 {
-	int			c = a->datums[d];
+	int c = a->datums[d];
 	const AccumSpec *spec = &a->plan->accums[c];
 	const bool *pass = a->pass[c];
-	InputExpr    *arg = &a->args[c];
+	InputExpr *arg = &a->args[c];
 
 	for (int t = 0; t < a->ntouched; t++)
 	{
-		size_t		at = pending_at(a, d, t);
+		size_t at = pending_at(a, d, t);
 		AccumDatum *old = (AccumDatum *) (a->touched[t]->state + spec->offset);
 
 		a->pending[at] = weir_accum_get_datum(spec, old, &a->pending_null[at]);
 	}
 	for (int i = 0; i < nrows; i++)
 	{
-		size_t		at = pending_at(a, d, a->row_group[i]->batch_ref);
-		bool		isnull = true;
-		Datum		value = (Datum) 0;
+		size_t at = pending_at(a, d, a->row_group[i]->batch_ref);
+		bool isnull = true;
+		Datum value = (Datum) 0;
 
 		if (pass && !pass[rows[i]])
 			continue;
@@ -311,9 +312,10 @@ reserve_datums(ViewApply *a)
 
 		for (int t = 0; t < a->ntouched; t++)
 		{
-			size_t		at = pending_at(a, d, t);
-			AccumDatum *old = (AccumDatum *) (a->touched[t]->state + spec->offset);
-			uint32		need;
+			size_t at = pending_at(a, d, t);
+			AccumDatum *old = (AccumDatum *) (a->touched[t]->state +
+											  spec->offset);
+			uint32 need;
 
 			a->pending_room[at] = NULL;
 			if (spec->trans_byval || a->pending_null[at])
@@ -336,8 +338,8 @@ store_datum(ViewApply *a, int d, int t)
 {
 	const AccumSpec *spec = &a->plan->accums[a->datums[d]];
 	AccumDatum *dst = (AccumDatum *) (a->touched[t]->state + spec->offset);
-	size_t		at = pending_at(a, d, t);
-	uint32		len;
+	size_t at = pending_at(a, d, t);
+	uint32 len;
 
 	if (a->pending_null[at])
 		return;
@@ -370,16 +372,15 @@ mark_changed(ViewApply *a)
 {
 	for (int t = 0; t < a->ntouched; t++)
 	{
-		PaneGroup	   *g = a->touched[t];
-		Pane	   *pane = a->touched_pane[t];
+		PaneGroup *g = a->touched[t];
+		Pane *pane = a->touched_pane[t];
 
 		if (g->epoch == a->epoch)
 			continue;
 		if (a->frozen_epoch != 0 && g->epoch == a->frozen_epoch)
 		{
-			if (g->live &&
-				!weir_pane_copy_group(pane, g, &a->layout, &a->chunks,
-									  &a->chunks_tail))
+			if (g->live && !weir_pane_copy_group(pane, g, &a->layout,
+												 &a->chunks, &a->chunks_tail))
 				return false;
 			g->epoch = 0;
 		}
@@ -396,7 +397,7 @@ mark_changed(ViewApply *a)
 static void
 publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 {
-	Shard	   *shard = a->shard;
+	Shard *shard = a->shard;
 
 	pg_atomic_write_u32(&shard->writer_waiting, 1);
 	LWLockAcquire(&shard->lock, LW_EXCLUSIVE);
@@ -404,15 +405,17 @@ publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	for (int c = 0; c < a->plan->naccums; c++)
 	{
 		const AccumSpec *spec = &a->plan->accums[c];
-		InputExpr    *e = &a->args[c];
+		InputExpr *e = &a->args[c];
 
 		if (spec->kind == ACCUM_DATUM)
 			continue;
 		weir_accum_apply(spec, rows, nrows, a->states,
-						 e->state ? e->values :
-						 e->attno ? b->columns[e->attno - 1].values : NULL,
-						 e->state ? e->nulls :
-						 e->attno ? b->columns[e->attno - 1].nulls : NULL,
+						 e->state   ? e->values
+						 : e->attno ? b->columns[e->attno - 1].values
+									: NULL,
+						 e->state   ? e->nulls
+						 : e->attno ? b->columns[e->attno - 1].nulls
+									: NULL,
 						 a->pass[c]);
 	}
 	for (int t = 0; t < a->ntouched; t++)
@@ -443,9 +446,9 @@ check_arguments(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	for (int c = 0; c < a->plan->naccums; c++)
 	{
 		const AccumSpec *spec = &a->plan->accums[c];
-		InputExpr    *e = &a->args[c];
+		InputExpr *e = &a->args[c];
 		const char *reason;
-		int			n = 0;
+		int n = 0;
 
 		if (spec->kind == ACCUM_DATUM || (e->state == NULL && e->attno == 0))
 			continue;
@@ -454,7 +457,8 @@ check_arguments(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 				a->passing[n++] = rows[i];
 		if (weir_accum_check(spec, a->pass[c] ? a->passing : rows,
 							 a->pass[c] ? n : nrows,
-							 e->state ? e->values : b->columns[e->attno - 1].values,
+							 e->state ? e->values
+									  : b->columns[e->attno - 1].values,
 							 e->state ? e->nulls : b->columns[e->attno - 1].nulls,
 							 &reason) >= 0)
 			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -537,14 +541,14 @@ static bool
 is_fatal(const ErrorData *e)
 {
 	return e->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		e->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-		ERRCODE_TO_CATEGORY(e->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES;
+		   e->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+		   ERRCODE_TO_CATEGORY(e->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES;
 }
 
 static void
 note_error(ViewApply *a, const EventBatch *b, int32 row, ErrorData *e)
 {
-	RowError   *r = &a->errors[a->nerrors++];
+	RowError *r = &a->errors[a->nerrors++];
 	ViewPartition *p = &a->parts[b->partition[row]];
 
 	r->row = row;
@@ -560,7 +564,7 @@ apply_single(ViewApply *a, const EventBatch *b)
 {
 	for (; a->next_row < a->nrows; a->next_row++)
 	{
-		ErrorData  *e = NULL;
+		ErrorData *e = NULL;
 
 		switch (apply_rows(a, b, &a->rows[a->next_row], 1, &e))
 		{
@@ -581,7 +585,7 @@ apply_single(ViewApply *a, const EventBatch *b)
 bool
 weir_apply_run(ViewApply *a, const EventBatch *b)
 {
-	ErrorData  *e = NULL;
+	ErrorData *e = NULL;
 
 	if (a->next_row < 0)
 	{

@@ -18,88 +18,88 @@ struct PaneMap;
 /* A row that failed in this view alone; memory of the batch. */
 typedef struct RowError
 {
-	int32		row;			/* in the batch */
-	int			sqlstate;
-	char	   *reason;
+	int32 row; /* in the batch */
+	int sqlstate;
+	char *reason;
 } RowError;
 
 /* An expression over the stream: a column's vector, or evaluated into one. */
 typedef struct InputExpr
 {
-	ExprState  *state;			/* NULL: column attno */
-	AttrNumber	attno;
-	Datum	   *values;			/* of the batch: by row */
-	bool	   *nulls;
+	ExprState *state; /* NULL: column attno */
+	AttrNumber attno;
+	Datum *values; /* of the batch: by row */
+	bool *nulls;
 } InputExpr;
 
 /* What an ingest worker keeps of a view it feeds. */
 typedef struct ViewApply
 {
-	ViewSlot   *slot;
-	Shard	   *shard;
+	ViewSlot *slot;
+	Shard *shard;
 	const ViewPlan *plan;
-	int64		delay;			/* watermark_delay of the stream */
-	int64		lateness;
-	int64		closed_upto;	/* lateness by what was closed */
-	int			npartitions;
-	ViewPartition *parts;		/* working copy, published with the batch */
-	int64	   *late;			/* per partition, of the rows being applied */
-	uint32		epoch;			/* barrier interval, from 1 */
-	uint32		frozen_epoch;	/* interval that is being copied, or 0 */
-	Chunk	   *chunks;			/* of the barrier that is being copied */
-	Chunk	   *chunks_tail;
+	int64 delay; /* watermark_delay of the stream */
+	int64 lateness;
+	int64 closed_upto; /* lateness by what was closed */
+	int npartitions;
+	ViewPartition *parts; /* working copy, published with the batch */
+	int64 *late;          /* per partition, of the rows being applied */
+	uint32 epoch;         /* barrier interval, from 1 */
+	uint32 frozen_epoch;  /* interval that is being copied, or 0 */
+	Chunk *chunks;        /* of the barrier that is being copied */
+	Chunk *chunks_tail;
 
-	AccumSet   *accums;
+	AccumSet *accums;
 	StateLayout layout;
-	KeyCodec   *codec;
+	KeyCodec *codec;
 	struct PaneMap *panes;
 
 	ExprContext *econtext;
-	TupleTableSlot *slot_in;	/* the stream's row, for ExecEvalExpr */
-	int			nattnos;		/* columns that expressions read through it */
+	TupleTableSlot *slot_in; /* the stream's row, for ExecEvalExpr */
+	int nattnos;             /* columns that expressions read through it */
 	AttrNumber *attnos;
-	ExprState  *where;
-	bool		needs_eval;		/* some key, argument or filter is no plain column */
-	InputExpr    *keys;
-	InputExpr    *args;			/* by accumulator; state and attno 0: count(*) */
-	InputExpr    *filters;		/* values as bool in pass */
-	bool	  **pass;			/* by accumulator: FILTER of each row, or NULL */
+	ExprState *where;
+	bool needs_eval; /* some key, argument or filter is no plain column */
+	InputExpr *keys;
+	InputExpr *args;    /* by accumulator; state and attno 0: count(*) */
+	InputExpr *filters; /* values as bool in pass */
+	bool **pass;        /* by accumulator: FILTER of each row, or NULL */
 
 	/* Scratch vectors, capacity of the batch. */
 	MemoryContext cxt;
 	MemoryContext batch_cxt;
-	int64	   *watermark;		/* just before each record */
-	int32	   *rows;			/* selected */
-	int32	   *alive;
-	int32	   *passing;		/* rows that a FILTER lets through */
-	int64	   *start;			/* of each record's window */
-	KeyBuffer	key_buf;
-	char	  **states;
-	PaneGroup	  **row_group;
-	PaneGroup	  **touched;
-	Pane	  **touched_pane;
-	int			ntouched;
-	Datum	   *pending;		/* [datum accumulator][touched] */
-	bool	   *pending_null;
-	char	  **pending_room;
-	int			ndatums;		/* accumulators of kind ACCUM_DATUM */
-	int		   *datums;
-	int			capacity;
-	RowError   *errors;
-	int			nerrors;
+	int64 *watermark; /* just before each record */
+	int32 *rows;      /* selected */
+	int32 *alive;
+	int32 *passing; /* rows that a FILTER lets through */
+	int64 *start;   /* of each record's window */
+	KeyBuffer key_buf;
+	char **states;
+	PaneGroup **row_group;
+	PaneGroup **touched;
+	Pane **touched_pane;
+	int ntouched;
+	Datum *pending; /* [datum accumulator][touched] */
+	bool *pending_null;
+	char **pending_room;
+	int ndatums; /* accumulators of kind ACCUM_DATUM */
+	int *datums;
+	int capacity;
+	RowError *errors;
+	int nerrors;
 	/* A batch that waits for memory. */
-	int			nrows;
-	int			next_row;		/* row mode: first row not applied, or -1 */
+	int nrows;
+	int next_row; /* row mode: first row not applied, or -1 */
 } ViewApply;
 
 /*
  * All memory in a child of parent.  rowdesc is the stream's.  Needs a
  * transaction; raises when the plan cannot be compiled.
  */
-extern ViewApply *weir_apply_new(ViewSlot *slot, int shard,
-								 const ViewPlan *plan, TupleDesc rowdesc,
-								 int64 delay, int npartitions, int capacity,
-								 MemoryContext parent);
+extern ViewApply *
+weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
+			   TupleDesc rowdesc, int64 delay, int npartitions, int capacity,
+			   MemoryContext parent);
 
 /* Begin a batch: which records are the view's, watermarks and counters. */
 extern void weir_apply_begin(ViewApply *a, const EventBatch *b);
@@ -128,7 +128,7 @@ extern void weir_apply_advance(ViewApply *a, int partition, int64 offset);
  */
 extern void weir_apply_freeze(ViewApply *a);
 /* Copy out frozen groups for about budget_us.  1: all done, 0: more, -1: full. */
-extern int	weir_apply_copy(ViewApply *a, int64 budget_us);
+extern int weir_apply_copy(ViewApply *a, int64 budget_us);
 
 /* --- panes by start (panemap.c) ------------------------------------------- */
 extern struct PaneMap *weir_panemap_new(MemoryContext cxt);

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "exec/apply.h"
 
-#define COPY_SLICE 256
+#define COPY_SLICE    256
 #define REWRITE_FLOOR (256 * 1024)
 
 /* Does the barrier under way close the window that starts here? */
@@ -24,7 +24,7 @@ static bool
 is_closing(const ViewApply *a, int64 start)
 {
 	return a->closed_upto != WEIR_NO_TIME &&
-		start + a->plan->window.size + a->lateness <= a->closed_upto;
+		   start + a->plan->window.size + a->lateness <= a->closed_upto;
 }
 
 /*
@@ -35,8 +35,8 @@ is_closing(const ViewApply *a, int64 start)
 static void
 consider_rewrite(Pane *pane)
 {
-	uint64		state = (uint64) pane->filled * pane->group_size * 2;
-	uint32		epoch;
+	uint64 state = (uint64) pane->filled * pane->group_size * 2;
+	uint32 epoch;
 
 	pane->rewrite = false;
 	if (pane->frozen.n == 0 || pane->logged < REWRITE_FLOOR ||
@@ -46,11 +46,12 @@ consider_rewrite(Pane *pane)
 	epoch = pane->frozen.groups[0]->epoch;
 	for (GroupSegment *seg = pane->segments; seg; seg = seg->next)
 	{
-		uint32		n = seg == pane->last ? pane->last_used : seg->capacity;
+		uint32 n = seg == pane->last ? pane->last_used : seg->capacity;
 
 		for (uint32 i = 0; i < n; i++)
 		{
-			PaneGroup	   *g = (PaneGroup *) (seg->groups + (size_t) i * pane->group_size);
+			PaneGroup *g = (PaneGroup *) (seg->groups +
+										  (size_t) i * pane->group_size);
 
 			if (g->live && g->epoch == 0)
 			{
@@ -66,7 +67,7 @@ consider_rewrite(Pane *pane)
 static void
 freeze_pane(ViewApply *a, Pane *pane)
 {
-	DirtyList	empty = pane->frozen;
+	DirtyList empty = pane->frozen;
 
 	if (is_closing(a, pane->start))
 	{
@@ -85,9 +86,9 @@ freeze_pane(ViewApply *a, Pane *pane)
 void
 weir_apply_freeze(ViewApply *a)
 {
-	Pane	   *pane;
-	uint32		state = 0;
-	Shard	   *shard = a->shard;
+	Pane *pane;
+	uint32 state = 0;
+	Shard *shard = a->shard;
 
 	if (a->slot->closing != WEIR_NO_TIME && a->slot->closing > a->closed_upto)
 		a->closed_upto = a->slot->closing;
@@ -97,24 +98,24 @@ weir_apply_freeze(ViewApply *a)
 	a->frozen_epoch = a->epoch;
 	a->epoch++;
 	if (a->closed_upto != WEIR_NO_TIME)
-		weir_panemap_forget(a->panes,
-							a->closed_upto - a->lateness - a->plan->window.size + 1);
+		weir_panemap_forget(a->panes, a->closed_upto - a->lateness -
+										  a->plan->window.size + 1);
 }
 
 /* Copy up to COPY_SLICE frozen groups of a pane.  1: done, 0: more, -1: full. */
 static int
 copy_slice(ViewApply *a, Pane *pane)
 {
-	uint32		end = Min(pane->ncopied + COPY_SLICE, pane->frozen.n);
+	uint32 end = Min(pane->ncopied + COPY_SLICE, pane->frozen.n);
 
 	for (; pane->ncopied < end; pane->ncopied++)
 	{
-		PaneGroup	   *g = pane->frozen.groups[pane->ncopied];
+		PaneGroup *g = pane->frozen.groups[pane->ncopied];
 
 		if (g->epoch != a->frozen_epoch)
 			continue;
 		if (g->live && !weir_pane_copy_group(pane, g, &a->layout, &a->chunks,
-								  &a->chunks_tail))
+											 &a->chunks_tail))
 			return -1;
 		g->epoch = 0;
 	}
@@ -124,10 +125,10 @@ copy_slice(ViewApply *a, Pane *pane)
 int
 weir_apply_copy(ViewApply *a, int64 budget_us)
 {
-	int64		stop = weir_clock_monotonic() + budget_us;
-	uint32		state = 0;
-	Pane	   *pane;
-	Shard	   *shard = a->shard;
+	int64 stop = weir_clock_monotonic() + budget_us;
+	uint32 state = 0;
+	Pane *pane;
+	Shard *shard = a->shard;
 
 	if (a->frozen_epoch == 0)
 		return 1;

@@ -40,8 +40,8 @@ static void
 collect_columns(ViewApply *a)
 {
 	const ViewPlan *plan = a->plan;
-	Bitmapset  *columns = NULL;
-	int			x = -1;
+	Bitmapset *columns = NULL;
+	int x = -1;
 
 	note_columns(&columns, (Node *) plan->where);
 	for (int k = 0; k < plan->nkeys; k++)
@@ -62,7 +62,7 @@ static void
 init_expressions(ViewApply *a, TupleDesc rowdesc)
 {
 	const ViewPlan *plan = a->plan;
-	bool		eval = false;
+	bool eval = false;
 
 	a->slot_in = MakeSingleTupleTableSlot(CreateTupleDescCopy(rowdesc),
 										  &TTSOpsVirtual);
@@ -102,7 +102,7 @@ init_expressions(ViewApply *a, TupleDesc rowdesc)
 static void
 init_vectors(ViewApply *a)
 {
-	int			n = a->capacity;
+	int n = a->capacity;
 
 	a->watermark = palloc(sizeof(int64) * n);
 	a->rows = palloc(sizeof(int32) * n);
@@ -128,7 +128,7 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	MemoryContext cxt = AllocSetContextCreate(parent, "weir view",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	ViewApply  *a = palloc0(sizeof(ViewApply));
+	ViewApply *a = palloc0(sizeof(ViewApply));
 
 	a->cxt = cxt;
 	a->slot = slot;
@@ -151,7 +151,8 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->panes = weir_panemap_new(cxt);
 	init_expressions(a, rowdesc);
 	init_vectors(a);
-	a->batch_cxt = AllocSetContextCreate(cxt, "weir batch", ALLOCSET_DEFAULT_SIZES);
+	a->batch_cxt = AllocSetContextCreate(cxt, "weir batch",
+										 ALLOCSET_DEFAULT_SIZES);
 	a->econtext->ecxt_per_tuple_memory = a->batch_cxt;
 	MemoryContextSwitchTo(old);
 	return a;

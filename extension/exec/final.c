@@ -16,10 +16,10 @@
 
 typedef struct FinalExec
 {
-	EState	   *estate;
+	EState *estate;
 	ExprContext *econtext;
-	TupleTableSlot *slot;		/* the final row */
-	ExprState  *having;
+	TupleTableSlot *slot; /* the final row */
+	ExprState *having;
 	ExprState **out;
 } FinalExec;
 
@@ -27,7 +27,7 @@ StateLayout
 weir_state_layout(const ViewPlan *plan, AccumSet *accums)
 {
 	StateLayout layout;
-	uint32	   *datums = palloc(sizeof(uint32) * Max(plan->naccums, 1));
+	uint32 *datums = palloc(sizeof(uint32) * Max(plan->naccums, 1));
 
 	layout.size = weir_accum_state_size(accums);
 	layout.ndatums = 0;
@@ -42,8 +42,8 @@ weir_state_layout(const ViewPlan *plan, AccumSet *accums)
 static TupleDesc
 final_desc(const ViewPlan *plan)
 {
-	TupleDesc	desc = CreateTemplateTupleDesc(1 + plan->nkeys + plan->naggs);
-	AttrNumber	a = 1;
+	TupleDesc desc = CreateTemplateTupleDesc(1 + plan->nkeys + plan->naggs);
+	AttrNumber a = 1;
 
 	TupleDescInitEntry(desc, a++, "window", plan->window.type, -1, 0);
 	for (int i = 0; i < plan->nkeys; i++, a++)
@@ -60,7 +60,7 @@ final_desc(const ViewPlan *plan)
 static FinalExec *
 final_new(const ViewPlan *plan)
 {
-	FinalExec  *f = palloc0(sizeof(FinalExec));
+	FinalExec *f = palloc0(sizeof(FinalExec));
 
 	f->estate = CreateExecutorState();
 	f->econtext = CreateExprContext(f->estate);
@@ -95,11 +95,11 @@ bool
 weir_final_row(ViewReader *r, int64 window, const char *key, const char *state,
 			   Datum *values, bool *nulls)
 {
-	FinalExec  *f = r->final;
+	FinalExec *f = r->final;
 	TupleTableSlot *slot = f->slot;
 	MemoryContext old;
-	bool		isnull;
-	bool		pass = true;
+	bool isnull;
+	bool pass = true;
 
 	ResetExprContext(f->econtext);
 	ExecClearTuple(slot);
@@ -114,7 +114,7 @@ weir_final_row(ViewReader *r, int64 window, const char *key, const char *state,
 
 	if (f->having)
 	{
-		Datum		d = ExecEvalExpr(f->having, f->econtext, &isnull);
+		Datum d = ExecEvalExpr(f->having, f->econtext, &isnull);
 
 		pass = !isnull && DatumGetBool(d);
 	}

@@ -16,9 +16,9 @@
 typedef struct ViewReader
 {
 	const ViewPlan *plan;
-	AccumSet   *accums;
+	AccumSet *accums;
 	StateLayout layout;
-	KeyCodec   *codec;
+	KeyCodec *codec;
 	struct FinalExec *final;
 	MemoryContext cxt;
 } ViewReader;

@@ -18,7 +18,7 @@ KeyCodec *
 weir_key_codec(const ViewPlan *plan, MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	KeyCodec   *c = palloc0(sizeof(KeyCodec));
+	KeyCodec *c = palloc0(sizeof(KeyCodec));
 
 	c->nkeys = plan->nkeys;
 	c->keys = plan->keys;
@@ -44,9 +44,8 @@ buffer_room(KeyBuffer *buf, size_t need)
 	if (buf->size - buf->used < need)
 	{
 		buf->size = Max(buf->size * 2, buf->used + need + 1024);
-		buf->data = buf->data
-			? repalloc_huge(buf->data, buf->size)
-			: MemoryContextAllocHuge(buf->cxt, buf->size);
+		buf->data = buf->data ? repalloc_huge(buf->data, buf->size)
+							  : MemoryContextAllocHuge(buf->cxt, buf->size);
 	}
 	return buf->data + buf->used;
 }
@@ -55,8 +54,8 @@ static uint32
 append_varlena(Datum value, KeyBuffer *buf)
 {
 	struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
-	uint32		len = VARSIZE_ANY_EXHDR(v);
-	char	   *p = buffer_room(buf, len + 5);
+	uint32 len = VARSIZE_ANY_EXHDR(v);
+	char *p = buffer_room(buf, len + 5);
 
 	*p = 0;
 	memcpy(p + 1, &len, 4);
@@ -69,13 +68,13 @@ uint32
 weir_key_build(const KeyCodec *codec, const Datum *values, const bool *nulls,
 			   KeyBuffer *buf)
 {
-	uint32		total = 0;
+	uint32 total = 0;
 
 	for (int i = 0; i < codec->nkeys; i++)
 	{
 		const KeySpec *k = &codec->keys[i];
-		char	   *p;
-		uint32		len;
+		char *p;
+		uint32 len;
 
 		if (!nulls[i] && k->typlen == -1)
 		{
@@ -93,8 +92,10 @@ weir_key_build(const KeyCodec *codec, const Datum *values, const bool *nulls,
 		p = buffer_room(buf, len + 1);
 		*p = nulls[i];
 		if (len > 0)
-			memcpy(p + 1, k->typbyval ? (const void *) &values[i]
-				   : DatumGetPointer(values[i]), len);
+			memcpy(p + 1,
+				   k->typbyval ? (const void *) &values[i]
+							   : DatumGetPointer(values[i]),
+				   len);
 		buf->used += len + 1;
 		total += len + 1;
 	}
@@ -105,7 +106,7 @@ weir_key_build(const KeyCodec *codec, const Datum *values, const bool *nulls,
 static uint32
 part_len(const KeySpec *k, const char *p)
 {
-	uint32		len;
+	uint32 len;
 
 	if (*p)
 		return 1;
@@ -122,9 +123,9 @@ part_len(const KeySpec *k, const char *p)
 static Datum
 part_value(const KeySpec *k, const char *p)
 {
-	Datum		value;
-	uint32		len;
-	char	   *copy;
+	Datum value;
+	uint32 len;
+	char *copy;
 
 	if (k->typbyval)
 	{
@@ -149,7 +150,7 @@ uint64
 weir_key_hash(const KeyCodec *codec, const char *image, uint32 len)
 {
 	const char *p = image;
-	uint64		h = 0;
+	uint64 h = 0;
 	MemoryContext old;
 
 	if (codec->bitwise)
@@ -159,16 +160,17 @@ weir_key_hash(const KeyCodec *codec, const char *image, uint32 len)
 	for (int i = 0; i < codec->nkeys; i++)
 	{
 		const KeySpec *k = &codec->keys[i];
-		uint32		n = part_len(k, p);
+		uint32 n = part_len(k, p);
 
 		if (*p || k->bitwise)
 			h = wh_hash(p, n, h);
 		else
 		{
-			Datum		v = FunctionCall1Coll(&codec->hash[i], k->collation,
-											  part_value(k, p));
+			Datum v = FunctionCall1Coll(&codec->hash[i], k->collation,
+										part_value(k, p));
 
-			h = wh_mix(h ^ UINT64CONST(0x9E3779B97F4A7C15), (uint64) v | (UINT64CONST(1) << 63));
+			h = wh_mix(h ^ UINT64CONST(0x9E3779B97F4A7C15),
+					   (uint64) v | (UINT64CONST(1) << 63));
 		}
 		p += n;
 	}
@@ -178,11 +180,10 @@ weir_key_hash(const KeyCodec *codec, const char *image, uint32 len)
 }
 
 bool
-weir_key_equal(void *arg, const char *a, uint32 alen, const char *b,
-			   uint32 blen)
+weir_key_equal(void *arg, const char *a, uint32 alen, const char *b, uint32 blen)
 {
 	const KeyCodec *codec = arg;
-	bool		equal = true;
+	bool equal = true;
 	MemoryContext old;
 
 	if (codec->bitwise)
@@ -192,16 +193,15 @@ weir_key_equal(void *arg, const char *a, uint32 alen, const char *b,
 	for (int i = 0; i < codec->nkeys && equal; i++)
 	{
 		const KeySpec *k = &codec->keys[i];
-		uint32		an = part_len(k, a);
-		uint32		bn = part_len(k, b);
+		uint32 an = part_len(k, a);
+		uint32 bn = part_len(k, b);
 
 		if (*a || *b || k->bitwise)
 			equal = an == bn && memcmp(a, b, an) == 0;
 		else
-			equal = DatumGetBool(FunctionCall2Coll(&codec->equal[i],
-												   k->collation,
-												   part_value(k, a),
-												   part_value(k, b)));
+			equal = DatumGetBool(
+				FunctionCall2Coll(&codec->equal[i], k->collation,
+								  part_value(k, a), part_value(k, b)));
 		a += an;
 		b += bn;
 	}
@@ -227,12 +227,12 @@ weir_key_values(const KeyCodec *codec, const char *image, Datum *values,
 bool
 weir_key_valid(const KeyCodec *codec, const char *image, uint32 len)
 {
-	uint32		at = 0;
+	uint32 at = 0;
 
 	for (int i = 0; i < codec->nkeys; i++)
 	{
 		const KeySpec *k = &codec->keys[i];
-		uint32		need;
+		uint32 need;
 
 		if (at >= len)
 			return false;

@@ -52,7 +52,7 @@ weir_merge_free(MergeTable *m)
 static void
 index_put(MergeTable *m, uint64 hash, uint32 entry)
 {
-	uint32		i = (uint32) hash & m->index_mask;
+	uint32 i = (uint32) hash & m->index_mask;
 
 	while (m->index[i] != 0)
 		i = (i + 1) & m->index_mask;
@@ -67,7 +67,8 @@ grow(MergeTable *m)
 	pfree(m->index);
 	m->index_mask = m->capacity * 2 - 1;
 	m->index = MemoryContextAllocExtended(m->cxt,
-										  ((Size) m->index_mask + 1) * sizeof(uint32),
+										  ((Size) m->index_mask + 1) *
+											  sizeof(uint32),
 										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint32 g = 0; g < m->ngroups; g++)
 		index_put(m, m->groups[g].hash, g + 1);
@@ -76,7 +77,7 @@ grow(MergeTable *m)
 static MergeGroup *
 lookup(MergeTable *m, int64 window, uint64 hash, const char *key, uint32 keylen)
 {
-	uint32		i = (uint32) hash & m->index_mask;
+	uint32 i = (uint32) hash & m->index_mask;
 
 	for (; m->index[i] != 0; i = (i + 1) & m->index_mask)
 	{
@@ -93,7 +94,7 @@ lookup(MergeTable *m, int64 window, uint64 hash, const char *key, uint32 keylen)
 static MergeGroup *
 find_or_add(MergeTable *m, int64 window, const char *key, uint32 keylen)
 {
-	uint64		hash = weir_key_hash(m->reader->codec, key, keylen);
+	uint64 hash = weir_key_hash(m->reader->codec, key, keylen);
 	MergeGroup *g;
 
 	hash = wh_mix(hash ^ (uint64) window, UINT64CONST(0x9E3779B97F4A7C15));
@@ -117,7 +118,7 @@ weir_merge_group(MergeTable *m, int64 window, const char *key, uint32 keylen,
 				 const char *state)
 {
 	MergeGroup *g = find_or_add(m, window, key, keylen);
-	uint32		size = Max(m->reader->layout.size, 1);
+	uint32 size = Max(m->reader->layout.size, 1);
 
 	if (g->state)
 		weir_accum_combine(m->reader->accums, g->state, state, m->cxt);
@@ -134,7 +135,7 @@ weir_merge_add(MergeTable *m, int64 window, const GroupRecord *record,
 {
 	const char *base = (const char *) record;
 	MergeGroup *g = find_or_add(m, window, base + record->key, record->keylen);
-	uint32		size = Max(m->reader->layout.size, 1);
+	uint32 size = Max(m->reader->layout.size, 1);
 
 	if (g->state == NULL || replace)
 	{
@@ -144,7 +145,7 @@ weir_merge_add(MergeTable *m, int64 window, const GroupRecord *record,
 	}
 	else
 	{
-		char	   *state = MemoryContextAlloc(m->cxt, size);
+		char *state = MemoryContextAlloc(m->cxt, size);
 
 		weir_record_state(record, &m->reader->layout, state);
 		weir_accum_combine(m->reader->accums, g->state, state, m->cxt);

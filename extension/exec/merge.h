@@ -12,11 +12,11 @@
 
 typedef struct MergeGroup
 {
-	int64		window;
-	uint64		hash;
+	int64 window;
+	uint64 hash;
 	const char *key;
-	uint32		keylen;
-	char	   *state;			/* private; pointers into records or cxt */
+	uint32 keylen;
+	char *state; /* private; pointers into records or cxt */
 } MergeGroup;
 
 typedef struct MergeTable
@@ -24,10 +24,10 @@ typedef struct MergeTable
 	ViewReader *reader;
 	MemoryContext cxt;
 	MergeGroup *groups;
-	uint32		ngroups;
-	uint32		capacity;
-	uint32	   *index;			/* group number + 1, open addressing */
-	uint32		index_mask;
+	uint32 ngroups;
+	uint32 capacity;
+	uint32 *index; /* group number + 1, open addressing */
+	uint32 index_mask;
 } MergeTable;
 
 extern MergeTable *weir_merge_new(ViewReader *reader, MemoryContext parent);

@@ -12,17 +12,17 @@
 
 typedef struct PaneMap
 {
-	Pane	  **slots;
-	uint32		mask;
-	uint32		n;
-	Pane	   *last;			/* most records go where the last one went */
+	Pane **slots;
+	uint32 mask;
+	uint32 n;
+	Pane *last; /* most records go where the last one went */
 	MemoryContext cxt;
 } PaneMap;
 
 struct PaneMap *
 weir_panemap_new(MemoryContext cxt)
 {
-	PaneMap    *map = MemoryContextAllocZero(cxt, sizeof(PaneMap));
+	PaneMap *map = MemoryContextAllocZero(cxt, sizeof(PaneMap));
 
 	map->cxt = cxt;
 	map->mask = 63;
@@ -34,13 +34,14 @@ static inline uint32
 slot_of(const PaneMap *map, int64 start)
 {
 	return (uint32) wh_mix((uint64) start ^ UINT64CONST(0x2545F4914F6CDD1D),
-						   UINT64CONST(0x9E3779B97F4A7C15)) & map->mask;
+						   UINT64CONST(0x9E3779B97F4A7C15)) &
+		   map->mask;
 }
 
 Pane *
 weir_panemap_get(struct PaneMap *map, int64 start)
 {
-	uint32		i;
+	uint32 i;
 
 	if (map->last && map->last->start == start)
 		return map->last;
@@ -53,7 +54,7 @@ weir_panemap_get(struct PaneMap *map, int64 start)
 static void
 insert(PaneMap *map, Pane *pane)
 {
-	uint32		i = slot_of(map, pane->start);
+	uint32 i = slot_of(map, pane->start);
 
 	while (map->slots[i])
 		i = (i + 1) & map->mask;
@@ -65,9 +66,9 @@ insert(PaneMap *map, Pane *pane)
 static void
 rebuild(PaneMap *map, int64 from)
 {
-	Pane	  **old = map->slots;
-	uint32		old_size = map->mask + 1;
-	uint32		keep = 0;
+	Pane **old = map->slots;
+	uint32 old_size = map->mask + 1;
+	uint32 keep = 0;
 
 	for (uint32 i = 0; i < old_size; i++)
 		if (old[i] && old[i]->start >= from)
@@ -75,8 +76,8 @@ rebuild(PaneMap *map, int64 from)
 	map->mask = 63;
 	while (map->mask + 1 < keep * 4)
 		map->mask = map->mask * 2 + 1;
-	map->slots = MemoryContextAllocZero(map->cxt,
-										((Size) map->mask + 1) * sizeof(Pane *));
+	map->slots = MemoryContextAllocZero(map->cxt, ((Size) map->mask + 1) *
+													  sizeof(Pane *));
 	map->n = 0;
 	map->last = NULL;
 	for (uint32 i = 0; i < old_size; i++)
@@ -104,7 +105,7 @@ weir_panemap_next(struct PaneMap *map, uint32 *state)
 {
 	while (*state <= map->mask)
 	{
-		Pane	   *pane = map->slots[(*state)++];
+		Pane *pane = map->slots[(*state)++];
 
 		if (pane)
 			return pane;

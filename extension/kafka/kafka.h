@@ -20,8 +20,8 @@
 /* One librdkafka property, as the options of server and user mapping say. */
 typedef struct KafkaSetting
 {
-	char	   *name;
-	char	   *value;
+	char *name;
+	char *value;
 } KafkaSetting;
 
 /* Where an option stands decides which properties are allowed. */
@@ -39,48 +39,47 @@ typedef enum KafkaSettingPlace
 extern void weir_kafka_check_setting(const char *name, const char *value,
 									 KafkaSettingPlace place);
 /* Is this a property that the allow-list knows for this place? */
-extern bool weir_kafka_setting_known(const char *name,
-									 KafkaSettingPlace place);
+extern bool weir_kafka_setting_known(const char *name, KafkaSettingPlace place);
 /* Comma-separated names allowed here, for hints; palloc'ed. */
 extern char *weir_kafka_setting_names(KafkaSettingPlace place);
 /* Offer the names allowed here to a search for the nearest (nearest.h). */
 struct NearestName;
-extern void weir_kafka_nearest_setting(struct NearestName *nearest,
-									   KafkaSettingPlace place);
+extern void
+weir_kafka_nearest_setting(struct NearestName *nearest, KafkaSettingPlace place);
 
 /* The SQLSTATE that fits an error code of librdkafka (KafkaEvent.code). */
-extern int	weir_kafka_sqlstate(int code);
+extern int weir_kafka_sqlstate(int code);
 
 /* --- messages ------------------------------------------------------------ */
 
 typedef struct KafkaMessage
 {
-	const char *payload;		/* NULL: a tombstone */
-	const char *key;			/* NULL: no key */
-	size_t		len;
-	size_t		key_len;
-	int64		offset;
-	int64		timestamp;		/* us since 1970, or -1 if the record has none */
-	int32		partition;
-	void	   *handle;			/* kafka/ only (headers, destroy) */
+	const char *payload; /* NULL: a tombstone */
+	const char *key;     /* NULL: no key */
+	size_t len;
+	size_t key_len;
+	int64 offset;
+	int64 timestamp; /* us since 1970, or -1 if the record has none */
+	int32 partition;
+	void *handle; /* kafka/ only (headers, destroy) */
 } KafkaMessage;
 
 typedef enum KafkaEventKind
 {
-	KAFKA_EVENT_EOF,			/* partition read to its end; offset = next one */
-	KAFKA_EVENT_OFFSET_LOST,	/* our position does not exist (expired, reset) */
-	KAFKA_EVENT_PARTITION_ERROR,	/* transient or not; text says what */
-	KAFKA_EVENT_CLIENT_ERROR	/* all brokers down, authentication ... */
+	KAFKA_EVENT_EOF,         /* partition read to its end; offset = next one */
+	KAFKA_EVENT_OFFSET_LOST, /* our position does not exist (expired, reset) */
+	KAFKA_EVENT_PARTITION_ERROR, /* transient or not; text says what */
+	KAFKA_EVENT_CLIENT_ERROR     /* all brokers down, authentication ... */
 } KafkaEventKind;
 
 typedef struct KafkaEvent
 {
 	KafkaEventKind kind;
-	int32		partition;		/* -1 for the client's own */
-	int64		offset;
-	int			code;			/* librdkafka's error code */
-	bool		fatal;			/* needs a new handle */
-	char		text[256];
+	int32 partition; /* -1 for the client's own */
+	int64 offset;
+	int code;   /* librdkafka's error code */
+	bool fatal; /* needs a new handle */
+	char text[256];
 } KafkaEvent;
 
 /* --- consumer ------------------------------------------------------------ */
@@ -95,15 +94,15 @@ typedef struct KafkaConsumer KafkaConsumer;
  * queued.max.messages.kbytes = queue_kb, queued.min.messages 1000000 unless set
  * by the user).
  */
-extern KafkaConsumer *weir_consumer_open(List *settings, const char *topic,
-										 const char *group, int queue_kb,
-										 char *err, size_t errlen);
+extern KafkaConsumer *
+weir_consumer_open(List *settings, const char *topic, const char *group,
+				   int queue_kb, char *err, size_t errlen);
 extern void weir_consumer_close(KafkaConsumer *c);
 
 /* Start reading the partitions at the offsets; replaces the assignment. */
-extern bool weir_consumer_assign(KafkaConsumer *c, int n,
-								 const int32 *partitions, const int64 *offsets,
-								 char *err, size_t errlen);
+extern bool
+weir_consumer_assign(KafkaConsumer *c, int n, const int32 *partitions,
+					 const int64 *offsets, char *err, size_t errlen);
 
 /*
  * Take what has arrived, never waiting: up to max messages and up to max_events
@@ -111,13 +110,12 @@ extern bool weir_consumer_assign(KafkaConsumer *c, int n,
  * librdkafka's callbacks.  Log lines of librdkafka go to the server log
  * (DEBUG1 below warning, LOG from warning up), rate-limited.
  */
-extern int	weir_consumer_poll(KafkaConsumer *c, KafkaMessage *msgs, int max,
-							   KafkaEvent *events, int max_events,
-							   int *nevents);
+extern int weir_consumer_poll(KafkaConsumer *c, KafkaMessage *msgs, int max,
+							  KafkaEvent *events, int max_events, int *nevents);
 extern void weir_consumer_release(KafkaConsumer *c);
 
 /* Becomes readable when something arrived; drain it before polling. */
-extern int	weir_consumer_fd(KafkaConsumer *c);
+extern int weir_consumer_fd(KafkaConsumer *c);
 extern void weir_consumer_drain_fd(KafkaConsumer *c);
 
 /* Last known low and high watermark (no request); false: not known yet. */
@@ -126,8 +124,7 @@ extern bool weir_consumer_watermarks(KafkaConsumer *c, int32 partition,
 
 /* Tell the group how far we are, for Kafka's own tools; does not wait. */
 extern void weir_consumer_commit(KafkaConsumer *c, int n,
-								 const int32 *partitions,
-								 const int64 *offsets);
+								 const int32 *partitions, const int64 *offsets);
 
 /*
  * Stop and go on delivering a partition, without pause, which can lose offsets
@@ -163,11 +160,11 @@ extern void weir_client_close(KafkaClient *c);
  */
 extern KafkaClient *weir_consumer_client(KafkaConsumer *c);
 /* The SQLSTATE that fits the last failure. */
-extern int	weir_client_sqlstate(const KafkaClient *c);
+extern int weir_client_sqlstate(const KafkaClient *c);
 /* Number of partitions; 0 when the topic does not exist (returns true). */
-extern bool weir_client_partitions(KafkaClient *c, const char *topic,
-								   int timeout_ms, int *npartitions,
-								   char *err, size_t errlen);
+extern bool
+weir_client_partitions(KafkaClient *c, const char *topic, int timeout_ms,
+					   int *npartitions, char *err, size_t errlen);
 /* high is the last stable offset (read_committed). */
 extern bool weir_client_offsets(KafkaClient *c, const char *topic,
 								int32 partition, int timeout_ms, int64 *low,
@@ -177,18 +174,17 @@ extern bool weir_client_offsets(KafkaClient *c, const char *topic,
  * and last stable offset.
  */
 extern bool weir_client_bounds(KafkaClient *c, const char *topic, int n,
-							   const int32 *partitions, int64 *low,
-							   int64 *high, int timeout_ms, char *err,
-							   size_t errlen);
+							   const int32 *partitions, int64 *low, int64 *high,
+							   int timeout_ms, char *err, size_t errlen);
 /*
  * First offset at or after time_us (since 1970) in each partition; the end
  * where there is none.  Fails when the broker keeps no times (weir-broker).
  */
-extern bool weir_client_offsets_for_time(KafkaClient *c, const char *topic,
-										 int n, const int32 *partitions,
-										 int64 time_us, int64 *offsets,
-										 int timeout_ms, char *err,
-										 size_t errlen);
+extern bool
+weir_client_offsets_for_time(KafkaClient *c, const char *topic, int n,
+							 const int32 *partitions, int64 time_us,
+							 int64 *offsets, int timeout_ms, char *err,
+							 size_t errlen);
 
 /* --- producer ------------------------------------------------------------ */
 
@@ -196,16 +192,16 @@ typedef struct KafkaProducer KafkaProducer;
 
 extern KafkaClient *weir_producer_client(KafkaProducer *p);
 
-extern KafkaProducer *weir_producer_open(List *settings, const char *topic,
-										 char *err, size_t errlen);
+extern KafkaProducer *
+weir_producer_open(List *settings, const char *topic, char *err, size_t errlen);
 /*
  * Queue one message (copied), waiting in interruptible slices while the queue
  * is full.  partition -1: by key.  headers: List of KafkaSetting, or NIL.
  * timestamp us or -1.  Raises on a local failure.
  */
-extern void weir_produce(KafkaProducer *p, int32 partition, const char *key,
-						 size_t key_len, const char *payload, size_t len,
-						 int64 timestamp, List *headers);
+extern void
+weir_produce(KafkaProducer *p, int32 partition, const char *key, size_t key_len,
+			 const char *payload, size_t len, int64 timestamp, List *headers);
 /* Wait (interruptibly) until all is acknowledged; raises if any was not. */
 extern void weir_producer_flush(KafkaProducer *p);
 /* Closes at once; what is still queued is purged. */

@@ -19,80 +19,80 @@
 
 typedef enum AccumKind
 {
-	ACCUM_COUNT,				/* rows, or rows with the argument not null: int64 */
-	ACCUM_SUM_INT,				/* int2, int4 -> int64 sum */
-	ACCUM_SUM_INT128,			/* int8 -> 128-bit sum */
-	ACCUM_SUMSQ_INT128,			/* int2, int4 -> 128-bit sum and sum of squares */
-	ACCUM_SUM_FLOAT8,			/* float4, float8 -> float8 sum */
-	ACCUM_SUM_FLOAT4,			/* float4 -> sum in float4 arithmetic */
-	ACCUM_VAR_FLOAT8,			/* N, Sx, Sxx by Youngs and Cramer, as float8_accum */
-	ACCUM_MIN_INT,				/* int2/4/8, date, time, timestamp(tz); not oid */
+	ACCUM_COUNT,        /* rows, or rows with the argument not null: int64 */
+	ACCUM_SUM_INT,      /* int2, int4 -> int64 sum */
+	ACCUM_SUM_INT128,   /* int8 -> 128-bit sum */
+	ACCUM_SUMSQ_INT128, /* int2, int4 -> 128-bit sum and sum of squares */
+	ACCUM_SUM_FLOAT8,   /* float4, float8 -> float8 sum */
+	ACCUM_SUM_FLOAT4,   /* float4 -> sum in float4 arithmetic */
+	ACCUM_VAR_FLOAT8,   /* N, Sx, Sxx by Youngs and Cramer, as float8_accum */
+	ACCUM_MIN_INT,      /* int2/4/8, date, time, timestamp(tz); not oid */
 	ACCUM_MAX_INT,
-	ACCUM_MIN_FLOAT8,			/* float4 and float8, NaN greatest */
+	ACCUM_MIN_FLOAT8, /* float4 and float8, NaN greatest */
 	ACCUM_MAX_FLOAT8,
 	ACCUM_BOOL_AND,
 	ACCUM_BOOL_OR,
-	ACCUM_DATUM					/* transfn(value, argument) through fmgr */
+	ACCUM_DATUM /* transfn(value, argument) through fmgr */
 } AccumKind;
 
 /* One accumulator of a view's plan; plain data, built by plan/. */
 typedef struct AccumSpec
 {
-	AccumKind	kind;
-	Expr	   *arg;			/* over the stream's columns; NULL for count(*) */
-	AttrNumber	arg_attno;		/* > 0 if arg is a plain column */
-	Oid			arg_type;
-	Expr	   *filter;			/* or NULL */
-	uint32		offset;			/* in the state */
-	uint32		size;
+	AccumKind kind;
+	Expr *arg;            /* over the stream's columns; NULL for count(*) */
+	AttrNumber arg_attno; /* > 0 if arg is a plain column */
+	Oid arg_type;
+	Expr *filter;  /* or NULL */
+	uint32 offset; /* in the state */
+	uint32 size;
 	/* ACCUM_DATUM only */
-	Oid			transfn;
-	Oid			combinefn;
-	Oid			trans_type;
-	int16		trans_len;
-	bool		trans_byval;
-	bool		trans_strict;	/* transfn is strict */
-	bool		combine_strict;
-	Oid			collation;
-	bool		has_init;
-	Datum		init;			/* initial transition value, if has_init */
-	bool		preserves_fixed_oid;	/* trans_type has a fixed OID (< 16384) */
+	Oid transfn;
+	Oid combinefn;
+	Oid trans_type;
+	int16 trans_len;
+	bool trans_byval;
+	bool trans_strict; /* transfn is strict */
+	bool combine_strict;
+	Oid collation;
+	bool has_init;
+	Datum init;               /* initial transition value, if has_init */
+	bool preserves_fixed_oid; /* trans_type has a fixed OID (< 16384) */
 } AccumSpec;
 
 /* How an aggregate's result comes from its accumulators. */
 typedef enum FinalKind
 {
-	FINAL_COUNT,				/* int8, never NULL */
-	FINAL_INT8,					/* sum of ints: int64 or NULL */
-	FINAL_NUMERIC_INT128,		/* sum(int8) */
-	FINAL_AVG_INT,				/* numeric, from ACCUM_SUM_INT */
+	FINAL_COUNT,          /* int8, never NULL */
+	FINAL_INT8,           /* sum of ints: int64 or NULL */
+	FINAL_NUMERIC_INT128, /* sum(int8) */
+	FINAL_AVG_INT,        /* numeric, from ACCUM_SUM_INT */
 	FINAL_AVG_INT128,
 	FINAL_FLOAT8,
 	FINAL_FLOAT4,
 	FINAL_AVG_FLOAT8,
-	FINAL_VAR_FLOAT8,			/* calls PostgreSQL's float8_var_samp etc.: finalfn */
-	FINAL_VAR_INT,				/* variance/stddev over int2, int4 */
-	FINAL_MINMAX_INT,			/* converted back to result_type */
+	FINAL_VAR_FLOAT8, /* calls PostgreSQL's float8_var_samp etc.: finalfn */
+	FINAL_VAR_INT,    /* variance/stddev over int2, int4 */
+	FINAL_MINMAX_INT, /* converted back to result_type */
 	FINAL_MINMAX_FLOAT,
 	FINAL_BOOL,
-	FINAL_DATUM,				/* the transition value, through finalfn if any */
-	FINAL_AVG_NUMERIC,			/* datum sum, count */
-	FINAL_AVG_INTERVAL,			/* likewise */
-	FINAL_VAR_NUMERIC			/* datum sum, datum sum of squares, count */
+	FINAL_DATUM,        /* the transition value, through finalfn if any */
+	FINAL_AVG_NUMERIC,  /* datum sum, count */
+	FINAL_AVG_INTERVAL, /* likewise */
+	FINAL_VAR_NUMERIC   /* datum sum, datum sum of squares, count */
 } FinalKind;
 
 typedef struct AggSpec
 {
-	FinalKind	kind;
-	int			naccums;
-	int			accums[3];		/* indexes into the plan's accumulators */
-	Oid			result_type;
-	int16		result_len;
-	bool		result_byval;
-	Oid			finalfn;		/* FINAL_DATUM, FINAL_VAR_FLOAT8; or InvalidOid */
-	bool		sample;			/* _samp, not _pop */
-	bool		sqrt;			/* stddev, not variance */
-	Oid			collation;
+	FinalKind kind;
+	int naccums;
+	int accums[3]; /* indexes into the plan's accumulators */
+	Oid result_type;
+	int16 result_len;
+	bool result_byval;
+	Oid finalfn; /* FINAL_DATUM, FINAL_VAR_FLOAT8; or InvalidOid */
+	bool sample; /* _samp, not _pop */
+	bool sqrt;   /* stddev, not variance */
+	Oid collation;
 } AggSpec;
 
 /* Size of one accumulator's state, a multiple of 8. */

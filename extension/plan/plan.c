@@ -67,7 +67,8 @@ is_interpreted(Oid funcid, void *context)
 
 	if (HeapTupleIsValid(tuple))
 	{
-		interpreted = ((Form_pg_proc) GETSTRUCT(tuple))->prolang != INTERNALlanguageId;
+		interpreted = ((Form_pg_proc) GETSTRUCT(tuple))->prolang !=
+					  INTERNALlanguageId;
 		ReleaseSysCache(tuple);
 	}
 	return interpreted;

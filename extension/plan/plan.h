@@ -20,7 +20,7 @@
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
 
-#define WEIR_MAX_KEYS 64		/* GROUP BY entries besides the window */
+#define WEIR_MAX_KEYS 64 /* GROUP BY entries besides the window */
 
 typedef enum WindowKind
 {
@@ -29,52 +29,52 @@ typedef enum WindowKind
 
 typedef struct WindowSpec
 {
-	WindowKind	kind;
-	Oid			type;			/* of the start: timestamptz or timestamp */
-	int64		size;			/* us */
-	int64		origin;			/* us, PostgreSQL's epoch; default 1970-01-01 UTC */
+	WindowKind kind;
+	Oid type;     /* of the start: timestamptz or timestamp */
+	int64 size;   /* us */
+	int64 origin; /* us, PostgreSQL's epoch; default 1970-01-01 UTC */
 } WindowSpec;
 
 typedef struct KeySpec
 {
-	Expr	   *expr;			/* over the stream */
-	AttrNumber	attno;			/* > 0 if a plain column */
-	Oid			type;
-	int32		typmod;
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-	Oid			collation;
-	Oid			eq_opr;			/* from the GROUP BY clause */
-	Oid			eq_proc;
-	Oid			hash_proc;
-	bool		bitwise;		/* equal iff the bytes are equal */
-	bool		fixed_oid;		/* type's OID and value mean the same anywhere */
+	Expr *expr;       /* over the stream */
+	AttrNumber attno; /* > 0 if a plain column */
+	Oid type;
+	int32 typmod;
+	int16 typlen;
+	bool typbyval;
+	char typalign;
+	Oid collation;
+	Oid eq_opr; /* from the GROUP BY clause */
+	Oid eq_proc;
+	Oid hash_proc;
+	bool bitwise;   /* equal iff the bytes are equal */
+	bool fixed_oid; /* type's OID and value mean the same anywhere */
 } KeySpec;
 
 typedef struct ViewPlan
 {
-	Oid			stream;			/* the foreign table */
-	List	   *where;			/* implicitly ANDed, over the stream */
-	WindowSpec	window;
-	int			nkeys;			/* without the window */
-	KeySpec    *keys;
-	int			naccums;
-	AccumSpec  *accums;
-	int			naggs;
-	AggSpec    *aggs;
-	Expr	   *having;			/* over a final row, or NULL */
-	int			nout;
-	Expr	  **out;			/* output expressions, over a final row */
-	TupleDesc	outdesc;		/* names and types of the output */
-	int			window_out;		/* output column (from 0) that is the plain start
+	Oid stream;  /* the foreign table */
+	List *where; /* implicitly ANDed, over the stream */
+	WindowSpec window;
+	int nkeys; /* without the window */
+	KeySpec *keys;
+	int naccums;
+	AccumSpec *accums;
+	int naggs;
+	AggSpec *aggs;
+	Expr *having; /* over a final row, or NULL */
+	int nout;
+	Expr **out;          /* output expressions, over a final row */
+	TupleDesc outdesc;   /* names and types of the output */
+	int window_out;      /* output column (from 0) that is the plain start
 								 * of the window, or -1 */
-	Bitmapset  *columns;		/* stream attnos that any expression reads; the
+	Bitmapset *columns;  /* stream attnos that any expression reads; the
 								 * event time is there only if one does so
 								 * besides the window */
-	bool		needs_snapshot; /* some function is not immutable, or runs SQL */
-	uint64		layout;			/* of keys and states, as bytes */
-	uint64		fingerprint;	/* of the query and the layout, in this database */
+	bool needs_snapshot; /* some function is not immutable, or runs SQL */
+	uint64 layout;       /* of keys and states, as bytes */
+	uint64 fingerprint;  /* of the query and the layout, in this database */
 } ViewPlan;
 
 /*

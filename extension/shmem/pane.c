@@ -12,21 +12,21 @@
 #include "shmem/pane.h"
 
 #define FIRST_GROUPS 8
-#define FIRST_INDEX 32
-#define FIRST_VAR 512
-#define MAX_VAR (256 * 1024)
-#define MAX_SEGMENT (1024 * 1024)
-#define FIRST_CHUNK 1024
-#define MAX_CHUNK (512 * 1024)
+#define FIRST_INDEX  32
+#define FIRST_VAR    512
+#define MAX_VAR      (256 * 1024)
+#define MAX_SEGMENT  (1024 * 1024)
+#define FIRST_CHUNK  1024
+#define MAX_CHUNK    (512 * 1024)
 
 /* An index entry: 16 bits of the hash, 48 bits of the group's address. */
-#define ENTRY_TAG(hash) ((hash) & UINT64CONST(0xFFFF000000000000))
-#define ENTRY_ADDRESS UINT64CONST(0x0000FFFFFFFFFFFF)
+#define ENTRY_TAG(hash) ((hash) &UINT64CONST(0xFFFF000000000000))
+#define ENTRY_ADDRESS   UINT64CONST(0x0000FFFFFFFFFFFF)
 
 static void *
 pane_alloc(Pane *pane, size_t size)
 {
-	void	   *block = weir_arena_alloc(size);
+	void *block = weir_arena_alloc(size);
 
 	if (block)
 		pane->bytes += weir_arena_rounded(size);
@@ -48,7 +48,7 @@ pane_release(Pane *pane, void *block, size_t size)
 Pane *
 weir_pane_new(int64 start, const StateLayout *layout)
 {
-	Pane	   *pane = weir_arena_alloc(sizeof(Pane));
+	Pane *pane = weir_arena_alloc(sizeof(Pane));
 
 	if (pane == NULL)
 		return NULL;
@@ -77,14 +77,14 @@ PaneGroup *
 weir_pane_find(Pane *pane, uint64 hash, const char *key, uint32 keylen,
 			   KeyEqual equal, void *arg)
 {
-	uint32		i = (uint32) hash & pane->index_mask;
-	uint64		entry;
+	uint32 i = (uint32) hash & pane->index_mask;
+	uint64 entry;
 
 	while ((entry = pane->index[i]) != 0)
 	{
 		if (ENTRY_TAG(entry) == ENTRY_TAG(hash))
 		{
-			PaneGroup	   *g = entry_group(entry);
+			PaneGroup *g = entry_group(entry);
 
 			if (g->hash == hash)
 			{
@@ -102,22 +102,22 @@ weir_pane_find(Pane *pane, uint64 hash, const char *key, uint32 keylen,
 static void
 index_insert(Pane *pane, PaneGroup *group)
 {
-	uint32		i = (uint32) group->hash & pane->index_mask;
+	uint32 i = (uint32) group->hash & pane->index_mask;
 
 	while (pane->index[i] != 0)
 		i = (i + 1) & pane->index_mask;
 	pane->index[i] = ENTRY_TAG(group->hash) |
-		((uint64) (uintptr_t) group & ENTRY_ADDRESS);
+					 ((uint64) (uintptr_t) group & ENTRY_ADDRESS);
 }
 
 /* Double the index; the old one is dropped at once, only the writer uses it. */
 static bool
 index_grow(Pane *pane)
 {
-	uint64	   *old = pane->index;
-	uint32		old_size = pane->index_mask + 1;
-	size_t		bytes = (size_t) old_size * 2 * sizeof(uint64);
-	uint64	   *new = pane_alloc(pane, bytes);
+	uint64 *old = pane->index;
+	uint32 old_size = pane->index_mask + 1;
+	size_t bytes = (size_t) old_size * 2 * sizeof(uint64);
+	uint64 *new = pane_alloc(pane, bytes);
 
 	if (new == NULL)
 		return false;
@@ -135,11 +135,12 @@ index_grow(Pane *pane)
 static bool
 add_segment(Pane *pane)
 {
-	size_t		groups = Max(FIRST_GROUPS, pane->filled);
-	size_t		bytes = offsetof(GroupSegment, groups) + groups * pane->group_size;
+	size_t groups = Max(FIRST_GROUPS, pane->filled);
+	size_t bytes = offsetof(GroupSegment, groups) + groups * pane->group_size;
 	GroupSegment *seg;
 
-	bytes = weir_arena_rounded(Min(bytes, Max(MAX_SEGMENT, pane->group_size * 4)));
+	bytes = weir_arena_rounded(
+		Min(bytes, Max(MAX_SEGMENT, pane->group_size * 4)));
 	seg = pane_alloc(pane, bytes);
 	if (seg == NULL)
 		return false;
@@ -162,13 +163,13 @@ add_segment(Pane *pane)
 char *
 weir_pane_room(Pane *pane, size_t size)
 {
-	VarBlock   *v = pane->var;
-	char	   *room;
+	VarBlock *v = pane->var;
+	char *room;
 
 	size = MAXALIGN(size);
 	if (v == NULL || v->bytes - v->used < size)
 	{
-		size_t		bytes = v ? Min(v->bytes * 2, MAX_VAR) : FIRST_VAR;
+		size_t bytes = v ? Min(v->bytes * 2, MAX_VAR) : FIRST_VAR;
 
 		bytes = weir_arena_rounded(Max(bytes, size + sizeof(VarBlock)));
 		v = pane_alloc(pane, bytes);
@@ -191,8 +192,8 @@ weir_pane_room(Pane *pane, size_t size)
 PaneGroup *
 weir_pane_add(Pane *pane, uint64 hash, const char *key, uint32 keylen)
 {
-	PaneGroup	   *g;
-	char	   *image;
+	PaneGroup *g;
+	char *image;
 
 	if ((pane->filled + 1) * 2 > pane->index_mask && !index_grow(pane))
 		return NULL;
@@ -204,7 +205,8 @@ weir_pane_add(Pane *pane, uint64 hash, const char *key, uint32 keylen)
 		return NULL;
 	memcpy(image, key, keylen);
 
-	g = (PaneGroup *) (pane->last->groups + (size_t) pane->last_used * pane->group_size);
+	g = (PaneGroup *) (pane->last->groups +
+					   (size_t) pane->last_used * pane->group_size);
 	memset(g, 0, pane->group_size);
 	g->hash = hash;
 	g->key = image;
@@ -219,8 +221,8 @@ weir_pane_add(Pane *pane, uint64 hash, const char *key, uint32 keylen)
 bool
 weir_pane_reserve(DirtyList *d, Pane *pane, uint32 n)
 {
-	uint32		capacity = d->capacity;
-	PaneGroup	  **groups;
+	uint32 capacity = d->capacity;
+	PaneGroup **groups;
 
 	if (d->n + n <= capacity)
 		return true;
@@ -248,9 +250,9 @@ weir_pane_publish(Pane *pane)
 static bool
 add_chunk(Pane *pane, uint32 need, Chunk **head, Chunk **tail)
 {
-	uint64		left = pane->frozen.n - pane->ncopied;
-	size_t		bytes;
-	Chunk	   *c;
+	uint64 left = pane->frozen.n - pane->ncopied;
+	size_t bytes;
+	Chunk *c;
 
 	bytes = Min(Max(left * need, FIRST_CHUNK), MAX_CHUNK);
 	bytes = weir_arena_rounded(Max(bytes, need) + offsetof(Chunk, data));
@@ -277,8 +279,8 @@ bool
 weir_pane_copy_group(Pane *pane, PaneGroup *group, const StateLayout *layout,
 					 Chunk **head, Chunk **tail)
 {
-	uint32		size = weir_record_size(group, layout);
-	Chunk	   *c = pane->chunk;
+	uint32 size = weir_record_size(group, layout);
+	Chunk *c = pane->chunk;
 
 	if ((c == NULL || c->bytes - offsetof(Chunk, data) - c->used < size) &&
 		!add_chunk(pane, size, head, tail))
@@ -295,7 +297,7 @@ void
 weir_pane_free(Pane *pane)
 {
 	GroupSegment *seg;
-	VarBlock   *var;
+	VarBlock *var;
 
 	while ((seg = pane->segments) != NULL)
 	{
@@ -308,10 +310,13 @@ weir_pane_free(Pane *pane)
 		weir_arena_free(var, var->bytes);
 	}
 	if (pane->dirty.groups)
-		weir_arena_free(pane->dirty.groups, pane->dirty.capacity * sizeof(PaneGroup *));
+		weir_arena_free(pane->dirty.groups,
+						pane->dirty.capacity * sizeof(PaneGroup *));
 	if (pane->frozen.groups)
-		weir_arena_free(pane->frozen.groups, pane->frozen.capacity * sizeof(PaneGroup *));
-	weir_arena_free(pane->index, ((size_t) pane->index_mask + 1) * sizeof(uint64));
+		weir_arena_free(pane->frozen.groups,
+						pane->frozen.capacity * sizeof(PaneGroup *));
+	weir_arena_free(pane->index,
+					((size_t) pane->index_mask + 1) * sizeof(uint64));
 	weir_arena_free(pane, sizeof(Pane));
 }
 

@@ -31,126 +31,127 @@
 /* Where the by-reference values are in a state; plain memory of a process. */
 typedef struct StateLayout
 {
-	uint32		size;
-	int			ndatums;
-	const uint32 *datums;		/* offsets of AccumDatum with data by reference */
+	uint32 size;
+	int ndatums;
+	const uint32 *datums; /* offsets of AccumDatum with data by reference */
 } StateLayout;
 
 typedef struct PaneGroup
 {
-	uint64		hash;
-	char	   *key;
-	uint32		keylen;
-	uint32		batch_ref;		/* worker's scratch: index in its touched list */
-	uint32		epoch;			/* barrier interval of the last change, 0: clean */
-	uint32		live;			/* has had a row applied */
-	char		state[FLEXIBLE_ARRAY_MEMBER];
+	uint64 hash;
+	char *key;
+	uint32 keylen;
+	uint32 batch_ref; /* worker's scratch: index in its touched list */
+	uint32 epoch;     /* barrier interval of the last change, 0: clean */
+	uint32 live;      /* has had a row applied */
+	char state[FLEXIBLE_ARRAY_MEMBER];
 } PaneGroup;
 
 typedef struct GroupSegment
 {
 	struct GroupSegment *next;
-	uint32		capacity;
-	uint32		bytes;
-	char		groups[FLEXIBLE_ARRAY_MEMBER];
+	uint32 capacity;
+	uint32 bytes;
+	char groups[FLEXIBLE_ARRAY_MEMBER];
 } GroupSegment;
 
 typedef struct VarBlock
 {
 	struct VarBlock *next;
-	size_t		bytes;
-	size_t		used;
-	char		data[FLEXIBLE_ARRAY_MEMBER];
+	size_t bytes;
+	size_t used;
+	char data[FLEXIBLE_ARRAY_MEMBER];
 } VarBlock;
 
 typedef struct DirtyList
 {
-	PaneGroup	  **groups;
-	uint32		n;
-	uint32		capacity;
+	PaneGroup **groups;
+	uint32 n;
+	uint32 capacity;
 } DirtyList;
 
 typedef struct Pane
 {
-	int64		start;
-	struct Pane *next;			/* shard's lock */
-	uint32		ngroups;		/* published; shard's lock */
-	uint32		filled;			/* worker */
-	uint32		group_size;
-	uint32		index_mask;
-	uint64	   *index;			/* worker */
-	GroupSegment *segments;		/* first; appended with a barrier before ngroups */
-	GroupSegment *last;			/* worker */
-	uint32		last_used;		/* worker: groups in last */
-	VarBlock   *var;			/* worker */
-	DirtyList	dirty;			/* worker: changed in this interval */
-	DirtyList	frozen;			/* worker: to be copied for the barrier */
-	uint32		ncopied;		/* of frozen */
-	struct Chunk *chunk;		/* worker: chunk being filled */
-	uint64		bytes;			/* arena bytes of all this */
-	uint64		logged;			/* bytes of its chunks since the last rewrite */
-	bool		rewrite;		/* worker: the next chunk begins a rewrite */
+	int64 start;
+	struct Pane *next; /* shard's lock */
+	uint32 ngroups;    /* published; shard's lock */
+	uint32 filled;     /* worker */
+	uint32 group_size;
+	uint32 index_mask;
+	uint64 *index;          /* worker */
+	GroupSegment *segments; /* first; appended with a barrier before ngroups */
+	GroupSegment *last;     /* worker */
+	uint32 last_used;       /* worker: groups in last */
+	VarBlock *var;          /* worker */
+	DirtyList dirty;        /* worker: changed in this interval */
+	DirtyList frozen;       /* worker: to be copied for the barrier */
+	uint32 ncopied;         /* of frozen */
+	struct Chunk *chunk;    /* worker: chunk being filled */
+	uint64 bytes;           /* arena bytes of all this */
+	uint64 logged;          /* bytes of its chunks since the last rewrite */
+	bool rewrite;           /* worker: the next chunk begins a rewrite */
 } Pane;
 
 /* A piece of the state log: records of one pane, as of one barrier. */
 typedef struct Chunk
 {
 	struct Chunk *next;
-	int64		pane;
-	uint32		bytes;			/* arena block */
-	uint32		used;			/* of data */
-	uint32		nrecords;
-	bool		rewrite;		/* first that replaces what the pane's log held */
-	char		data[FLEXIBLE_ARRAY_MEMBER];
+	int64 pane;
+	uint32 bytes; /* arena block */
+	uint32 used;  /* of data */
+	uint32 nrecords;
+	bool rewrite; /* first that replaces what the pane's log held */
+	char data[FLEXIBLE_ARRAY_MEMBER];
 } Chunk;
 
 typedef struct GroupRecord
 {
-	uint32		len;			/* of all, multiple of 8 */
-	uint32		keylen;
-	uint32		key;			/* offset of the key image */
-	uint32		state;			/* offset of the state */
+	uint32 len; /* of all, multiple of 8 */
+	uint32 keylen;
+	uint32 key;   /* offset of the key image */
+	uint32 state; /* offset of the state */
 } GroupRecord;
 
 /* Recovered groups of a pane: records, no index, read-only. */
 typedef struct BaseBlock
 {
 	struct BaseBlock *next;
-	size_t		bytes;
-	size_t		used;
-	char		data[FLEXIBLE_ARRAY_MEMBER];
+	size_t bytes;
+	size_t used;
+	char data[FLEXIBLE_ARRAY_MEMBER];
 } BaseBlock;
 
 typedef struct BasePane
 {
 	struct BasePane *next;
-	int64		start;
-	BaseBlock  *blocks;
+	int64 start;
+	BaseBlock *blocks;
 } BasePane;
 
 /* Are two key images equal?  NULL: compare bytes. */
-typedef bool (*KeyEqual) (void *arg, const char *a, uint32 alen,
-						  const char *b, uint32 blen);
+typedef bool (*KeyEqual)(void *arg, const char *a, uint32 alen, const char *b,
+						 uint32 blen);
 
 /* --- writer: the ingest worker; NULL or false: the arena is full ---------- */
 extern Pane *weir_pane_new(int64 start, const StateLayout *layout);
 extern PaneGroup *weir_pane_find(Pane *pane, uint64 hash, const char *key,
-							 uint32 keylen, KeyEqual equal, void *arg);
-extern PaneGroup *weir_pane_add(Pane *pane, uint64 hash, const char *key,
-							uint32 keylen);
+								 uint32 keylen, KeyEqual equal, void *arg);
+extern PaneGroup *
+weir_pane_add(Pane *pane, uint64 hash, const char *key, uint32 keylen);
 extern char *weir_pane_room(Pane *pane, size_t size);
 /* Make sure that n more groups fit in one of the pane's lists. */
 extern bool weir_pane_reserve(DirtyList *list, Pane *pane, uint32 n);
-extern void weir_pane_publish(Pane *pane);	/* under the shard's lock */
+extern void weir_pane_publish(Pane *pane); /* under the shard's lock */
 /* Flatten one frozen group into the pane's chunk; chunk lists in head, tail. */
-extern bool weir_pane_copy_group(Pane *pane, PaneGroup *group,
-								 const StateLayout *layout, Chunk **head,
-								 Chunk **tail);
+extern bool
+weir_pane_copy_group(Pane *pane, PaneGroup *group, const StateLayout *layout,
+					 Chunk **head, Chunk **tail);
 extern void weir_pane_free(Pane *pane);
 extern void weir_chunk_free(Chunk *chunk);
 
 /* --- records ------------------------------------------------------------- */
-extern uint32 weir_record_size(const PaneGroup *group, const StateLayout *layout);
+extern uint32
+weir_record_size(const PaneGroup *group, const StateLayout *layout);
 extern void weir_record_write(const PaneGroup *group, const StateLayout *layout,
 							  char *dst, uint32 size);
 /* Copy the record's state to dst (layout->size) with pointers into record. */

@@ -22,22 +22,22 @@
 #include "shmem/read.h"
 #include "utils/snapmgr.h"
 
-#define SLICE_US 100
-#define CLOCK_EVERY 32
+#define SLICE_US     100
+#define CLOCK_EVERY  32
 #define BUFFER_BYTES (256 * 1024)
 
 typedef struct Reader
 {
-	ViewSlot   *slot;
-	uint64		life;
+	ViewSlot *slot;
+	uint64 life;
 	const StateLayout *layout;
-	int64		span;
-	int64		hidden_upto;	/* windows that close up to here are in v_final */
-	char	   *buffer;
-	size_t		size;
-	size_t		used;
-	ReadGroup	group;
-	void	   *arg;
+	int64 span;
+	int64 hidden_upto; /* windows that close up to here are in v_final */
+	char *buffer;
+	size_t size;
+	size_t used;
+	ReadGroup group;
+	void *arg;
 } Reader;
 
 static bool
@@ -50,10 +50,10 @@ sees(Snapshot snapshot, TransactionId xid)
 static bool
 find_hidden(Reader *r, Snapshot snapshot)
 {
-	ViewSlot   *slot = r->slot;
+	ViewSlot *slot = r->slot;
 	ClosingMark marks[WEIR_MARKS];
 	TransactionId birth;
-	int			n;
+	int n;
 
 	LWLockAcquire(&slot->marks_lock, LW_SHARED);
 	birth = slot->birth;
@@ -107,8 +107,8 @@ stand_back(Shard *shard)
 typedef struct Position
 {
 	GroupSegment *seg;
-	uint32		i;				/* in seg */
-	uint32		n;				/* in the pane */
+	uint32 i; /* in seg */
+	uint32 n; /* in the pane */
 } Position;
 
 /*
@@ -118,15 +118,15 @@ typedef struct Position
 static bool
 copy_groups(Reader *r, const Pane *pane, Position *pos, size_t *need)
 {
-	int64		stop = weir_clock_monotonic() + SLICE_US;
-	uint32		done = 0;
+	int64 stop = weir_clock_monotonic() + SLICE_US;
+	uint32 done = 0;
 
 	*need = 0;
 	if (pos->seg == NULL)
 		pos->seg = pane->segments;
 	while (pos->n < pane->ngroups)
 	{
-		PaneGroup	   *g;
+		PaneGroup *g;
 
 		if (pos->i == pos->seg->capacity)
 		{
@@ -136,7 +136,7 @@ copy_groups(Reader *r, const Pane *pane, Position *pos, size_t *need)
 		g = (PaneGroup *) (pos->seg->groups + (size_t) pos->i * pane->group_size);
 		if (g->live)
 		{
-			uint32		size = weir_record_size(g, r->layout);
+			uint32 size = weir_record_size(g, r->layout);
 
 			if (r->size - r->used < size)
 			{
@@ -158,15 +158,15 @@ copy_groups(Reader *r, const Pane *pane, Position *pos, size_t *need)
 static bool
 read_pane(Reader *r, Shard *shard, Pane *pane)
 {
-	Position	pos = {0};
-	bool		done = false;
+	Position pos = {0};
+	bool done = false;
 
 	while (!done)
 	{
-		size_t		from = r->used;
-		size_t		need = 0;
-		int64		start = 0;
-		bool		alive;
+		size_t from = r->used;
+		size_t need = 0;
+		int64 start = 0;
+		bool alive;
 
 		stand_back(shard);
 		LWLockAcquire(&shard->lock, LW_SHARED);
@@ -193,8 +193,8 @@ read_pane(Reader *r, Shard *shard, Pane *pane)
 static Pane **
 list_panes(Reader *r, Shard *shard, int *n)
 {
-	int			capacity = 64;
-	Pane	  **panes = palloc(sizeof(Pane *) * capacity);
+	int capacity = 64;
+	Pane **panes = palloc(sizeof(Pane *) * capacity);
 
 	for (;;)
 	{
@@ -222,8 +222,8 @@ list_panes(Reader *r, Shard *shard, int *n)
 static bool
 read_shard(Reader *r, Shard *shard)
 {
-	int			n;
-	Pane	  **panes = list_panes(r, shard, &n);
+	int n;
+	Pane **panes = list_panes(r, shard, &n);
 
 	for (int i = 0; i < n; i++)
 		if (!read_pane(r, shard, panes[i]))
@@ -238,8 +238,8 @@ read_shard(Reader *r, Shard *shard)
 static int
 copy_block(Reader *r, int k, int64 *window, size_t *need)
 {
-	int			result = 0;
-	ViewSlot   *slot = r->slot;
+	int result = 0;
+	ViewSlot *slot = r->slot;
 
 	*need = 0;
 	LWLockAcquire(&slot->marks_lock, LW_SHARED);
@@ -251,7 +251,7 @@ copy_block(Reader *r, int k, int64 *window, size_t *need)
 			continue;
 		for (BaseBlock *b = p->blocks; b && result == 0; b = b->next)
 		{
-			size_t		len = b->used - offsetof(BaseBlock, data);
+			size_t len = b->used - offsetof(BaseBlock, data);
 
 			if (k-- > 0)
 				continue;
@@ -275,10 +275,10 @@ read_base(Reader *r)
 {
 	for (int k = 0;;)
 	{
-		size_t		from = r->used;
-		size_t		need;
-		int64		window = 0;
-		int			result = copy_block(r, k, &window, &need);
+		size_t from = r->used;
+		size_t need;
+		int64 window = 0;
+		int result = copy_block(r, k, &window, &need);
 
 		if (result <= 0)
 			return result == 0;
@@ -297,7 +297,11 @@ ReadResult
 weir_read_view(ViewSlot *slot, int32 view, Snapshot snapshot,
 			   const StateLayout *layout, int64 span, ReadGroup group, void *arg)
 {
-	Reader		r = {.slot = slot,.layout = layout,.span = span,.group = group,.arg = arg};
+	Reader r = {.slot = slot,
+				.layout = layout,
+				.span = span,
+				.group = group,
+				.arg = arg};
 
 	r.life = pg_atomic_read_u64(&slot->life);
 	if (weir_view_find(MyDatabaseId, view) != slot)

@@ -11,13 +11,13 @@
 #include "utils/snapshot.h"
 
 /* Takes one record; it stays valid as long as the context of the read. */
-typedef void (*ReadGroup) (void *arg, int64 window, const GroupRecord *record);
+typedef void (*ReadGroup)(void *arg, int64 window, const GroupRecord *record);
 
 typedef enum ReadResult
 {
 	READ_DONE,
-	READ_TOO_OLD,				/* the snapshot is older than the lane: read the log */
-	READ_AGAIN					/* the view went away meanwhile: find it again */
+	READ_TOO_OLD, /* the snapshot is older than the lane: read the log */
+	READ_AGAIN    /* the view went away meanwhile: find it again */
 } ReadResult;
 
 /*

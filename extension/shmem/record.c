@@ -11,7 +11,7 @@
 #include "shmem/pane.h"
 
 #define FIRST_BASE 1024
-#define MAX_BASE (256 * 1024)
+#define MAX_BASE   (256 * 1024)
 
 static inline AccumDatum *
 datum_at(const char *state, uint32 offset)
@@ -22,8 +22,8 @@ datum_at(const char *state, uint32 offset)
 uint32
 weir_record_size(const PaneGroup *group, const StateLayout *layout)
 {
-	size_t		size = sizeof(GroupRecord) + MAXALIGN(layout->size) +
-		MAXALIGN(group->keylen);
+	size_t size = sizeof(GroupRecord) + MAXALIGN(layout->size) +
+				  MAXALIGN(group->keylen);
 
 	for (int i = 0; i < layout->ndatums; i++)
 		size += MAXALIGN(datum_at(group->state, layout->datums[i])->len);
@@ -35,7 +35,7 @@ weir_record_write(const PaneGroup *group, const StateLayout *layout, char *dst,
 				  uint32 size)
 {
 	GroupRecord *r = (GroupRecord *) dst;
-	uint32		at = sizeof(GroupRecord);
+	uint32 at = sizeof(GroupRecord);
 
 	r->len = size;
 	r->keylen = group->keylen;
@@ -88,7 +88,7 @@ weir_record_valid(const GroupRecord *record, size_t avail,
 	for (int i = 0; i < layout->ndatums; i++)
 	{
 		AccumDatum *d = datum_at(base + record->state, layout->datums[i]);
-		uint64		at = (uint64) (uintptr_t) d->data;
+		uint64 at = (uint64) (uintptr_t) d->data;
 
 		if (d->len > 0 && (at > record->len || at + d->len > record->len))
 			return false;
@@ -102,7 +102,7 @@ weir_record_valid(const GroupRecord *record, size_t avail,
 BasePane *
 weir_base_pane(BasePane **list, int64 start)
 {
-	BasePane   *p;
+	BasePane *p;
 
 	for (p = *list; p; p = p->next)
 		if (p->start == start)
@@ -120,11 +120,11 @@ weir_base_pane(BasePane **list, int64 start)
 bool
 weir_base_append(BasePane *pane, const char *record, uint32 len)
 {
-	BaseBlock  *b = pane->blocks;
+	BaseBlock *b = pane->blocks;
 
 	if (b == NULL || b->bytes - b->used < len)
 	{
-		size_t		bytes = b ? Min(b->bytes * 2, MAX_BASE) : FIRST_BASE;
+		size_t bytes = b ? Min(b->bytes * 2, MAX_BASE) : FIRST_BASE;
 
 		bytes = weir_arena_rounded(Max(bytes, len + offsetof(BaseBlock, data)));
 		b = weir_arena_alloc(bytes);
@@ -143,7 +143,7 @@ weir_base_append(BasePane *pane, const char *record, uint32 len)
 void
 weir_base_free(BasePane *pane)
 {
-	BaseBlock  *b;
+	BaseBlock *b;
 
 	while ((b = pane->blocks) != NULL)
 	{

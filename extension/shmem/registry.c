@@ -12,12 +12,12 @@
 ViewSlot *
 weir_view_find(Oid dboid, int32 view)
 {
-	ViewSlot   *found = NULL;
+	ViewSlot *found = NULL;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	for (int i = 0; i < weir_registry->max_views; i++)
 	{
-		ViewSlot   *v = &weir_registry->views[i];
+		ViewSlot *v = &weir_registry->views[i];
 
 		if (v->used && v->live && v->dboid == dboid && v->view == view)
 		{
@@ -32,8 +32,8 @@ weir_view_find(Oid dboid, int32 view)
 void
 weir_notify_launcher(Oid dboid)
 {
-	Registry   *reg = weir_registry;
-	bool		known = false;
+	Registry *reg = weir_registry;
+	bool known = false;
 
 	if (reg == NULL)
 		return;
@@ -73,12 +73,12 @@ weir_wake_worker(Lane *lane, int worker)
 int64
 weir_lane_distance(const Lane *lane, int n, const ViewPartition *parts)
 {
-	int64		distance = 0;
+	int64 distance = 0;
 
 	if (lane->npartitions != n)
 		return PG_INT64_MAX;
 	for (int p = 0; p < n; p++)
-		distance += Abs(lane->parts[p].position - parts[p].position);
+		distance += i64abs(lane->parts[p].position - parts[p].position);
 	return distance;
 }
 
@@ -89,11 +89,11 @@ weir_lane_distance(const Lane *lane, int n, const ViewPartition *parts)
 int
 weir_lane_claim(Oid dboid, Oid stream)
 {
-	Lane	   *lane = NULL;
+	Lane *lane = NULL;
 
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
-		Lane	   *l = &weir_registry->lanes[i];
+		Lane *l = &weir_registry->lanes[i];
 
 		if (l->state != LANE_FREE)
 			continue;
@@ -123,7 +123,7 @@ weir_view_claim(Oid dboid, int32 view, int64 generation, int lane)
 {
 	for (int i = 0; i < weir_registry->max_views; i++)
 	{
-		ViewSlot   *v = &weir_registry->views[i];
+		ViewSlot *v = &weir_registry->views[i];
 
 		if (v->used)
 			continue;

@@ -17,7 +17,7 @@
 
 #define ARENA_MIN_BLOCK 512
 
-Registry   *weir_registry = NULL;
+Registry *weir_registry = NULL;
 
 static shmem_request_hook_type prev_request_hook = NULL;
 static shmem_startup_hook_type prev_startup_hook = NULL;
@@ -31,10 +31,10 @@ arena_size(void)
 static size_t
 segment_size(void)
 {
-	size_t		size = MAXALIGN(sizeof(Registry));
+	size_t size = MAXALIGN(sizeof(Registry));
 
-	size = add_size(size, mul_size(weir_settings.max_lanes,
-								   MAXALIGN(sizeof(Lane))));
+	size = add_size(size,
+					mul_size(weir_settings.max_lanes, MAXALIGN(sizeof(Lane))));
 	size = add_size(size, mul_size(weir_settings.max_views,
 								   MAXALIGN(sizeof(ViewSlot))));
 	size = add_size(size, arena_size());
@@ -88,7 +88,7 @@ init_view(ViewSlot *view, int tranche)
 static void
 init_segment(Registry *reg)
 {
-	char	   *p = (char *) reg + MAXALIGN(sizeof(Registry));
+	char *p = (char *) reg + MAXALIGN(sizeof(Registry));
 
 	memset(reg, 0, sizeof(Registry));
 	reg->lane_tranche = LWLockNewTrancheId();
@@ -115,7 +115,7 @@ init_segment(Registry *reg)
 static void
 startup_segment(void)
 {
-	bool		found;
+	bool found;
 
 	if (prev_startup_hook)
 		prev_startup_hook();
@@ -143,14 +143,15 @@ weir_require_preload(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("weir is not loaded at server start"),
-				 errhint("Add weir to shared_preload_libraries and restart the server.")));
+				 errhint(
+					 "Add weir to shared_preload_libraries and restart the server.")));
 }
 
 static void *
 arena_alloc(size_t size, size_t keep)
 {
-	WbArena    *arena = weir_registry->arena;
-	void	   *block = NULL;
+	WbArena *arena = weir_registry->arena;
+	void *block = NULL;
 
 	LWLockAcquire(&weir_registry->arena_lock, LW_EXCLUSIVE);
 	if (wb_free_bytes(arena) >= size + keep)
@@ -188,7 +189,7 @@ weir_arena_rounded(size_t size)
 size_t
 weir_arena_free_bytes(void)
 {
-	size_t		bytes;
+	size_t bytes;
 
 	LWLockAcquire(&weir_registry->arena_lock, LW_SHARED);
 	bytes = wb_free_bytes(weir_registry->arena);

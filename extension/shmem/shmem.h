@@ -19,11 +19,11 @@
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 
-#define WEIR_MAX_WORKERS 4		/* ingest workers, and so shards, of a lane */
-#define WEIR_LANE_VIEWS 256		/* views of a lane */
-#define WEIR_MARKS 256			/* closings that some snapshot may not see yet */
+#define WEIR_MAX_WORKERS     4   /* ingest workers, and so shards, of a lane */
+#define WEIR_LANE_VIEWS      256 /* views of a lane */
+#define WEIR_MARKS           256 /* closings that some snapshot may not see yet */
 #define WEIR_FRESHNESS_SLOTS 128
-#define WEIR_ERROR_LEN 512
+#define WEIR_ERROR_LEN       512
 
 /* --- groups and panes (see pane.h) --------------------------------------- */
 
@@ -34,14 +34,14 @@ struct BasePane;
 /* Progress of a view in one partition. */
 typedef struct ViewPartition
 {
-	int64		start;			/* first offset that counts for the view */
-	int64		position;		/* next offset to apply */
-	int64		watermark;		/* greatest event time less the delay, or
+	int64 start;     /* first offset that counts for the view */
+	int64 position;  /* next offset to apply */
+	int64 watermark; /* greatest event time less the delay, or
 								 * WEIR_NO_TIME; PostgreSQL's epoch */
-	int64		events;			/* well-formed records applied or filtered out */
-	int64		late;			/* (record, window) pairs dropped as late */
-	int64		dead;			/* records that could not be used */
-	bool		idle;
+	int64 events;    /* well-formed records applied or filtered out */
+	int64 late;      /* (record, window) pairs dropped as late */
+	int64 dead;      /* records that could not be used */
+	bool idle;
 } ViewPartition;
 
 /*
@@ -50,76 +50,76 @@ typedef struct ViewPartition
  */
 typedef struct Shard
 {
-	LWLock		lock;
-	pg_atomic_uint32 writer_waiting;	/* readers stand back while it is set */
-	struct Pane *panes;			/* lock; coordinator unlinks freed ones */
-	ViewPartition *parts;		/* lock; by the lane's partition index */
-	pg_atomic_uint64 bytes;		/* of the arena */
+	LWLock lock;
+	pg_atomic_uint32 writer_waiting; /* readers stand back while it is set */
+	struct Pane *panes;              /* lock; coordinator unlinks freed ones */
+	ViewPartition *parts;            /* lock; by the lane's partition index */
+	pg_atomic_uint64 bytes;          /* of the arena */
 	/* The barrier: written by the worker before it acknowledges ... */
-	ViewPartition *acked;		/* parts as they were at the barrier */
+	ViewPartition *acked; /* parts as they were at the barrier */
 	/* ... and in slices until it reports the copy as complete. */
-	struct Chunk *chunks;		/* changed groups not yet committed, oldest first */
+	struct Chunk *chunks; /* changed groups not yet committed, oldest first */
 	struct Chunk *chunks_tail;
 } Shard;
 
 /* Windows whose end + lateness is <= upto were made final by xid. */
 typedef struct ClosingMark
 {
-	int64		upto;
-	TransactionId xid;			/* top-level */
-	bool		known_committed;
+	int64 upto;
+	TransactionId xid; /* top-level */
+	bool known_committed;
 } ClosingMark;
 
 typedef struct ViewSlot
 {
 	/* Registry lock. */
-	bool		used;
-	Oid			dboid;
-	int32		view;			/* weir.views.id */
-	int64		generation;		/* of weir.progress when the lane began */
-	int			lane;
+	bool used;
+	Oid dboid;
+	int32 view;       /* weir.views.id */
+	int64 generation; /* of weir.progress when the lane began */
+	int lane;
 	/* Set once by the coordinator before workers start. */
-	uint64		fingerprint;	/* of the plan that workers run */
-	int64		window_size;
-	int64		lateness;
-	int			nshards;
-	int32		incarnation;
+	uint64 fingerprint; /* of the plan that workers run */
+	int64 window_size;
+	int64 lateness;
+	int nshards;
+	int32 incarnation;
 	/* Marks lock (short). */
-	LWLock		marks_lock;
-	pg_atomic_uint64 life;		/* changes when the memory of the view goes away */
-	bool		live;			/* readers may use it */
-	TransactionId birth;		/* recovered as of this transaction: a snapshot
+	LWLock marks_lock;
+	pg_atomic_uint64 life; /* changes when the memory of the view goes away */
+	bool live;             /* readers may use it */
+	TransactionId birth;   /* recovered as of this transaction: a snapshot
 								 * that does not see it reads the state log */
-	int64		freed_upto;		/* windows up to here are final for every snapshot */
-	int			nmarks;
+	int64 freed_upto;      /* windows up to here are final for every snapshot */
+	int nmarks;
 	ClosingMark marks[WEIR_MARKS];
-	struct BasePane *base;		/* read-only after recovery; marks_lock to unlink */
+	struct BasePane *base; /* read-only after recovery; marks_lock to unlink */
 	/* Coordinator writes before the barrier, workers read at it. */
-	int64		closing;		/* W of the barrier under way */
+	int64 closing; /* W of the barrier under way */
 	/* Coordinator; workers read it when they begin. */
-	int64		closed_upto;	/* C_v as committed */
+	int64 closed_upto; /* C_v as committed */
 	/* Worker sets, coordinator acts on. */
 	pg_atomic_uint32 failed;
-	char		error[WEIR_ERROR_LEN];
+	char error[WEIR_ERROR_LEN];
 	/* Coordinator sets, worker obeys between two batches. */
 	pg_atomic_uint32 detached;
-	Shard		shards[WEIR_MAX_WORKERS];
+	Shard shards[WEIR_MAX_WORKERS];
 } ViewSlot;
 
 /* --- lanes --------------------------------------------------------------- */
 
 typedef struct LanePartition
 {
-	int32		partition;
-	int			worker;
+	int32 partition;
+	int worker;
 	/* Written by the worker, read by anybody (each is one aligned word). */
 	volatile int64 position;
 	volatile int64 low;
 	volatile int64 high;
-	volatile int64 max_time;	/* greatest event time, WEIR_NO_TIME: none */
-	volatile int64 last_event;	/* monotonic us of the last event or start */
-	volatile int64 durable;		/* committed and flushed; by the coordinator */
-	volatile int64 group;		/* the least of that over the stream's lanes */
+	volatile int64 max_time;   /* greatest event time, WEIR_NO_TIME: none */
+	volatile int64 last_event; /* monotonic us of the last event or start */
+	volatile int64 durable;    /* committed and flushed; by the coordinator */
+	volatile int64 group;      /* the least of that over the stream's lanes */
 	volatile bool at_end;
 	volatile bool idle;
 } LanePartition;
@@ -127,62 +127,62 @@ typedef struct LanePartition
 typedef enum LaneState
 {
 	LANE_FREE,
-	LANE_WANTED,				/* a coordinator should run */
-	LANE_STARTING,				/* coordinator registered, not ready */
+	LANE_WANTED,   /* a coordinator should run */
+	LANE_STARTING, /* coordinator registered, not ready */
 	LANE_RUNNING,
-	LANE_ENDING,				/* no process is left; being cleaned up */
-	LANE_BACKOFF				/* failed; free again at restart_at */
+	LANE_ENDING, /* no process is left; being cleaned up */
+	LANE_BACKOFF /* failed; free again at restart_at */
 } LaneState;
 
 typedef struct LaneWorker
 {
-	pid_t		pid;			/* registry lock; 0: none */
-	Latch	   *latch;
-	int			backend;		/* its number in virtual transaction ids */
-	pg_atomic_uint64 acked;		/* last barrier whose positions are noted */
-	pg_atomic_uint64 copied;	/* last barrier whose groups are copied out */
-	pg_atomic_uint32 blocked;	/* waits for memory */
+	pid_t pid; /* registry lock; 0: none */
+	Latch *latch;
+	int backend;              /* its number in virtual transaction ids */
+	pg_atomic_uint64 acked;   /* last barrier whose positions are noted */
+	pg_atomic_uint64 copied;  /* last barrier whose groups are copied out */
+	pg_atomic_uint32 blocked; /* waits for memory */
 } LaneWorker;
 
 /* A message that could not be used; lives in the arena until committed. */
 typedef struct DeadLetter
 {
 	struct DeadLetter *next;
-	uint32		bytes;			/* of the arena block */
-	int32		view;			/* 0: the whole stream */
-	int32		partition;
-	int64		offset;
-	int64		timestamp;		/* us since 1970, -1: none */
-	int			sqlstate;
-	uint32		reason_len;
-	uint32		key_len;
-	uint32		payload_len;
-	bool		has_key;
-	bool		has_payload;
-	char		data[FLEXIBLE_ARRAY_MEMBER];	/* reason, key, payload */
+	uint32 bytes; /* of the arena block */
+	int32 view;   /* 0: the whole stream */
+	int32 partition;
+	int64 offset;
+	int64 timestamp; /* us since 1970, -1: none */
+	int sqlstate;
+	uint32 reason_len;
+	uint32 key_len;
+	uint32 payload_len;
+	bool has_key;
+	bool has_payload;
+	char data[FLEXIBLE_ARRAY_MEMBER]; /* reason, key, payload */
 } DeadLetter;
 
 typedef struct Lane
 {
 	/* Registry lock. */
-	LaneState	state;
-	Oid			dboid;
-	Oid			stream;
-	int			nviews;
-	int			views[WEIR_LANE_VIEWS]; /* view slots; -1: gone */
-	int			nids;			/* the same by weir.views.id, kept in LANE_BACKOFF */
-	int32		ids[WEIR_LANE_VIEWS];
-	uint64		run;			/* raised by each coordinator of the lane */
-	pid_t		coordinator;
-	Latch	   *coordinator_latch;
-	int			failures;		/* in a row, for the back-off */
+	LaneState state;
+	Oid dboid;
+	Oid stream;
+	int nviews;
+	int views[WEIR_LANE_VIEWS]; /* view slots; -1: gone */
+	int nids; /* the same by weir.views.id, kept in LANE_BACKOFF */
+	int32 ids[WEIR_LANE_VIEWS];
+	uint64 run; /* raised by each coordinator of the lane */
+	pid_t coordinator;
+	Latch *coordinator_latch;
+	int failures; /* in a row, for the back-off */
 	TimestampTz restart_at;
-	char		error[WEIR_ERROR_LEN];
+	char error[WEIR_ERROR_LEN];
 	/* Flags, set by anybody, with the coordinator's latch. */
 	pg_atomic_uint32 stop;
-	pg_atomic_uint32 recheck;	/* the catalog changed */
-	volatile bool ended;		/* the coordinator left in good order */
-	pg_atomic_uint32 ready;		/* first so many of views are set up for workers */
+	pg_atomic_uint32 recheck; /* the catalog changed */
+	volatile bool ended;      /* the coordinator left in good order */
+	pg_atomic_uint32 ready; /* first so many of views are set up for workers */
 	/* Requests for a checkpoint: wanted by backends, done by the coordinator. */
 	pg_atomic_uint64 checkpoint_wanted;
 	pg_atomic_uint64 checkpoint_done;
@@ -191,18 +191,18 @@ typedef struct Lane
 	pg_atomic_uint64 barrier;
 	pg_atomic_uint64 committed; /* last barrier that committed or was given up */
 	/* Set by the coordinator before workers start. */
-	int			nworkers;
-	LaneWorker	workers[WEIR_MAX_WORKERS];
-	int			npartitions;
-	LanePartition *parts;		/* arena */
-	size_t		parts_bytes;
+	int nworkers;
+	LaneWorker workers[WEIR_MAX_WORKERS];
+	int npartitions;
+	LanePartition *parts; /* arena */
+	size_t parts_bytes;
 	/* Dead letters: lock protects the lists. */
-	LWLock		dead_lock;
-	DeadLetter *dead_current;	/* since the last barrier */
-	DeadLetter *dead_frozen;	/* up to it, for the coordinator to write */
+	LWLock dead_lock;
+	DeadLetter *dead_current; /* since the last barrier */
+	DeadLetter *dead_frozen;  /* up to it, for the coordinator to write */
 	/* What weir.status shows; each a word, written by one worker. */
 	volatile int64 events;
-	volatile int64 rate;		/* events in the last full second */
+	volatile int64 rate; /* events in the last full second */
 	volatile uint32 freshness[WEIR_FRESHNESS_SLOTS];
 	volatile bool broker_down;
 	/* Offsets for Kafka's tools: bumped when durable[] of parts has changed. */
@@ -213,29 +213,29 @@ typedef struct Lane
 
 typedef struct Registry
 {
-	LWLock		lock;			/* the registry lock */
-	LWLock		arena_lock;
-	int			lane_tranche;
-	Latch	   *launcher_latch; /* registry lock */
-	char		problem[128];	/* registry lock: why views are not started */
-	pid_t		launcher;
+	LWLock lock; /* the registry lock */
+	LWLock arena_lock;
+	int lane_tranche;
+	Latch *launcher_latch; /* registry lock */
+	char problem[128];     /* registry lock: why views are not started */
+	pid_t launcher;
 	/* Databases whose catalog changed: ring of OIDs, registry lock. */
-	int			nchanged;
-	Oid			changed[64];
-	bool		changed_overflow;	/* look at all databases */
+	int nchanged;
+	Oid changed[64];
+	bool changed_overflow; /* look at all databases */
 	/* Databases whose workers must stay away (DROP DATABASE ...). */
-	int			nbanned;
-	Oid			banned[16];
-	int			max_lanes;
-	int			max_views;
-	Lane	   *lanes;
-	ViewSlot   *views;
+	int nbanned;
+	Oid banned[16];
+	int max_lanes;
+	int max_views;
+	Lane *lanes;
+	ViewSlot *views;
 	struct WbArena *arena;
 } Registry;
 
 extern Registry *weir_registry; /* NULL: not preloaded */
 
-extern void weir_shmem_init(void);	/* from _PG_init, while preloading */
+extern void weir_shmem_init(void); /* from _PG_init, while preloading */
 /* Raises with a hint when weir is not in shared_preload_libraries. */
 extern void weir_require_preload(void);
 
@@ -263,11 +263,11 @@ extern void weir_wake_coordinator(Lane *lane);
 /* Wake a worker of the lane. */
 extern void weir_wake_worker(Lane *lane, int worker);
 /* Records between a lane's positions and these, both ways; lock held. */
-extern int64 weir_lane_distance(const Lane *lane, int n,
-								const ViewPartition *parts);
+extern int64
+weir_lane_distance(const Lane *lane, int n, const ViewPartition *parts);
 
 /* A free lane or view slot for the caller to fill, lock held; -1: none. */
-extern int	weir_lane_claim(Oid dboid, Oid stream);
-extern int	weir_view_claim(Oid dboid, int32 view, int64 generation, int lane);
+extern int weir_lane_claim(Oid dboid, Oid stream);
+extern int weir_view_claim(Oid dboid, int32 view, int64 generation, int lane);
 
 #endif /* WEIR_SHMEM_H */

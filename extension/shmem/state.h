@@ -16,37 +16,37 @@
 /* States of the fixed kinds; n counts the values taken (0: none, result NULL). */
 typedef struct AccumInt
 {
-	int64		n;
-	int64		value;
+	int64 n;
+	int64 value;
 } AccumInt;
 
 typedef struct AccumFloat
 {
-	int64		n;
-	double		value;
+	int64 n;
+	double value;
 } AccumFloat;
 
 typedef struct AccumInt128
 {
-	int64		n;
-	uint64		lo;				/* two's complement, low and high half */
-	int64		hi;
+	int64 n;
+	uint64 lo; /* two's complement, low and high half */
+	int64 hi;
 } AccumInt128;
 
 typedef struct AccumIntSquares
 {
-	int64		n;
-	uint64		sum_lo;
-	int64		sum_hi;
-	uint64		sq_lo;
-	int64		sq_hi;
+	int64 n;
+	uint64 sum_lo;
+	int64 sum_hi;
+	uint64 sq_lo;
+	int64 sq_hi;
 } AccumIntSquares;
 
 typedef struct AccumFloatSquares
 {
-	double		n;
-	double		sx;
-	double		sxx;
+	double n;
+	double sx;
+	double sxx;
 } AccumFloatSquares;
 
 /*
@@ -55,9 +55,9 @@ typedef struct AccumFloatSquares
  */
 typedef struct AccumDatum
 {
-	char	   *data;
-	uint32		len;
-	uint32		cap;
+	char *data;
+	uint32 len;
+	uint32 cap;
 } AccumDatum;
 
 #endif /* WEIR_SHMEM_STATE_H */

@@ -26,8 +26,8 @@
 #include "worker/coordinator.h"
 
 #define METADATA_US (5 * USECS_PER_SEC)
-#define JOIN_US (USECS_PER_SEC / 4)
-#define HEALTHY_US (30 * USECS_PER_SEC)
+#define JOIN_US     (USECS_PER_SEC / 4)
+#define HEALTHY_US  (30 * USECS_PER_SEC)
 
 static Coordinator *coordinator;
 
@@ -36,7 +36,7 @@ static Coordinator *coordinator;
 static void
 leave(int code, Datum arg)
 {
-	Lane	   *lane = coordinator->lane;
+	Lane *lane = coordinator->lane;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	lane->coordinator = 0;
@@ -83,7 +83,8 @@ void
 weir_coordinator_wait(Coordinator *co, long ms)
 {
 	if (ms > 0)
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
 						 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	weir_worker_interrupts();
@@ -103,12 +104,13 @@ start_workers(Coordinator *co)
 	for (int w = 0; w < co->lane->nworkers; w++)
 	{
 		BackgroundWorker worker;
-		char		name[BGW_MAXLEN];
+		char name[BGW_MAXLEN];
 
 		snprintf(name, sizeof(name), "weir ingest %s.%s", co->c.stream->nspname,
 				 co->c.stream->relname);
 		weir_worker_fill(&worker, "weir_ingest_main", name,
-						 Int32GetDatum(weir_lane_number(co->lane) * WEIR_MAX_WORKERS + w));
+						 Int32GetDatum(
+							 weir_lane_number(co->lane) * WEIR_MAX_WORKERS + w));
 		memcpy(worker.bgw_extra, &co->lane->run, sizeof(co->lane->run));
 		if (!RegisterDynamicBackgroundWorker(&worker, &co->workers[w]))
 			ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -122,13 +124,14 @@ check_workers(Coordinator *co)
 {
 	for (int w = 0; w < co->lane->nworkers; w++)
 	{
-		pid_t		pid;
+		pid_t pid;
 
 		if (GetBackgroundWorkerPid(co->workers[w], &pid) == BGWH_STOPPED)
 			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 							errmsg("the ingest worker of lane %d ended: %s",
 								   weir_lane_number(co->lane),
-								   co->lane->error[0] ? co->lane->error : "no reason known")));
+								   co->lane->error[0] ? co->lane->error
+													  : "no reason known")));
 	}
 }
 
@@ -155,7 +158,8 @@ static bool
 all_acknowledged(const Lane *lane, uint64 barrier)
 {
 	for (int w = 0; w < lane->nworkers; w++)
-		if (pg_atomic_read_u64((pg_atomic_uint64 *) &lane->workers[w].acked) < barrier)
+		if (pg_atomic_read_u64((pg_atomic_uint64 *) &lane->workers[w].acked) <
+			barrier)
 			return false;
 	return true;
 }
@@ -164,7 +168,8 @@ static bool
 all_copied(const Lane *lane, uint64 barrier)
 {
 	for (int w = 0; w < lane->nworkers; w++)
-		if (pg_atomic_read_u64((pg_atomic_uint64 *) &lane->workers[w].copied) < barrier)
+		if (pg_atomic_read_u64((pg_atomic_uint64 *) &lane->workers[w].copied) <
+			barrier)
 			return false;
 	return true;
 }
@@ -173,7 +178,7 @@ all_copied(const Lane *lane, uint64 barrier)
 static bool
 all_taken(Coordinator *co)
 {
-	bool		taken;
+	bool taken;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	taken = co->lane->nviews == co->c.nviews;
@@ -186,7 +191,7 @@ all_taken(Coordinator *co)
 static void
 take_joining(Coordinator *co)
 {
-	bool		none;
+	bool none;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	none = co->lane->nviews == co->c.nviews;
@@ -205,8 +210,8 @@ take_joining(Coordinator *co)
 static void
 release_gone(Coordinator *co)
 {
-	int			left = 0;
-	bool		freed = false;
+	int left = 0;
+	bool freed = false;
 
 	for (int i = 0; i < co->c.nviews; i++)
 	{
@@ -241,15 +246,15 @@ static int64
 closing_watermark(const Coordinator *co, const CheckpointView *v)
 {
 	const Lane *lane = co->lane;
-	int64		least = PG_INT64_MAX;
-	int64		greatest = WEIR_NO_TIME;
-	bool		active = false;
+	int64 least = PG_INT64_MAX;
+	int64 greatest = WEIR_NO_TIME;
+	bool active = false;
 
 	for (int p = 0; p < lane->npartitions; p++)
 	{
-		Shard	   *shard = &v->slot->shards[lane->parts[p].worker];
-		int64		wm;
-		int64		position;
+		Shard *shard = &v->slot->shards[lane->parts[p].worker];
+		int64 wm;
+		int64 position;
 
 		LWLockAcquire(&shard->lock, LW_SHARED);
 		wm = shard->parts[p].watermark;
@@ -272,30 +277,32 @@ closing_watermark(const Coordinator *co, const CheckpointView *v)
 static bool
 can_close(CheckpointView *v, int64 upto)
 {
-	int64		span = v->plan->window.size + v->row->lateness;
-	int64		from = v->progress.closed_upto;
-	bool		found = false;
+	int64 span = v->plan->window.size + v->row->lateness;
+	int64 from = v->progress.closed_upto;
+	bool found = false;
 
 	if (upto == WEIR_NO_TIME || upto == from)
 		return false;
 	for (int s = 0; s < v->slot->nshards && !found; s++)
 	{
-		Shard	   *shard = &v->slot->shards[s];
+		Shard *shard = &v->slot->shards[s];
 
 		LWLockAcquire(&shard->lock, LW_SHARED);
 		for (Pane *p = shard->panes; p && !found; p = p->next)
-			found = p->start + span <= upto && (from == WEIR_NO_TIME || p->start + span > from);
+			found = p->start + span <= upto &&
+					(from == WEIR_NO_TIME || p->start + span > from);
 		LWLockRelease(&shard->lock);
 	}
 	for (BasePane *p = v->slot->base; p && !found; p = p->next)
-		found = p->start + span <= upto && (from == WEIR_NO_TIME || p->start + span > from);
+		found = p->start + span <= upto &&
+				(from == WEIR_NO_TIME || p->start + span > from);
 	return found;
 }
 
 static int64
 sum_of_positions(const Lane *lane)
 {
-	int64		sum = 0;
+	int64 sum = 0;
 
 	for (int p = 0; p < lane->npartitions; p++)
 		sum += lane->parts[p].position;
@@ -311,22 +318,22 @@ sum_of_positions(const Lane *lane)
 static bool
 may_close(const CheckpointView *v)
 {
-	int64		n = v->slot->nmarks;
+	int64 n = v->slot->nmarks;
 
 	return n < WEIR_MARKS - 1 &&
-		weir_clock_monotonic() - v->last_closing >= n * n * 2000;
+		   weir_clock_monotonic() - v->last_closing >= n * n * 2000;
 }
 
 /* Set each view's closing watermark; true if there is anything to commit. */
 static bool
 prepare(Coordinator *co)
 {
-	bool		work = sum_of_positions(co->lane) != co->last_positions;
+	bool work = sum_of_positions(co->lane) != co->last_positions;
 
 	for (int i = 0; i < co->c.nviews; i++)
 	{
 		CheckpointView *v = co->c.views[i];
-		int64		upto;
+		int64 upto;
 
 		if (v->gone)
 		{
@@ -345,11 +352,12 @@ prepare(Coordinator *co)
 static void
 raise_barrier(Coordinator *co)
 {
-	uint64		barrier = pg_atomic_add_fetch_u64(&co->lane->barrier, 1);
+	uint64 barrier = pg_atomic_add_fetch_u64(&co->lane->barrier, 1);
 
 	for (int w = 0; w < co->lane->nworkers; w++)
 		weir_wake_worker(co->lane, w);
-	while (!all_acknowledged(co->lane, barrier) || !all_copied(co->lane, barrier))
+	while (!all_acknowledged(co->lane, barrier) ||
+		   !all_copied(co->lane, barrier))
 	{
 		check_workers(co);
 		weir_coordinator_wait(co, 100);
@@ -363,7 +371,7 @@ raise_barrier(Coordinator *co)
 static int64
 least_of_others(const Lane *lane, int p)
 {
-	int64		least = PG_INT64_MAX;
+	int64 least = PG_INT64_MAX;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	for (int i = 0; i < weir_registry->max_lanes; i++)
@@ -383,13 +391,13 @@ least_of_others(const Lane *lane, int p)
 static void
 publish_durable(Coordinator *co)
 {
-	Lane	   *lane = co->lane;
+	Lane *lane = co->lane;
 
 	if (!co->durable_pending || co->last_commit > GetFlushRecPtr(NULL))
 		return;
 	for (int p = 0; p < lane->npartitions; p++)
 	{
-		int64		least = PG_INT64_MAX;
+		int64 least = PG_INT64_MAX;
 
 		for (int i = 0; i < co->c.nviews; i++)
 			if (!co->c.views[i]->gone && p < co->c.views[i]->progress.nparts)
@@ -409,10 +417,10 @@ publish_durable(Coordinator *co)
 static void
 checkpoint(Coordinator *co)
 {
-	Lane	   *lane = co->lane;
-	uint64		wanted = pg_atomic_read_u64(&lane->checkpoint_wanted);
-	bool		requested = wanted > pg_atomic_read_u64(&lane->checkpoint_done);
-	bool		stop = pg_atomic_read_u32(&lane->stop) != 0;
+	Lane *lane = co->lane;
+	uint64 wanted = pg_atomic_read_u64(&lane->checkpoint_wanted);
+	bool requested = wanted > pg_atomic_read_u64(&lane->checkpoint_done);
+	bool stop = pg_atomic_read_u32(&lane->stop) != 0;
 
 	weir_record_failures(co);
 	detach_gone(co);
@@ -440,14 +448,16 @@ checkpoint(Coordinator *co)
 static void
 look_for_partitions(Coordinator *co)
 {
-	char		err[256];
-	int			n;
+	char err[256];
+	int n;
 
-	if (!weir_client_partitions(co->client, co->c.stream->topic, 500, &n, err, sizeof(err)))
+	if (!weir_client_partitions(co->client, co->c.stream->topic, 500, &n, err,
+								sizeof(err)))
 		return;
 	if (n > co->lane->npartitions)
 	{
-		ereport(LOG, (errmsg("topic \"%s\" has %d partitions now", co->c.stream->topic, n)));
+		ereport(LOG, (errmsg("topic \"%s\" has %d partitions now",
+							 co->c.stream->topic, n)));
 		pg_atomic_write_u32(&co->lane->stop, 1);
 	}
 }
@@ -461,22 +471,23 @@ look_for_partitions(Coordinator *co)
 static void
 consider_joining(Coordinator *co)
 {
-	Lane	   *lane = co->lane;
+	Lane *lane = co->lane;
 	ViewPartition *parts = palloc0(sizeof(ViewPartition) * lane->npartitions);
-	bool		join = false;
+	bool join = false;
 
 	for (int p = 0; p < lane->npartitions; p++)
 		parts[p].position = lane->parts[p].position;
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	for (int i = 0; i < weir_lane_number(lane) && !join; i++)
 	{
-		Lane	   *other = &weir_registry->lanes[i];
+		Lane *other = &weir_registry->lanes[i];
 
 		join = other->state == LANE_RUNNING && !other->ended &&
-			pg_atomic_read_u32(&other->stop) == 0 &&
-			other->dboid == lane->dboid && other->stream == lane->stream &&
-			other->nviews + lane->nviews <= WEIR_LANE_VIEWS &&
-			weir_lane_distance(other, lane->npartitions, parts) <= WEIR_JOIN_DISTANCE;
+			   pg_atomic_read_u32(&other->stop) == 0 &&
+			   other->dboid == lane->dboid && other->stream == lane->stream &&
+			   other->nviews + lane->nviews <= WEIR_LANE_VIEWS &&
+			   weir_lane_distance(other, lane->npartitions, parts) <=
+				   WEIR_JOIN_DISTANCE;
 	}
 	LWLockRelease(&weir_registry->lock);
 	pfree(parts);
@@ -488,7 +499,7 @@ consider_joining(Coordinator *co)
 static bool
 is_worn_out(const Coordinator *co)
 {
-	int			gone = 0;
+	int gone = 0;
 
 	for (int i = 0; i < co->c.nviews; i++)
 		gone += co->released[i];
@@ -498,18 +509,21 @@ is_worn_out(const Coordinator *co)
 static void
 loop(Coordinator *co)
 {
-	Lane	   *lane = co->lane;
+	Lane *lane = co->lane;
 
 	for (;;)
 	{
-		int64		now = weir_clock_monotonic();
-		bool		requested = pg_atomic_read_u64(&lane->checkpoint_wanted) >
-			pg_atomic_read_u64(&lane->checkpoint_done);
+		int64 now = weir_clock_monotonic();
+		bool requested = pg_atomic_read_u64(&lane->checkpoint_wanted) >
+						 pg_atomic_read_u64(&lane->checkpoint_done);
 
 		check_workers(co);
-		if (now >= co->next_checkpoint || requested || pg_atomic_read_u32(&lane->stop))
+		if (now >= co->next_checkpoint || requested ||
+			pg_atomic_read_u32(&lane->stop))
 		{
-			co->next_checkpoint = now + (int64) weir_settings.checkpoint_interval_ms * 1000;
+			co->next_checkpoint = now +
+								  (int64) weir_settings.checkpoint_interval_ms *
+									  1000;
 			checkpoint(co);
 		}
 		for (int i = 0; i < co->c.nviews; i++)
@@ -533,14 +547,16 @@ loop(Coordinator *co)
 		if (is_worn_out(co))
 			pg_atomic_write_u32(&lane->stop, 1);
 		now = weir_clock_monotonic();
-		weir_coordinator_wait(co, Max(1, Min(1000, (co->next_checkpoint - now) / 1000)));
+		weir_coordinator_wait(co, Max(1, Min(1000, (co->next_checkpoint - now) /
+													   1000)));
 	}
 }
 
 void
 weir_coordinator_main(Datum arg)
 {
-	Coordinator *co = MemoryContextAllocZero(TopMemoryContext, sizeof(Coordinator));
+	Coordinator *co = MemoryContextAllocZero(TopMemoryContext,
+											 sizeof(Coordinator));
 
 	coordinator = co;
 	co->lane = &weir_registry->lanes[DatumGetInt32(arg)];
@@ -569,7 +585,7 @@ weir_coordinator_main(Datum arg)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *e;
+		ErrorData *e;
 
 		MemoryContextSwitchTo(co->cxt);
 		e = CopyErrorData();

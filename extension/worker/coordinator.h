@@ -15,21 +15,21 @@
 
 typedef struct Coordinator
 {
-	Lane	   *lane;
+	Lane *lane;
 	CheckpointLane c;
-	uint64	   *detach_barrier; /* by view: workers let go at this one; 0: not gone */
-	bool	   *released;
+	uint64 *detach_barrier; /* by view: workers let go at this one; 0: not gone */
+	bool *released;
 	KafkaClient *client;
-	char	   *stream_text;	/* the stream's definition, to see it change */
+	char *stream_text; /* the stream's definition, to see it change */
 	BackgroundWorkerHandle *workers[WEIR_MAX_WORKERS];
 	MemoryContext cxt;
-	int64		next_checkpoint;	/* monotonic us */
-	int64		next_metadata;
-	int64		next_join;
-	int64		last_positions; /* sum at the last checkpoint */
-	XLogRecPtr	last_commit;
-	bool		durable_pending;
-	int64		started;
+	int64 next_checkpoint; /* monotonic us */
+	int64 next_metadata;
+	int64 next_join;
+	int64 last_positions; /* sum at the last checkpoint */
+	XLogRecPtr last_commit;
+	bool durable_pending;
+	int64 started;
 } Coordinator;
 
 /* Load stream and views; views that cannot be planned are gone, with a reason. */

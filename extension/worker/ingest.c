@@ -24,10 +24,10 @@
 #include "utils/memutils.h"
 #include "worker/ingest.h"
 
-#define MAX_EVENTS 64
+#define MAX_EVENTS     64
 #define COPY_BUDGET_US 1000
-#define IDLE_WAIT_MS 100
-#define ASK_AGAIN_US (3 * USECS_PER_SEC)
+#define IDLE_WAIT_MS   100
+#define ASK_AGAIN_US   (3 * USECS_PER_SEC)
 
 static Ingest *ingest;
 
@@ -36,7 +36,7 @@ static Ingest *ingest;
 static void
 leave(int code, Datum arg)
 {
-	Ingest	   *in = ingest;
+	Ingest *in = ingest;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	in->lane->workers[in->worker].pid = 0;
@@ -51,7 +51,7 @@ static void
 attach(Ingest *in, uint64 run)
 {
 	LaneWorker *w = &in->lane->workers[in->worker];
-	bool		mine;
+	bool mine;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	mine = in->lane->run == run && in->lane->coordinator != 0 && w->pid == 0;
@@ -78,7 +78,7 @@ check_coordinator(const Ingest *in)
 static int64
 least_position(const Ingest *in, int p)
 {
-	int64		least = PG_INT64_MAX;
+	int64 least = PG_INT64_MAX;
 
 	for (int i = 0; i < in->nviews; i++)
 		if (in->views[i].apply)
@@ -90,12 +90,12 @@ least_position(const Ingest *in, int p)
 static void
 assign(Ingest *in)
 {
-	Lane	   *lane = in->lane;
-	int32	   *partitions = palloc(sizeof(int32) * lane->npartitions);
-	int64	   *offsets = palloc(sizeof(int64) * lane->npartitions);
-	int64		now = weir_clock_monotonic();
-	char		err[256];
-	int			n = 0;
+	Lane *lane = in->lane;
+	int32 *partitions = palloc(sizeof(int32) * lane->npartitions);
+	int64 *offsets = palloc(sizeof(int64) * lane->npartitions);
+	int64 now = weir_clock_monotonic();
+	char err[256];
+	int n = 0;
 
 	for (int p = 0; p < lane->npartitions; p++)
 	{
@@ -106,9 +106,11 @@ assign(Ingest *in)
 		partitions[n] = lane->parts[p].partition;
 		offsets[n++] = lane->parts[p].position;
 	}
-	if (!weir_consumer_assign(in->consumer, n, partitions, offsets, err, sizeof(err)))
+	if (!weir_consumer_assign(in->consumer, n, partitions, offsets, err,
+							  sizeof(err)))
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-						errmsg("could not read topic \"%s\": %s", in->stream->topic, err)));
+						errmsg("could not read topic \"%s\": %s",
+							   in->stream->topic, err)));
 	pfree(partitions);
 	pfree(offsets);
 }
@@ -116,7 +118,8 @@ assign(Ingest *in)
 static void
 prepare(Ingest *in)
 {
-	in->views = MemoryContextAllocZero(in->cxt, sizeof(IngestView) * WEIR_LANE_VIEWS);
+	in->views = MemoryContextAllocZero(in->cxt,
+									   sizeof(IngestView) * WEIR_LANE_VIEWS);
 	in->msgs = MemoryContextAlloc(in->cxt, sizeof(KafkaMessage) * in->capacity);
 	in->events = MemoryContextAlloc(in->cxt, sizeof(KafkaEvent) * MAX_EVENTS);
 	weir_ingest_load_views(in);
@@ -125,14 +128,15 @@ prepare(Ingest *in)
 static void
 open_consumer(Ingest *in)
 {
-	char		err[256];
-	char	   *group;
+	char err[256];
+	char *group;
 
 	StartTransactionCommand();
 	group = MemoryContextStrdup(in->cxt, weir_stream_group(in->stream));
 	CommitTransactionCommand();
-	in->consumer = weir_consumer_open(in->stream->settings, in->stream->topic, group,
-									  weir_settings.queue_kb, err, sizeof(err));
+	in->consumer = weir_consumer_open(in->stream->settings, in->stream->topic,
+									  group, weir_settings.queue_kb, err,
+									  sizeof(err));
 	if (in->consumer == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 						errmsg("could not open a consumer: %s", err)));
@@ -177,16 +181,15 @@ copy_slice(Ingest *in)
 {
 	for (int i = 0; i < in->nviews; i++)
 	{
-		int			done;
+		int done;
 
 		if (in->views[i].apply == NULL)
 			continue;
 		done = weir_apply_copy(in->views[i].apply, COPY_BUDGET_US);
 		if (done < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("no shared memory left for a checkpoint"),
-					 errhint("Raise weir.memory_limit.")));
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+							errmsg("no shared memory left for a checkpoint"),
+							errhint("Raise weir.memory_limit.")));
 		if (done == 0)
 			return;
 	}
@@ -199,7 +202,7 @@ copy_slice(Ingest *in)
 void
 weir_ingest_barrier(Ingest *in)
 {
-	uint64		barrier = pg_atomic_read_u64(&in->lane->barrier);
+	uint64 barrier = pg_atomic_read_u64(&in->lane->barrier);
 
 	if (barrier > in->acked && !in->copying)
 		take_barrier(in, barrier);
@@ -227,12 +230,12 @@ at_end(Ingest *in, const KafkaEvent *e)
 static bool
 begins_later(Ingest *in, int partition)
 {
-	int64		low;
-	int64		high;
+	int64 low;
+	int64 high;
 
 	for (int i = 0; i < in->nviews; i++)
 	{
-		ViewApply  *a = in->views[i].apply;
+		ViewApply *a = in->views[i].apply;
 
 		if (a && a->parts[partition].position != a->parts[partition].start)
 			return false;
@@ -254,7 +257,7 @@ begins_later(Ingest *in, int partition)
 static void
 offset_lost(Ingest *in, const KafkaEvent *e)
 {
-	char		text[WEIR_ERROR_LEN];
+	char text[WEIR_ERROR_LEN];
 
 	if (begins_later(in, e->partition))
 		return;
@@ -283,7 +286,8 @@ serve_event(Ingest *in, const KafkaEvent *e)
 			in->lane->broker_down = true;
 			if (e->fatal)
 				ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-								errmsg("topic \"%s\": %s", in->stream->topic, e->text)));
+								errmsg("topic \"%s\": %s", in->stream->topic,
+									   e->text)));
 			strlcpy(in->lane->error, e->text, WEIR_ERROR_LEN);
 			break;
 	}
@@ -293,8 +297,8 @@ serve_event(Ingest *in, const KafkaEvent *e)
 static int
 drop_known(Ingest *in, int n)
 {
-	Lane	   *lane = in->lane;
-	int			kept = 0;
+	Lane *lane = in->lane;
+	int kept = 0;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -314,10 +318,10 @@ drop_known(Ingest *in, int n)
 static void
 commit_group(Ingest *in)
 {
-	Lane	   *lane = in->lane;
-	uint64		durable = pg_atomic_read_u64(&lane->durable);
-	int32	   *partitions;
-	int64	   *offsets;
+	Lane *lane = in->lane;
+	uint64 durable = pg_atomic_read_u64(&lane->durable);
+	int32 *partitions;
+	int64 *offsets;
 
 	if (durable == in->durable)
 		return;
@@ -341,7 +345,7 @@ commit_group(Ingest *in)
 static void
 ask_again(Ingest *in)
 {
-	int64		now = weir_clock_monotonic();
+	int64 now = weir_clock_monotonic();
 
 	if (!in->lane->broker_down)
 		in->asked = now;
@@ -366,15 +370,15 @@ serve_joining(Ingest *in)
 static void
 turn(Ingest *in)
 {
-	int			nevents;
-	int			n;
-	int			kept;
+	int nevents;
+	int n;
+	int kept;
 
 	weir_ingest_barrier(in);
 	serve_joining(in);
 	weir_consumer_drain_fd(in->consumer);
-	n = weir_consumer_poll(in->consumer, in->msgs, in->capacity, in->events, MAX_EVENTS,
-						   &nevents);
+	n = weir_consumer_poll(in->consumer, in->msgs, in->capacity, in->events,
+						   MAX_EVENTS, &nevents);
 	kept = drop_known(in, n);
 	if (kept > 0)
 		weir_ingest_batch(in, kept);
@@ -388,8 +392,9 @@ turn(Ingest *in)
 	if (n == 0 && nevents == 0 && !in->copying &&
 		pg_atomic_read_u64(&in->lane->barrier) == in->acked)
 	{
-		(void) WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_SOCKET_READABLE |
-								 WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+		(void) WaitLatchOrSocket(MyLatch,
+								 WL_LATCH_SET | WL_SOCKET_READABLE |
+									 WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 								 weir_consumer_fd(in->consumer), IDLE_WAIT_MS,
 								 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
@@ -399,8 +404,8 @@ turn(Ingest *in)
 void
 weir_ingest_main(Datum arg)
 {
-	int			code = DatumGetInt32(arg);
-	uint64		run;
+	int code = DatumGetInt32(arg);
+	uint64 run;
 
 	ingest = MemoryContextAllocZero(TopMemoryContext, sizeof(Ingest));
 	ingest->lane = &weir_registry->lanes[code / WEIR_MAX_WORKERS];
@@ -408,7 +413,8 @@ weir_ingest_main(Datum arg)
 	ingest->cxt = AllocSetContextCreate(TopMemoryContext, "weir ingest",
 										ALLOCSET_DEFAULT_SIZES);
 	ingest->capacity = weir_settings.batch_size;
-	ingest->acked = pg_atomic_read_u64(&ingest->lane->workers[ingest->worker].acked);
+	ingest->acked = pg_atomic_read_u64(
+		&ingest->lane->workers[ingest->worker].acked);
 	ingest->durable = pg_atomic_read_u64(&ingest->lane->durable);
 	memcpy(&run, MyBgworkerEntry->bgw_extra, sizeof(run));
 	attach(ingest, run);
@@ -428,7 +434,7 @@ weir_ingest_main(Datum arg)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *e;
+		ErrorData *e;
 
 		MemoryContextSwitchTo(ingest->cxt);
 		e = CopyErrorData();

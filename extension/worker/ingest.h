@@ -19,34 +19,34 @@
 
 typedef struct IngestView
 {
-	ViewSlot   *slot;
-	ViewRow    *row;
-	ViewPlan   *plan;
-	ViewApply  *apply;			/* NULL: the view has left */
+	ViewSlot *slot;
+	ViewRow *row;
+	ViewPlan *plan;
+	ViewApply *apply; /* NULL: the view has left */
 } IngestView;
 
 typedef struct Ingest
 {
-	Lane	   *lane;
-	int			worker;
-	StreamDef  *stream;
+	Lane *lane;
+	int worker;
+	StreamDef *stream;
 	KafkaConsumer *consumer;
-	Decoder    *decoder;
+	Decoder *decoder;
 	KafkaMessage *msgs;
 	KafkaEvent *events;
-	int			capacity;
-	int			nviews;
+	int capacity;
+	int nviews;
 	IngestView *views;
-	bool		needs_snapshot;
-	bool		copying;
-	uint64		acked;
-	uint64		durable;
+	bool needs_snapshot;
+	bool copying;
+	uint64 acked;
+	uint64 durable;
 	MemoryContext cxt;
 	MemoryContext decoder_cxt;
-	int64		asked;			/* monotonic us: last answer or assignment */
-	int64		second;			/* of the rate */
-	int64		second_events;
-	int			seconds;
+	int64 asked;  /* monotonic us: last answer or assignment */
+	int64 second; /* of the rate */
+	int64 second_events;
+	int seconds;
 } Ingest;
 
 /* --- ingest.c -------------------------------------------------------------- */

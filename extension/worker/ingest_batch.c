@@ -21,7 +21,7 @@
 #include "utils/snapmgr.h"
 #include "worker/ingest.h"
 
-#define MEMORY_WAIT_MS 10
+#define MEMORY_WAIT_MS     10
 #define MEMORY_PATIENCE_US (20 * USECS_PER_SEC)
 
 /* --- waiting for memory ----------------------------------------------------------- */
@@ -46,11 +46,12 @@ wait_for_memory(Ingest *in)
 static void
 dead_letter(Ingest *in, int32 view, int record, int sqlstate, const char *reason)
 {
-	int64		since = weir_clock_monotonic();
+	int64 since = weir_clock_monotonic();
 
 	if (in->stream->on_error == STREAM_SKIP)
 		return;
-	while (!weir_dead_letter_add(in->lane, view, &in->msgs[record], sqlstate, reason))
+	while (!weir_dead_letter_add(in->lane, view, &in->msgs[record], sqlstate,
+								 reason))
 	{
 		if (weir_clock_monotonic() - since > MEMORY_PATIENCE_US)
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
@@ -65,12 +66,13 @@ static bool
 stops_at(Ingest *in, int record, const char *reason)
 {
 	const KafkaMessage *m = &in->msgs[record];
-	char		text[WEIR_ERROR_LEN];
+	char text[WEIR_ERROR_LEN];
 
 	if (in->stream->on_error != STREAM_STOP)
 		return false;
 	snprintf(text, sizeof(text),
-			 "message at partition %d, offset " INT64_FORMAT " cannot be used: %s",
+			 "message at partition %d, offset " INT64_FORMAT
+			 " cannot be used: %s",
 			 m->partition, m->offset, reason);
 	weir_ingest_fail_all(in, text);
 	return true;
@@ -106,7 +108,7 @@ note_undecoded(Ingest *in, const EventBatch *b)
 static bool
 apply_rows(Ingest *in, IngestView *v, const EventBatch *b)
 {
-	int64		since = weir_clock_monotonic();
+	int64 since = weir_clock_monotonic();
 
 	weir_apply_begin(v->apply, b);
 	while (!weir_apply_run(v->apply, b))
@@ -128,9 +130,9 @@ apply_rows(Ingest *in, IngestView *v, const EventBatch *b)
 static void
 apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 {
-	WeirUser	before = weir_become_owner(v->row->owner);
-	int			nest = 0;
-	bool		applied;
+	WeirUser before = weir_become_owner(v->row->owner);
+	int nest = 0;
+	bool applied;
 
 	if (v->plan->needs_snapshot)
 		nest = weir_settings_enter(v->row);
@@ -172,7 +174,7 @@ try_apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *e;
+		ErrorData *e;
 
 		MemoryContextSwitchTo(in->cxt);
 		e = CopyErrorData();
@@ -192,7 +194,7 @@ try_apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 static void
 note_freshness(Lane *lane, int64 us)
 {
-	int			slot = 0;
+	int slot = 0;
 
 	us = Max(us, 1);
 	while (us >= 8)
@@ -207,9 +209,9 @@ note_freshness(Lane *lane, int64 us)
 static void
 note_progress(Ingest *in, const EventBatch *b)
 {
-	Lane	   *lane = in->lane;
-	int64		now = weir_clock_monotonic();
-	int64		wall = weir_clock_wall() + WEIR_EPOCH_SHIFT;
+	Lane *lane = in->lane;
+	int64 now = weir_clock_monotonic();
+	int64 wall = weir_clock_wall() + WEIR_EPOCH_SHIFT;
 
 	for (int i = 0; i < b->n; i++)
 	{
@@ -233,7 +235,7 @@ note_progress(Ingest *in, const EventBatch *b)
 void
 weir_ingest_note_rate(Ingest *in)
 {
-	int64		now = weir_clock_monotonic();
+	int64 now = weir_clock_monotonic();
 
 	if (now - in->second < USECS_PER_SEC)
 		return;
@@ -250,14 +252,14 @@ weir_ingest_note_rate(Ingest *in)
 void
 weir_ingest_note_partitions(Ingest *in)
 {
-	Lane	   *lane = in->lane;
-	int64		now = weir_clock_monotonic();
+	Lane *lane = in->lane;
+	int64 now = weir_clock_monotonic();
 
 	for (int i = 0; i < lane->npartitions; i++)
 	{
 		LanePartition *p = &lane->parts[i];
-		int64		low;
-		int64		high;
+		int64 low;
+		int64 high;
 
 		if (p->worker != in->worker)
 			continue;
@@ -269,7 +271,7 @@ weir_ingest_note_partitions(Ingest *in)
 		if (p->position < p->high)
 			p->at_end = false;
 		p->idle = p->at_end && !lane->broker_down &&
-			now - p->last_event > in->stream->idle_timeout;
+				  now - p->last_event > in->stream->idle_timeout;
 	}
 }
 
@@ -287,7 +289,7 @@ weir_ingest_broker_answers(Ingest *in)
 void
 weir_ingest_batch(Ingest *in, int n)
 {
-	WeirUser	before;
+	WeirUser before;
 	EventBatch *b;
 
 	begin_transaction(in);

@@ -18,8 +18,8 @@
 static void
 load_view(Ingest *in, IngestView *v, TupleDesc desc)
 {
-	WeirUser	before;
-	int			nest;
+	WeirUser before;
+	int nest;
 
 	v->row = weir_view_load(v->slot->view);
 	if (v->row == NULL)
@@ -29,8 +29,8 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 	v->plan = weir_plan_view(v->row->query);
 	if (v->plan->fingerprint == v->slot->fingerprint)
 		v->apply = weir_apply_new(v->slot, in->worker, v->plan, desc,
-								  in->stream->watermark_delay, in->lane->npartitions,
-								  in->capacity, in->cxt);
+								  in->stream->watermark_delay,
+								  in->lane->npartitions, in->capacity, in->cxt);
 	else
 		weir_ingest_fail_view(in, v, "the query was changed");
 	weir_settings_leave(nest);
@@ -43,7 +43,7 @@ static void
 take_view(Ingest *in, TupleDesc desc)
 {
 	IngestView *v = &in->views[in->nviews++];
-	int			slot = in->lane->views[in->nviews - 1];
+	int slot = in->lane->views[in->nviews - 1];
 
 	if (slot < 0)
 		return;
@@ -59,8 +59,8 @@ make_decoder(Ingest *in)
 	MemoryContext cxt = AllocSetContextCreate(in->cxt, "weir decoder",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	WeirUser	before = weir_become_owner(in->stream->owner);
-	Bitmapset  *columns = NULL;
+	WeirUser before = weir_become_owner(in->stream->owner);
+	Bitmapset *columns = NULL;
 
 	for (int i = 0; i < in->nviews; i++)
 		if (in->views[i].apply)
@@ -76,8 +76,8 @@ make_decoder(Ingest *in)
 void
 weir_ingest_load_views(Ingest *in)
 {
-	int			ready = (int) pg_atomic_read_u32(&in->lane->ready);
-	Relation	rel;
+	int ready = (int) pg_atomic_read_u32(&in->lane->ready);
+	Relation rel;
 	MemoryContext old;
 
 	StartTransactionCommand();
@@ -98,7 +98,7 @@ weir_ingest_load_views(Ingest *in)
 static void
 let_go(IngestView *v)
 {
-	Chunk	   *c;
+	Chunk *c;
 
 	while ((c = v->apply->chunks) != NULL)
 	{
@@ -113,7 +113,8 @@ void
 weir_ingest_drop_detached(Ingest *in)
 {
 	for (int i = 0; i < in->nviews; i++)
-		if (in->views[i].apply && pg_atomic_read_u32(&in->views[i].slot->detached))
+		if (in->views[i].apply &&
+			pg_atomic_read_u32(&in->views[i].slot->detached))
 			let_go(&in->views[i]);
 }
 

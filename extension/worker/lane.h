@@ -21,7 +21,7 @@ extern PGDLLEXPORT void weir_ingest_main(Datum lane_and_worker);
 /* Lanes of a stream that are this many records apart become one. */
 #define WEIR_JOIN_DISTANCE 50000
 
-extern void weir_launcher_register(void);	/* from _PG_init */
+extern void weir_launcher_register(void); /* from _PG_init */
 
 /*
  * Fill a worker's registration; the caller registers it.  Never restarted by
@@ -35,7 +35,7 @@ extern void weir_worker_begin(Oid dboid);
 extern void weir_worker_interrupts(void);
 
 /* Views of a lane that coordinator and ingest worker both load. */
-extern int	weir_lane_number(const Lane *lane);
+extern int weir_lane_number(const Lane *lane);
 
 /*
  * Free all memory of a lane and its view slots.  The caller is the launcher and
@@ -46,8 +46,7 @@ extern void weir_lane_release(Lane *lane);
 extern void weir_view_release(ViewSlot *slot);
 
 /* Add a dead letter of the lane (ingest).  False: the arena is full. */
-extern bool weir_dead_letter_add(Lane *lane, int32 view,
-								 const KafkaMessage *m, int sqlstate,
-								 const char *reason);
+extern bool weir_dead_letter_add(Lane *lane, int32 view, const KafkaMessage *m,
+								 int sqlstate, const char *reason);
 
 #endif /* WEIR_WORKER_LANE_H */

@@ -28,21 +28,21 @@
 #include "utils/syscache.h"
 #include "worker/lane.h"
 
-#define SCAN_ALL_MS 60000
-#define MAX_BACKOFF_MS 60000
+#define SCAN_ALL_MS       60000
+#define MAX_BACKOFF_MS    60000
 #define REGISTER_RETRY_MS 5000
-#define ADOPTION_US (5 * USECS_PER_SEC)
-#define PATIENCE 20				/* turns, of 100 ms at least */
+#define ADOPTION_US       (5 * USECS_PER_SEC)
+#define PATIENCE          20 /* turns, of 100 ms at least */
 
 typedef struct Launcher
 {
-	BackgroundWorkerHandle **coordinators;	/* by lane */
-	List	   *scans;			/* OIDs of databases still to be looked at */
-	BackgroundWorkerHandle *scanner;	/* one at a time */
+	BackgroundWorkerHandle **coordinators; /* by lane */
+	List *scans; /* OIDs of databases still to be looked at */
+	BackgroundWorkerHandle *scanner; /* one at a time */
 	TimestampTz next_scan_all;
-	TimestampTz next_scan;		/* not before: a worker slot was missing */
+	TimestampTz next_scan; /* not before: a worker slot was missing */
 	TimestampTz started;
-	int		   *asked;			/* by lane: times its workers were waited for */
+	int *asked; /* by lane: times its workers were waited for */
 	MemoryContext cxt;
 } Launcher;
 
@@ -69,9 +69,9 @@ want_scan(Launcher *l, Oid dboid)
 static void
 want_all_scans(Launcher *l)
 {
-	Relation	rel;
+	Relation rel;
 	TableScanDesc scan;
-	HeapTuple	tup;
+	HeapTuple tup;
 
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
@@ -92,10 +92,10 @@ want_all_scans(Launcher *l)
 static void
 take_changes(Launcher *l)
 {
-	Registry   *reg = weir_registry;
-	Oid			changed[lengthof(reg->changed)];
-	int			n;
-	bool		all;
+	Registry *reg = weir_registry;
+	Oid changed[lengthof(reg->changed)];
+	int n;
+	bool all;
 
 	LWLockAcquire(&reg->lock, LW_EXCLUSIVE);
 	n = reg->nchanged;
@@ -113,7 +113,7 @@ take_changes(Launcher *l)
 static bool
 is_banned(Oid dboid)
 {
-	bool		banned = false;
+	bool banned = false;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	for (int i = 0; i < weir_registry->nbanned; i++)
@@ -135,8 +135,8 @@ say_problem(const char *text)
 static bool
 is_open(Oid dboid)
 {
-	HeapTuple	tup;
-	bool		open = false;
+	HeapTuple tup;
+	bool open = false;
 
 	StartTransactionCommand();
 	tup = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dboid));
@@ -155,7 +155,7 @@ run_scans(Launcher *l)
 {
 	BackgroundWorker worker;
 	MemoryContext old;
-	pid_t		pid;
+	pid_t pid;
 
 	if (l->scanner && GetBackgroundWorkerPid(l->scanner, &pid) != BGWH_STOPPED)
 		return;
@@ -178,9 +178,11 @@ run_scans(Launcher *l)
 	else
 	{
 		say_problem("no background worker left: raise max_worker_processes");
-		l->next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), REGISTER_RETRY_MS);
-		ereport(LOG, (errmsg("no background worker left to look for continuous views"),
-					  errhint("Raise max_worker_processes.")));
+		l->next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												   REGISTER_RETRY_MS);
+		ereport(LOG,
+				(errmsg("no background worker left to look for continuous views"),
+				 errhint("Raise max_worker_processes.")));
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -190,10 +192,10 @@ run_scans(Launcher *l)
 static void
 start_coordinator(Launcher *l, int i)
 {
-	Lane	   *lane = &weir_registry->lanes[i];
+	Lane *lane = &weir_registry->lanes[i];
 	BackgroundWorker worker;
 	MemoryContext old = MemoryContextSwitchTo(l->cxt);
-	char		name[BGW_MAXLEN];
+	char name[BGW_MAXLEN];
 
 	snprintf(name, sizeof(name), "weir coordinator %d", i);
 	weir_worker_fill(&worker, "weir_coordinator_main", name, Int32GetDatum(i));
@@ -203,7 +205,8 @@ start_coordinator(Launcher *l, int i)
 		lane->state = LANE_WANTED;
 		lane->restart_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													   REGISTER_RETRY_MS);
-		strlcpy(lane->error, "no background worker left: raise max_worker_processes",
+		strlcpy(lane->error,
+				"no background worker left: raise max_worker_processes",
 				WEIR_ERROR_LEN);
 	}
 	MemoryContextSwitchTo(old);
@@ -212,12 +215,12 @@ start_coordinator(Launcher *l, int i)
 static bool
 coordinator_is_gone(const Launcher *l, int i)
 {
-	pid_t		pid;
+	pid_t pid;
 
 	/* Of a launcher before this one: all that is known is the process id. */
 	if (l->coordinators[i] == NULL)
 		return weir_registry->lanes[i].coordinator == 0 &&
-			GetCurrentTimestamp() > l->started + ADOPTION_US;
+			   GetCurrentTimestamp() > l->started + ADOPTION_US;
 	return GetBackgroundWorkerPid(l->coordinators[i], &pid) == BGWH_STOPPED;
 }
 
@@ -228,9 +231,9 @@ coordinator_is_gone(const Launcher *l, int i)
 static bool
 workers_are_gone(Launcher *l, int i)
 {
-	Lane	   *lane = &weir_registry->lanes[i];
-	bool		signal = ++l->asked[i] % PATIENCE == 0;
-	bool		gone = true;
+	Lane *lane = &weir_registry->lanes[i];
+	bool signal = ++l->asked[i] % PATIENCE == 0;
+	bool gone = true;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	for (int w = 0; w < WEIR_MAX_WORKERS; w++)
@@ -261,7 +264,9 @@ after_end(Launcher *l, Lane *lane)
 		return;
 	}
 	lane->restart_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												   Min(MAX_BACKOFF_MS, 250 << Min(lane->failures, 8)));
+												   Min(MAX_BACKOFF_MS,
+													   250 << Min(lane->failures,
+																  8)));
 	lane->failures++;
 	lane->state = LANE_BACKOFF;
 }
@@ -269,7 +274,7 @@ after_end(Launcher *l, Lane *lane)
 static void
 serve_lane(Launcher *l, int i)
 {
-	Lane	   *lane = &weir_registry->lanes[i];
+	Lane *lane = &weir_registry->lanes[i];
 	TimestampTz now = GetCurrentTimestamp();
 
 	switch (lane->state)
@@ -304,11 +309,11 @@ static long
 next_due(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	long		ms = 10000;
+	long ms = 10000;
 
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
-		Lane	   *lane = &weir_registry->lanes[i];
+		Lane *lane = &weir_registry->lanes[i];
 
 		if (lane->state == LANE_WANTED || lane->state == LANE_BACKOFF)
 			ms = Min(ms, Max(1, (lane->restart_at - now) / 1000 + 1));
@@ -332,7 +337,7 @@ attach(void)
 void
 weir_launcher_main(Datum arg)
 {
-	Launcher	launcher = {0};
+	Launcher launcher = {0};
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -342,9 +347,13 @@ weir_launcher_main(Datum arg)
 	launcher.started = GetCurrentTimestamp();
 	launcher.cxt = AllocSetContextCreate(TopMemoryContext, "weir launcher",
 										 ALLOCSET_DEFAULT_SIZES);
-	launcher.coordinators = MemoryContextAllocZero(launcher.cxt, weir_registry->max_lanes *
-												   sizeof(BackgroundWorkerHandle *));
-	launcher.asked = MemoryContextAllocZero(launcher.cxt, weir_registry->max_lanes * sizeof(int));
+	launcher.coordinators =
+		MemoryContextAllocZero(launcher.cxt,
+							   weir_registry->max_lanes *
+								   sizeof(BackgroundWorkerHandle *));
+	launcher.asked = MemoryContextAllocZero(launcher.cxt,
+											weir_registry->max_lanes *
+												sizeof(int));
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
@@ -354,12 +363,14 @@ weir_launcher_main(Datum arg)
 		if (now >= launcher.next_scan_all)
 		{
 			want_all_scans(&launcher);
-			launcher.next_scan_all = TimestampTzPlusMilliseconds(now, SCAN_ALL_MS);
+			launcher.next_scan_all = TimestampTzPlusMilliseconds(now,
+																 SCAN_ALL_MS);
 		}
 		for (int i = 0; i < weir_registry->max_lanes; i++)
 			serve_lane(&launcher, i);
 		run_scans(&launcher);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 launcher.scans || launcher.scanner ? 100 : next_due(),
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

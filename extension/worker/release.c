@@ -13,8 +13,8 @@
 static void
 release_shard(ViewSlot *slot, Shard *shard, int npartitions)
 {
-	Pane	   *panes;
-	Chunk	   *chunk;
+	Pane *panes;
+	Chunk *chunk;
 
 	LWLockAcquire(&shard->lock, LW_EXCLUSIVE);
 	pg_atomic_fetch_add_u64(&slot->life, 1);
@@ -23,7 +23,7 @@ release_shard(ViewSlot *slot, Shard *shard, int npartitions)
 	LWLockRelease(&shard->lock);
 	while (panes)
 	{
-		Pane	   *next = panes->next;
+		Pane *next = panes->next;
 
 		weir_pane_free(panes);
 		panes = next;
@@ -44,8 +44,8 @@ release_shard(ViewSlot *slot, Shard *shard, int npartitions)
 void
 weir_view_release(ViewSlot *slot)
 {
-	Lane	   *lane = &weir_registry->lanes[slot->lane];
-	BasePane   *base;
+	Lane *lane = &weir_registry->lanes[slot->lane];
+	BasePane *base;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	slot->live = false;
@@ -61,7 +61,7 @@ weir_view_release(ViewSlot *slot)
 	LWLockRelease(&slot->marks_lock);
 	while (base)
 	{
-		BasePane   *next = base->next;
+		BasePane *next = base->next;
 
 		weir_base_free(base);
 		base = next;
@@ -106,10 +106,10 @@ bool
 weir_dead_letter_add(Lane *lane, int32 view, const KafkaMessage *m,
 					 int sqlstate, const char *reason)
 {
-	size_t		reason_len = strlen(reason);
-	size_t		bytes = offsetof(DeadLetter, data) + reason_len + m->key_len + m->len;
+	size_t reason_len = strlen(reason);
+	size_t bytes = offsetof(DeadLetter, data) + reason_len + m->key_len + m->len;
 	DeadLetter *d = weir_arena_alloc_reserved(bytes);
-	char	   *p;
+	char *p;
 
 	if (d == NULL)
 		return false;

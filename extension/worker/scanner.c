@@ -23,9 +23,9 @@
 
 typedef struct Candidate
 {
-	ViewRow    *row;
+	ViewRow *row;
 	ProgressRow *progress;
-	bool		placed;
+	bool placed;
 } Candidate;
 
 static bool
@@ -33,14 +33,14 @@ is_placed(int32 view)
 {
 	for (int i = 0; i < weir_registry->max_views; i++)
 	{
-		ViewSlot   *v = &weir_registry->views[i];
+		ViewSlot *v = &weir_registry->views[i];
 
 		if (v->used && v->dboid == MyDatabaseId && v->view == view)
 			return true;
 	}
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
-		Lane	   *l = &weir_registry->lanes[i];
+		Lane *l = &weir_registry->lanes[i];
 
 		if (l->state != LANE_BACKOFF || l->dboid != MyDatabaseId)
 			continue;
@@ -55,14 +55,16 @@ is_placed(int32 view)
 static bool
 same_place(const Candidate *a, const Candidate *b)
 {
-	int64		distance = 0;
+	int64 distance = 0;
 
-	if (a->row->stream != b->row->stream || a->progress->nparts != b->progress->nparts)
+	if (a->row->stream != b->row->stream ||
+		a->progress->nparts != b->progress->nparts)
 		return false;
 	if (a->progress->nparts == 0)
 		return strcmp(a->row->start, b->row->start) == 0;
 	for (int p = 0; p < a->progress->nparts; p++)
-		distance += Abs(a->progress->parts[p].position - b->progress->parts[p].position);
+		distance += i64abs(a->progress->parts[p].position -
+						b->progress->parts[p].position);
 	return distance <= WEIR_JOIN_DISTANCE;
 }
 
@@ -72,13 +74,13 @@ find_lane(const Candidate *c)
 {
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
-		Lane	   *l = &weir_registry->lanes[i];
+		Lane *l = &weir_registry->lanes[i];
 
 		if (l->state == LANE_RUNNING && l->dboid == MyDatabaseId &&
 			l->stream == c->row->stream && l->nviews < WEIR_LANE_VIEWS &&
 			!l->ended && pg_atomic_read_u32(&l->stop) == 0 &&
 			weir_lane_distance(l, c->progress->nparts, c->progress->parts) <=
-			2 * WEIR_JOIN_DISTANCE)
+				2 * WEIR_JOIN_DISTANCE)
 			return i;
 	}
 	return -1;
@@ -88,12 +90,13 @@ find_lane(const Candidate *c)
 static bool
 place(Candidate *c, int lane_no)
 {
-	Lane	   *lane = &weir_registry->lanes[lane_no];
-	int			slot;
+	Lane *lane = &weir_registry->lanes[lane_no];
+	int slot;
 
 	if (lane->nviews == WEIR_LANE_VIEWS)
 		return false;
-	slot = weir_view_claim(MyDatabaseId, c->row->id, c->progress->generation, lane_no);
+	slot = weir_view_claim(MyDatabaseId, c->row->id, c->progress->generation,
+						   lane_no);
 	if (slot < 0)
 		return false;
 	lane->views[lane->nviews++] = slot;
@@ -106,7 +109,7 @@ place(Candidate *c, int lane_no)
 static int
 find_or_make_lane(Candidate *all, int n, int first)
 {
-	int			lane = find_lane(&all[first]);
+	int lane = find_lane(&all[first]);
 
 	if (lane >= 0)
 		return place(&all[first], lane) ? 0 : 1;
@@ -114,7 +117,8 @@ find_or_make_lane(Candidate *all, int n, int first)
 	if (lane < 0)
 		return 1;
 	for (int i = first; i < n; i++)
-		if (!all[i].placed && same_place(&all[first], &all[i]) && !place(&all[i], lane))
+		if (!all[i].placed && same_place(&all[first], &all[i]) &&
+			!place(&all[i], lane))
 			break;
 	if (weir_registry->lanes[lane].nviews == 0)
 		weir_registry->lanes[lane].state = LANE_FREE;
@@ -124,7 +128,7 @@ find_or_make_lane(Candidate *all, int n, int first)
 static int
 fill_registry(Candidate *all, int n)
 {
-	int			queued = 0;
+	int queued = 0;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < n; i++)
@@ -135,7 +139,7 @@ fill_registry(Candidate *all, int n)
 			queued += find_or_make_lane(all, n, i);
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
-		Lane	   *l = &weir_registry->lanes[i];
+		Lane *l = &weir_registry->lanes[i];
 
 		if (l->state == LANE_FREE || l->dboid != MyDatabaseId)
 			continue;
@@ -152,10 +156,10 @@ fill_registry(Candidate *all, int n)
 static int
 load_candidates(Candidate **result)
 {
-	List	   *rows;
-	ListCell   *lc;
-	Candidate  *all;
-	int			n = 0;
+	List *rows;
+	ListCell *lc;
+	Candidate *all;
+	int n = 0;
 
 	*result = NULL;
 	if (!OidIsValid(get_extension_oid("weir", true)))
@@ -164,7 +168,7 @@ load_candidates(Candidate **result)
 	all = *result = palloc0(sizeof(Candidate) * (list_length(rows) + 1));
 	foreach(lc, rows)
 	{
-		ViewRow    *row = lfirst(lc);
+		ViewRow *row = lfirst(lc);
 
 		if (strcmp(row->state, "running") != 0 || !row->home)
 			continue;
@@ -179,9 +183,9 @@ load_candidates(Candidate **result)
 void
 weir_scanner_main(Datum database)
 {
-	Candidate  *all;
-	int			n;
-	int			queued;
+	Candidate *all;
+	int n;
+	int queued;
 
 	weir_worker_begin(DatumGetObjectId(database));
 	StartTransactionCommand();
@@ -189,9 +193,8 @@ weir_scanner_main(Datum database)
 	n = load_candidates(&all);
 	queued = fill_registry(all, n);
 	if (queued > 0)
-		ereport(WARNING,
-				(errmsg("%d continuous views wait for a lane", queued),
-				 errhint("Raise weir.max_lanes or weir.max_views.")));
+		ereport(WARNING, (errmsg("%d continuous views wait for a lane", queued),
+						  errhint("Raise weir.max_lanes or weir.max_views.")));
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	proc_exit(0);

@@ -46,8 +46,8 @@ end(void)
 static void
 compile_view(CheckpointView *v)
 {
-	WeirUser	before;
-	int			nest;
+	WeirUser before;
+	int nest;
 
 	before = weir_become_owner(v->row->owner);
 	nest = weir_settings_enter(v->row);
@@ -68,7 +68,7 @@ load_view(CheckpointView *v)
 {
 	MemoryContext old = MemoryContextSwitchTo(v->cxt);
 	ProgressRow *p;
-	bool		ok = false;
+	bool ok = false;
 
 	v->row = weir_view_load(v->slot->view);
 	p = weir_progress_load(v->slot->view);
@@ -79,7 +79,8 @@ load_view(CheckpointView *v)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the relations of the view have different owners"),
 					 errhint("ALTER ... OWNER all four of them.")));
-		if (pg_class_aclcheck(v->row->stream, v->row->owner, ACL_SELECT) != ACLCHECK_OK)
+		if (pg_class_aclcheck(v->row->stream, v->row->owner, ACL_SELECT) !=
+			ACLCHECK_OK)
 			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE,
 						   get_rel_name(v->row->stream));
 		v->progress = *p;
@@ -96,7 +97,7 @@ static bool
 is_passing(const ErrorData *e)
 {
 	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+		   e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
 static void
@@ -111,7 +112,7 @@ try_load(Coordinator *co, CheckpointView *v)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *e;
+		ErrorData *e;
 
 		MemoryContextSwitchTo(v->cxt);
 		e = CopyErrorData();
@@ -145,19 +146,25 @@ static char *
 describe_stream(const StreamDef *s)
 {
 	StringInfoData d;
-	ListCell   *lc;
+	ListCell *lc;
 
 	initStringInfo(&d);
-	appendStringInfo(&d, "%s %d %d %d " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " %u\n",
-					 s->topic, s->format, s->on_error, s->event_time, s->watermark_delay,
-					 s->max_ahead, s->idle_timeout, s->owner);
+	appendStringInfo(&d,
+					 "%s %d %d %d " INT64_FORMAT " " INT64_FORMAT
+					 " " INT64_FORMAT " %u\n",
+					 s->topic, s->format, s->on_error, s->event_time,
+					 s->watermark_delay, s->max_ahead, s->idle_timeout,
+					 s->owner);
 	for (int i = 0; i < s->ncolumns; i++)
 	{
 		const StreamColumn *c = &s->columns[i];
 
-		appendStringInfo(&d, "%s %u %d %u %d %d %s " INT64_FORMAT "/" INT64_FORMAT "\n",
-						 c->name ? c->name : "", c->type, c->typmod, c->collation, c->not_null,
-						 c->source, c->path ? c->path : "", c->unit_num, c->unit_den);
+		appendStringInfo(&d,
+						 "%s %u %d %u %d %d %s " INT64_FORMAT "/" INT64_FORMAT
+						 "\n",
+						 c->name ? c->name : "", c->type, c->typmod,
+						 c->collation, c->not_null, c->source,
+						 c->path ? c->path : "", c->unit_num, c->unit_den);
 	}
 	foreach(lc, s->settings)
 	{
@@ -172,9 +179,9 @@ describe_stream(const StreamDef *s)
 static bool
 load_stream(Coordinator *co)
 {
-	Relation	rel;
-	StreamDef  *stream = NULL;
-	char	   *text;
+	Relation rel;
+	StreamDef *stream = NULL;
+	char *text;
 
 	begin();
 	MemoryContextSwitchTo(co->cxt);
@@ -198,12 +205,13 @@ load_stream(Coordinator *co)
 void
 weir_setup_views(Coordinator *co)
 {
-	Lane	   *lane = co->lane;
+	Lane *lane = co->lane;
 
 	(void) load_stream(co);
 
 	co->c.lane = lane;
-	co->c.cxt = AllocSetContextCreate(co->cxt, "weir checkpoint", ALLOCSET_DEFAULT_SIZES);
+	co->c.cxt = AllocSetContextCreate(co->cxt, "weir checkpoint",
+									  ALLOCSET_DEFAULT_SIZES);
 	co->c.views = palloc0(sizeof(CheckpointView *) * WEIR_LANE_VIEWS);
 	co->detach_barrier = palloc0(sizeof(uint64) * WEIR_LANE_VIEWS);
 	co->released = palloc0(sizeof(bool) * WEIR_LANE_VIEWS);
@@ -224,8 +232,8 @@ say(Lane *lane, const char *text)
 static int
 wait_for_topic(Coordinator *co)
 {
-	char		err[256];
-	int			n;
+	char err[256];
+	int n;
 
 	for (;;)
 	{
@@ -235,17 +243,20 @@ wait_for_topic(Coordinator *co)
 			co->client = NULL;
 		}
 		if (co->client == NULL)
-			co->client = weir_client_open(co->c.stream->settings, err, sizeof(err));
+			co->client = weir_client_open(co->c.stream->settings, err,
+										  sizeof(err));
 		if (co->client == NULL)
 			say(co->lane, err);
 		else if (!weir_client_partitions(co->client, co->c.stream->topic,
-										 weir_settings.broker_timeout_ms, &n, err, sizeof(err)))
+										 weir_settings.broker_timeout_ms, &n,
+										 err, sizeof(err)))
 		{
 			co->lane->broker_down = true;
 			say(co->lane, err);
 		}
 		else if (n == 0)
-			say(co->lane, psprintf("topic \"%s\" does not exist", co->c.stream->topic));
+			say(co->lane,
+				psprintf("topic \"%s\" does not exist", co->c.stream->topic));
 		else
 			break;
 		weir_coordinator_wait(co, RETRY_MS);
@@ -260,21 +271,24 @@ static bool
 start_offset(Coordinator *co, const char *start, int32 partition, int64 *offset,
 			 char *err, size_t errlen)
 {
-	int64		low;
-	int64		high;
-	int64		t;
+	int64 low;
+	int64 high;
+	int64 t;
 
 	if (strcmp(start, "earliest") != 0 && strcmp(start, "latest") != 0)
 	{
-		t = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
-													ObjectIdGetDatum(InvalidOid),
-													Int32GetDatum(-1)));
-		return weir_client_offsets_for_time(co->client, co->c.stream->topic, 1, &partition,
-											t + WEIR_EPOCH_SHIFT, offset,
-											weir_settings.broker_timeout_ms, err, errlen);
+		t = DatumGetTimestampTz(
+			DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
+								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		return weir_client_offsets_for_time(co->client, co->c.stream->topic, 1,
+											&partition, t + WEIR_EPOCH_SHIFT,
+											offset,
+											weir_settings.broker_timeout_ms,
+											err, errlen);
 	}
 	if (!weir_client_offsets(co->client, co->c.stream->topic, partition,
-							 weir_settings.broker_timeout_ms, &low, &high, err, errlen))
+							 weir_settings.broker_timeout_ms, &low, &high, err,
+							 errlen))
 		return false;
 	*offset = strcmp(start, "earliest") == 0 ? low : high;
 	return true;
@@ -282,26 +296,30 @@ start_offset(Coordinator *co, const char *start, int32 partition, int64 *offset,
 
 /* Positions of a view, with partitions it has not seen yet. */
 static bool
-resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err, size_t errlen)
+resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err,
+		size_t errlen)
 {
-	ViewPartition *parts = MemoryContextAllocZero(v->cxt, sizeof(ViewPartition) * npartitions);
-	int			known = Min(v->progress.nparts, npartitions);
+	ViewPartition *parts = MemoryContextAllocZero(v->cxt, sizeof(ViewPartition) *
+															  npartitions);
+	int known = Min(v->progress.nparts, npartitions);
 
 	if (v->progress.nparts > npartitions)
 	{
 		v->gone = true;
-		v->error = psprintf("topic \"%s\" has %d partitions, it had %d: it was recreated; weir.reset starts the view anew",
-							co->c.stream->topic, npartitions, v->progress.nparts);
+		v->error =
+			psprintf("topic \"%s\" has %d partitions, it had %d: it was recreated; weir.reset starts the view anew",
+					 co->c.stream->topic, npartitions, v->progress.nparts);
 		return true;
 	}
 	if (known > 0)
 		memcpy(parts, v->progress.parts, sizeof(ViewPartition) * known);
 	for (int p = known; p < npartitions; p++)
 	{
-		int64		offset = 0;
+		int64 offset = 0;
 
 		/* Partitions added later count from their beginning. */
-		if (!start_offset(co, known > 0 ? "earliest" : v->row->start, p, &offset, err, errlen))
+		if (!start_offset(co, known > 0 ? "earliest" : v->row->start, p,
+						  &offset, err, errlen))
 			return false;
 		parts[p].start = parts[p].position = offset;
 		parts[p].watermark = WEIR_NO_TIME;
@@ -314,7 +332,7 @@ resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err, size_t e
 static void
 wait_for_positions(Coordinator *co, CheckpointView *v, int npartitions)
 {
-	char		err[256];
+	char err[256];
 
 	while (!v->gone && !resolve(co, v, npartitions, err, sizeof(err)))
 	{
@@ -331,7 +349,7 @@ wait_for_positions(Coordinator *co, CheckpointView *v, int npartitions)
 static void *
 arena_or_error(size_t size)
 {
-	void	   *p = weir_arena_alloc_reserved(size);
+	void *p = weir_arena_alloc_reserved(size);
 
 	if (p == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
@@ -344,7 +362,7 @@ arena_or_error(size_t size)
 static void
 lay_out_lane(Coordinator *co, int npartitions)
 {
-	Lane	   *lane = co->lane;
+	Lane *lane = co->lane;
 
 	lane->parts_bytes = sizeof(LanePartition) * npartitions;
 	lane->parts = arena_or_error(lane->parts_bytes);
@@ -361,7 +379,8 @@ lay_out_lane(Coordinator *co, int npartitions)
 		lp->position = PG_INT64_MAX;
 		for (int i = 0; i < co->c.nviews; i++)
 			if (!co->c.views[i]->gone)
-				lp->position = Min(lp->position, co->c.views[i]->progress.parts[p].position);
+				lp->position = Min(lp->position,
+								   co->c.views[i]->progress.parts[p].position);
 		lp->durable = lp->position;
 	}
 }
@@ -369,7 +388,7 @@ lay_out_lane(Coordinator *co, int npartitions)
 static void
 lay_out_view(CheckpointView *v, int npartitions)
 {
-	size_t		bytes = sizeof(ViewPartition) * npartitions;
+	size_t bytes = sizeof(ViewPartition) * npartitions;
 
 	for (int s = 0; s < v->slot->nshards; s++)
 	{
@@ -388,18 +407,19 @@ lay_out_view(CheckpointView *v, int npartitions)
 typedef struct BaseBuilder
 {
 	CheckpointView *v;
-	BasePane   *pane;
-	PaneGroup	   *group;			/* scratch, to be flattened */
-	char	   *record;
-	uint32		record_size;
+	BasePane *pane;
+	PaneGroup *group; /* scratch, to be flattened */
+	char *record;
+	uint32 record_size;
 } BaseBuilder;
 
 static void
-add_to_base(void *arg, int64 window, const char *key, uint32 keylen, const char *state)
+add_to_base(void *arg, int64 window, const char *key, uint32 keylen,
+			const char *state)
 {
 	BaseBuilder *b = arg;
 	StateLayout *layout = &b->v->reader->layout;
-	uint32		size;
+	uint32 size;
 
 	if (b->pane == NULL || b->pane->start != window)
 		b->pane = weir_base_pane(&b->v->slot->base, window);
@@ -410,7 +430,8 @@ add_to_base(void *arg, int64 window, const char *key, uint32 keylen, const char 
 	if (size > b->record_size)
 	{
 		b->record_size = size * 2;
-		b->record = b->record ? repalloc(b->record, b->record_size) : palloc(b->record_size);
+		b->record = b->record ? repalloc(b->record, b->record_size)
+							  : palloc(b->record_size);
 	}
 	weir_record_write(b->group, layout, b->record, size);
 	if (b->pane == NULL || !weir_base_append(b->pane, b->record, size))
@@ -425,14 +446,15 @@ restore_view(CheckpointView *v)
 	BaseBuilder b = {.v = v};
 
 	b.group = palloc0(offsetof(PaneGroup, state) + v->reader->layout.size);
-	weir_state_restore(v->row->id, v->progress.chunks, v->reader, add_to_base, &b);
+	weir_state_restore(v->row->id, v->progress.chunks, v->reader, add_to_base,
+					   &b);
 }
 
 /* One view: restore, store where it begins.  Raises when its log is damaged. */
 static void
 start_view(CheckpointView *v, int npartitions)
 {
-	bool		stale;
+	bool stale;
 
 	if (!weir_progress_lock(v->row->id, v->slot->generation, &stale))
 	{
@@ -459,7 +481,7 @@ try_start(Coordinator *co, CheckpointView *v, int npartitions)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *e;
+		ErrorData *e;
 
 		MemoryContextSwitchTo(v->cxt);
 		e = CopyErrorData();
@@ -478,7 +500,7 @@ try_start(Coordinator *co, CheckpointView *v, int npartitions)
 void
 weir_setup_lane(Coordinator *co)
 {
-	int			npartitions = wait_for_topic(co);
+	int npartitions = wait_for_topic(co);
 
 	for (int i = 0; i < co->c.nviews; i++)
 		wait_for_positions(co, co->c.views[i], npartitions);
@@ -495,7 +517,7 @@ weir_setup_lane(Coordinator *co)
 void
 weir_setup_joining(Coordinator *co)
 {
-	int			nviews;
+	int nviews;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	nviews = co->lane->nviews;
@@ -524,7 +546,7 @@ weir_recheck_views(Coordinator *co)
 	{
 		CheckpointView *v = co->c.views[i];
 		ProgressRow *p;
-		ViewRow    *row;
+		ViewRow *row;
 
 		if (v->gone)
 			continue;
@@ -555,7 +577,7 @@ record_failure(Coordinator *co, CheckpointView *v)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *e;
+		ErrorData *e;
 
 		MemoryContextSwitchTo(co->c.cxt);
 		e = CopyErrorData();
