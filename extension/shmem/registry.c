@@ -111,6 +111,7 @@ weir_lane_claim(Oid dboid, Oid stream)
 	lane->restart_at = 0;
 	lane->error[0] = '\0';
 	lane->ended = false;
+	lane->delayed = false;
 	lane->state = LANE_WANTED;
 	pg_atomic_write_u32(&lane->stop, 0);
 	pg_atomic_write_u32(&lane->recheck, 0);

@@ -181,6 +181,7 @@ typedef struct Lane
 	/* Flags, set by anybody, with the coordinator's latch. */
 	pg_atomic_uint32 stop;
 	pg_atomic_uint32 recheck; /* the catalog changed */
+	volatile bool delayed; /* a lock was in the way: not at once again */
 	volatile bool ended;      /* the coordinator left in good order */
 	pg_atomic_uint32 ready; /* first so many of views are set up for workers */
 	/* Requests for a checkpoint: wanted by backends, done by the coordinator. */

@@ -44,13 +44,13 @@ wait_for_memory(Ingest *in)
 /* --- messages that cannot be used --------------------------------------------------- */
 
 static void
-dead_letter(Ingest *in, int32 view, int record, int sqlstate, const char *reason)
+dead_letter(Ingest *in, int record, int sqlstate, const char *reason)
 {
 	int64 since = weir_clock_monotonic();
 
 	if (in->stream->on_error == STREAM_SKIP)
 		return;
-	while (!weir_dead_letter_add(in->lane, view, &in->msgs[record], sqlstate,
+	while (!weir_dead_letter_add(in->lane, 0, &in->msgs[record], sqlstate,
 								 reason))
 	{
 		if (weir_clock_monotonic() - since > MEMORY_PATIENCE_US)
@@ -88,7 +88,7 @@ note_undecoded(Ingest *in, const EventBatch *b)
 	{
 		if (stops_at(in, b->errors[i].record, b->errors[i].reason))
 			return false;
-		dead_letter(in, 0, b->errors[i].record, b->errors[i].sqlstate,
+		dead_letter(in, b->errors[i].record, b->errors[i].sqlstate,
 					b->errors[i].reason);
 	}
 	for (int i = 0; i < b->n; i++)
@@ -97,7 +97,7 @@ note_undecoded(Ingest *in, const EventBatch *b)
 			continue;
 		if (stops_at(in, i, no_time))
 			return false;
-		dead_letter(in, 0, i, ERRCODE_NULL_VALUE_NOT_ALLOWED, no_time);
+		dead_letter(in, i, ERRCODE_NULL_VALUE_NOT_ALLOWED, no_time);
 	}
 	return true;
 }
@@ -126,6 +126,21 @@ apply_rows(Ingest *in, IngestView *v, const EventBatch *b)
 	return true;
 }
 
+/*
+ * A row's error becomes a dead letter of the view.  No waiting for memory here:
+ * the batch is applied and not published yet, so no barrier may come between.
+ */
+static void
+row_letter(Ingest *in, IngestView *v, const RowError *e)
+{
+	if (in->stream->on_error != STREAM_SKIP &&
+		!weir_dead_letter_add(in->lane, v->row->id, &in->msgs[e->row],
+							  e->sqlstate, e->reason))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("no shared memory left for a dead letter"),
+						errhint("Raise weir.memory_limit.")));
+}
+
 /* Apply the batch to one view, as its owner. */
 static void
 apply_view(Ingest *in, IngestView *v, const EventBatch *b)
@@ -143,8 +158,7 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 	if (!applied)
 		return;
 	for (int i = 0; i < v->apply->nerrors; i++)
-		dead_letter(in, v->row->id, v->apply->errors[i].row,
-					v->apply->errors[i].sqlstate, v->apply->errors[i].reason);
+		row_letter(in, v, &v->apply->errors[i]);
 	weir_apply_publish(v->apply);
 }
 

@@ -31,6 +31,7 @@
 #define SCAN_ALL_MS       60000
 #define MAX_BACKOFF_MS    60000
 #define REGISTER_RETRY_MS 5000
+#define DELAY_MS 1000
 #define ADOPTION_US       (5 * USECS_PER_SEC)
 #define PATIENCE          20 /* turns, of 100 ms at least */
 
@@ -256,6 +257,13 @@ after_end(Launcher *l, Lane *lane)
 	lane->state = LANE_ENDING;
 	LWLockRelease(&weir_registry->lock);
 	weir_lane_release(lane);
+	if (lane->ended && lane->delayed)
+	{
+		lane->restart_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   DELAY_MS);
+		lane->state = LANE_BACKOFF;
+		return;
+	}
 	if (lane->ended)
 	{
 		lane->failures = 0;

@@ -101,6 +101,15 @@ is_passing(const ErrorData *e)
 }
 
 static void
+note_error(Coordinator *co, CheckpointView *v, const ErrorData *e)
+{
+	if (is_passing(e))
+		co->lane->delayed = true;
+	else
+		v->error = e->message;
+}
+
+static void
 try_load(Coordinator *co, CheckpointView *v)
 {
 	PG_TRY();
@@ -121,7 +130,7 @@ try_load(Coordinator *co, CheckpointView *v)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		v->gone = true;
-		v->error = is_passing(e) ? NULL : e->message;
+		note_error(co, v, e);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(co->cxt);
@@ -452,12 +461,13 @@ restore_view(CheckpointView *v)
 
 /* One view: restore, store where it begins.  Raises when its log is damaged. */
 static void
-start_view(CheckpointView *v, int npartitions)
+start_view(Coordinator *co, CheckpointView *v, int npartitions)
 {
 	bool stale;
 
 	if (!weir_progress_lock(v->row->id, v->slot->generation, &stale))
 	{
+		co->lane->delayed = co->lane->delayed || !stale;
 		v->gone = true;
 		return;
 	}
@@ -476,7 +486,7 @@ try_start(Coordinator *co, CheckpointView *v, int npartitions)
 	{
 		begin();
 		MemoryContextSwitchTo(co->c.cxt);
-		start_view(v, npartitions);
+		start_view(co, v, npartitions);
 		end();
 	}
 	PG_CATCH();
@@ -490,7 +500,7 @@ try_start(Coordinator *co, CheckpointView *v, int npartitions)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		v->gone = true;
-		v->error = is_passing(e) ? NULL : e->message;
+		note_error(co, v, e);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(co->cxt);

@@ -123,7 +123,8 @@ SELECT weir.drop_view('v_final');
 SELECT weir.flush('v_final');
 SELECT weir.pause(NULL);
 
--- flush where it could wait for itself, or in vain.
+-- flush where it could wait for itself, or in vain.  (Read from the earliest
+-- offset, the events of kind e are late; the batch query does not know.)
 BEGIN;
 INSERT INTO ordinary VALUES (1);
 SELECT weir.flush('v');

@@ -37,6 +37,7 @@ INSERT INTO raw VALUES
     ('{"id": 8, "n": 3, "ts": "2024-01-01T00:00:03Z"} trailing', 'trailing', 1, at(18)),
     ('{"id": 8, "n": 4, "ts": "2024-01-01T00:00:04Z"}', 'good', 1, at(19));
 SELECT weir.flush('events');
+-- (The batch query has a row more: its window of those without an event time.)
 SELECT * FROM v ORDER BY w;
 SELECT * FROM differ('other');
 SELECT * FROM letters ORDER BY partition, "offset", view;
@@ -76,7 +77,12 @@ SELECT view_name, error, events, dead_letters FROM weir.status WHERE stream = 'e
 SELECT weir.create_view('select_fails', $$ SELECT weir.tumble(ts, '10 s') AS w, 1 / (count(*) - 3) AS x FROM events GROUP BY 1 $$);
 SELECT weir.flush('select_fails');
 SELECT * FROM select_fails ORDER BY w;
+INSERT INTO events (id, n, ts, part) SELECT 200, 1, at(100), p FROM generate_series(0, 3) p;
+SELECT wait_for($$(SELECT state = 'error' FROM weir.status WHERE view_name = 'select_fails'::regclass)$$);
 SELECT state, error FROM weir.status WHERE view_name = 'select_fails'::regclass;
+SELECT weir.flush('other');
+SELECT * FROM differ('other');
+SELECT * FROM windows('other');
 SELECT weir.drop_view('select_fails');
 -- What is thrown away with its view.
 SELECT weir.drop_view('where_fails');
