@@ -271,7 +271,8 @@ flush_all(void)
 	uint32 offset = lsn % XLOG_BLCKSZ;
 
 	/* At the start of a page it is behind a header that nobody has written. */
-	if (offset == SizeOfXLogShortPHD || offset == SizeOfXLogLongPHD)
+	if (offset == SizeOfXLogShortPHD ||
+		XLogSegmentOffset(lsn, wal_segment_size) == SizeOfXLogLongPHD)
 		lsn -= offset;
 	XLogFlush(lsn);
 }
@@ -338,16 +339,50 @@ weir_flush(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* What the view has applied by now, as the target; waits until it runs. */
+static void
+take_applied(Flush *f, int32 id)
+{
+	f->npartitions = 0;
+	while (f->views != NIL)
+	{
+		ViewSlot *slot = weir_view_find(MyDatabaseId, id);
+
+		if (slot)
+		{
+			Lane *lane = &weir_registry->lanes[slot->lane];
+			int n = lane->npartitions;
+
+			f->target = palloc0(sizeof(int64) * Max(n, 1));
+			LWLockAcquire(&weir_registry->lock, LW_SHARED);
+			if (slot->live && slot->view == id && lane->npartitions == n)
+				f->npartitions = n;
+			for (int p = 0; p < f->npartitions; p++)
+				f->target[p] = lane->parts[p].position;
+			LWLockRelease(&weir_registry->lock);
+			return;
+		}
+		look_at_catalog(f);
+		pause_a_moment(f, NULL);
+	}
+}
+
 Datum
 weir_checkpoint(PG_FUNCTION_ARGS)
 {
 	Flush f = {.what = "weir.checkpoint"};
+	List *views;
 	ListCell *lc;
 
 	check_transaction(f.what);
 	f.deadline = weir_clock_monotonic() + INT64CONST(600) * USECS_PER_SEC;
 	find_views(&f, PG_GETARG_OID(0));
-	foreach(lc, f.views)
-		(void) wait_for_checkpoint(&f, lfirst_int(lc));
+	views = list_copy(f.views);
+	foreach (lc, views)
+	{
+		f.views = list_make1_int(lfirst_int(lc));
+		take_applied(&f, lfirst_int(lc));
+		wait_for_views(&f);
+	}
 	PG_RETURN_VOID();
 }

@@ -27,6 +27,7 @@
 #include "storage/latch.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 static ProcessUtility_hook_type prev_utility = NULL;
@@ -241,19 +242,32 @@ changes_streams(NodeTag tag)
 
 /* The query of a continuous view is fixed: workers run by its plan. */
 static void
-refuse_new_query(const ViewStmt *stmt)
+refuse_new_query(Oid relid)
 {
-	Oid relid = stmt->replace ? RangeVarGetRelid(stmt->view, NoLock, true)
-							  : InvalidOid;
-
 	if (OidIsValid(relid) && OidIsValid(get_extension_oid("weir", true)) &&
 		weir_view_of_query(relid) != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("\"%s\" is the query of a continuous view and cannot be replaced",
-						stmt->view->relname),
-				 errhint(
-					 "Drop the view with weir.drop_view and create it again.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg(
+				 "\"%s\" is the query of a continuous view and cannot be replaced",
+				 get_rel_name(relid)),
+			 errhint(
+				 "Drop the view with weir.drop_view and create it again.")));
+}
+
+/* The relation whose query the statement replaces, or InvalidOid. */
+static Oid
+replaced_query(Node *stmt)
+{
+	RangeVar *rv;
+
+	if (IsA(stmt, RuleStmt))
+		return RangeVarGetRelid(((RuleStmt *) stmt)->relation, NoLock, true);
+	if (!IsA(stmt, ViewStmt) || !((ViewStmt *) stmt)->replace)
+		return InvalidOid;
+	rv = copyObject(((ViewStmt *) stmt)->view);
+	return get_relname_relid(rv->relname, RangeVarGetCreationNamespace(rv));
 }
 
 static void
@@ -266,8 +280,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only,
 	Oid dboid = dbname ? get_database_oid(dbname, true) : InvalidOid;
 	NodeTag tag = nodeTag(stmt);
 
-	if (tag == T_ViewStmt && has_lanes())
-		refuse_new_query((ViewStmt *) stmt);
+	if (tag == T_ViewStmt || tag == T_RuleStmt)
+		refuse_new_query(replaced_query(stmt));
 	if (OidIsValid(dboid) && dboid != MyDatabaseId &&
 		weir_owns_database(dboid, GetUserId()) && ban(dboid))
 		run_alone(dboid, pstmt, query, read_only, context, params, env, dest,

@@ -77,5 +77,15 @@ SELECT weir.flush('events');
 SELECT v, d.*, w.* FROM unnest('{expressions,constants,rows}'::text[]) v, differ(v) d, windows(v) w;
 SELECT weir.create_view('bad', $$ SELECT weir.tumble(ts, '10 s') AS w, (i4, t) AS r, count(*) FROM events GROUP BY 1, 2 $$);
 
+-- Arrays.
+CREATE FOREIGN TABLE arrays (ia int[], ta text[], ts timestamptz, part int OPTIONS (metadata 'partition'))
+    SERVER view_keys OPTIONS (topic 'view_keys_arrays', event_time 'ts');
+SELECT weir.create_view('by_arrays', $$ SELECT weir.tumble(ts, '10 s') AS w, ia, ta, count(*), max(ia) AS m FROM arrays GROUP BY 1, 2, 3 $$);
+INSERT INTO arrays VALUES ('{1,2}', '{a,NULL}', at(1), 0), ('{1,2}', '{a,NULL}', at(2), 1), ('{}', '{}', at(3), 2), ('{NULL}', '{""}', at(4), 3),
+    (NULL, '{{a,b},{c,d}}', at(5), 1), ((SELECT array_agg(g) FROM generate_series(1, 500) g), NULL, at(6), 2);
+SELECT weir.flush('arrays');
+SELECT * FROM differ('by_arrays');
+SELECT w, ia[1:3], ta, count FROM by_arrays ORDER BY 2, 3;
+
 DROP SCHEMA view_keys CASCADE;
 DROP SERVER view_keys;

@@ -26,13 +26,15 @@ setup_events($node, $kafka, $topic,
 sql($node, "SELECT weir.create_view('v', \$\$ $query \$\$)");
 sql($node, "SELECT weir.create_view('two', \$\$ $query \$\$, lateness => '500 ms')");
 
-# One line: sum of counts, rows, different (window, key), windows final ones.
+# One line: sum of counts, rows, different (window, key), windows, and how many
+# there are from the first to the last: the producer leaves none out.
 sub line
 {
 	my ($view) = @_;
 
 	return "SELECT coalesce(sum(n), 0), count(*), count(DISTINCT (w, event_type)),"
-	  . " coalesce(extract(epoch FROM min(w)), 0) FROM $view";
+	  . ' count(DISTINCT w), coalesce(round(extract(epoch FROM max(w) - min(w)) * 20) + 1, 0)'
+	  . " FROM $view";
 }
 
 my @parallel = ('SET parallel_setup_cost = 0', 'SET parallel_tuple_cost = 0',
@@ -74,8 +76,14 @@ sub statements
 	return "BEGIN ISOLATION LEVEL REPEATABLE READ; $line; $final; $line; $final;"
 	  . " $line; COMMIT"
 	  if ($r->{kind} // '') eq 'repeatable';
-	return "BEGIN; DECLARE c CURSOR FOR SELECT w, event_type, n FROM $r->{view};"
-	  . " FETCH 40 FROM c; SELECT 'between'; FETCH ALL FROM c; COMMIT"
+	# Between the first rows and the others some windows close, while there are any.
+	return "BEGIN; DECLARE c CURSOR FOR SELECT round(extract(epoch FROM w) * 20), event_type, n"
+	  . " FROM $r->{view}; FETCH 10 FROM c; DO \$\$ DECLARE"
+	  . " before timestamptz := (SELECT max(w) FROM $r->{view}_final);"
+	  . " until timestamptz := clock_timestamp() + '200 ms';"
+	  . ' BEGIN WHILE clock_timestamp() < until LOOP'
+	  . " EXIT WHEN (SELECT max(w) FROM $r->{view}_final) > before + interval '100 ms';"
+	  . ' END LOOP; END $$; FETCH ALL FROM c; COMMIT'
 	  if ($r->{kind} // '') eq 'cursor';
 	return $line;
 }
@@ -83,9 +91,10 @@ sub statements
 sub check_line
 {
 	my ($r, $line) = @_;
-	my ($sum, $rows, $distinct) = split /\|/, $line;
+	my ($sum, $rows, $distinct, $windows, $span) = split /\|/, $line;
 
 	push @{ $r->{wrong} }, "a window twice: $line" if $rows != $distinct;
+	push @{ $r->{wrong} }, "a window is missing: $line" if $windows != $span;
 	push @{ $r->{wrong} }, "backwards: $line after $r->{last}" if $sum < $r->{last};
 	push @{ $r->{wrong} }, "too much: $line" if $sum > $count;
 	$r->{last} = $sum if $sum > $r->{last};
@@ -103,19 +112,25 @@ sub check_answer
 		check_line($r, $_) foreach @lines[ 0, 2, 4 ];
 		push @{ $r->{wrong} }, "final differs in a snapshot: @lines[1, 3]"
 		  if $lines[1] ne $lines[3];
+		push @{ $r->{wrong} }, "a window is missing in a snapshot: @lines[1, 2]"
+		  if (split /\|/, $lines[2])[1] < (split /\|/, $lines[1])[1];
 	}
 	elsif (($r->{kind} // '') eq 'cursor')
 	{
-		my ($sum, %seen) = (0);
+		my ($sum, %rows, %windows) = (0);
 
-		foreach my $line (grep { $_ ne 'between' } @lines)
+		foreach my $line (@lines)
 		{
 			my ($w, $type, $n) = split /\|/, $line;
 
-			push @{ $r->{wrong} }, "a window twice: $line" if $seen{"$w $type"}++;
+			$rows{"$w $type"}++;
+			$windows{$w}++;
 			$sum += $n;
 		}
-		check_line($r, "$sum|0|0");
+		my ($first, $last) = (sort { $a <=> $b } keys %windows)[ 0, -1 ];
+
+		check_line($r, join '|', $sum, scalar @lines, scalar keys %rows,
+			scalar keys %windows, @lines ? $last - $first + 1 : 0);
 	}
 	else { check_line($r, $lines[0]) }
 	return;
