@@ -1,10 +1,11 @@
 #!/bin/bash
 #
-# run-regress.sh [TEST ...] - the SQL tests, all of regress/sql or those named
+# run-regress.sh [TEST ...] - the SQL tests, all of regress/sql or those named,
+# and then the isolation tests, regress/isolation/specs, unless some are named
 #
-# pg_regress runs them one after the other, in the order of their names, or as
-# regress/schedule says, on a server of its own (regress.conf).  They find
-# weir-broker by \getenv broker WEIR_BROKER; a topic that nobody declared comes
+# pg_regress and pg_isolation_regress run them one after the other, in the order
+# of their names, on a server of their own (regress.conf).  They find weir-broker
+# in the environment: SQL tests by \getenv broker WEIR_BROKER; a topic that nobody declared comes
 # into being with 4 partitions when a client asks for it, and those named
 # "single..." below have one.
 #
@@ -35,47 +36,68 @@ done
 [ -s "$work/broker" ] || die "weir-broker did not start"
 broker=$(cat "$work/broker")
 
-tests=()
-for name in "$@"; do
-	name=$(basename "$name")
-	tests+=("${name%.sql}")
-done
-if [ "${#tests[@]}" -eq 0 ] && [ -e "$tree/regress/schedule" ]; then
-	tests=(--schedule="$tree/regress/schedule")
-elif [ "${#tests[@]}" -eq 0 ]; then
-	for name in "$tree"/regress/sql/*.sql; do
-		[ -e "$name" ] || die "no tests in regress/sql"
-		tests+=("$(basename "$name" .sql)")
+# suite NAME RUNNER INPUT TEST ...: run and count them
+suite()
+{
+	local name=$1 runner=$2 input=$3 status=0 p f
+
+	shift 3
+	as_user env WEIR_BROKER="$broker" \
+		"$pg_tests/$runner" --bindir="$bin" \
+		--inputdir="$input" --outputdir="$work/$name" \
+		--temp-instance="$work/$name-instance" \
+		--temp-config="$tree/regress/regress.conf" --encoding=UTF8 --no-locale \
+		--dbname=regression "$@" >"$work/log" 2>&1 9>&- || status=$?
+	cat "$work/log"
+
+	# "test x ... ok" up to PostgreSQL 15, "ok 1 - x" from 16 on.
+	p=$(grep -cE '\.\.\. ok |^ok ' "$work/log" || true)
+	f=$(grep -cE '\.\.\. FAILED|^not ok ' "$work/log" || true)
+	if [ "$status" -ne 0 ]; then
+		[ "$f" -gt 0 ] || f=1
+		cat "$work/$name/regression.diffs" 2>/dev/null || true
+		keep_logs "$name" "$work/$name"/* "$work/$name-instance/log"
+	fi
+	passed=$((passed + p))
+	failed=$((failed + f))
+}
+
+# names FOLDER SUFFIX: the tests there, each with some expected output, as
+# pg_regress would give up at the first one without
+names()
+{
+	local file name
+
+	for file in "$1"/*"$2"; do
+		name=$(basename "$file" "$2")
+		[ -e "$file" ] || die "no tests in $1"
+		mkdir -p "$1/../expected"
+		[ -e "$1/../expected/$name.out" ] || : >"$1/../expected/$name.out"
+		echo "$name"
+	done
+}
+
+passed=0
+failed=0
+sql_tests=$(names "$tree/regress/sql" .sql)
+specs=$(names "$tree/regress/isolation/specs" .spec)
+if [ "$#" -gt 0 ]; then
+	sql_tests=
+	specs=
+	for name in "$@"; do
+		name=$(basename "$name")
+		case $name in
+			*.spec) specs+=" ${name%.spec}" ;;
+			*) sql_tests+=" ${name%.sql}" ;;
+		esac
 	done
 fi
-
-# pg_regress would give up at the first test that has no expected output.
-for name in "$tree"/regress/sql/*.sql; do
-	name=$tree/regress/expected/$(basename "$name" .sql).out
-	[ -e "$name" ] || {
-		mkdir -p "${name%/*}"
-		: >"$name"
-	}
-done
-
-status=0
-as_user env WEIR_BROKER="$broker" \
-	"$pg_tests/regress/pg_regress" --bindir="$bin" \
-	--inputdir="$tree/regress" --outputdir="$work/out" \
-	--temp-instance="$work/instance" \
-	--temp-config="$tree/regress/regress.conf" --encoding=UTF8 --no-locale \
-	--dbname=regression "${tests[@]}" >"$work/log" 2>&1 9>&- || status=$?
+# shellcheck disable=SC2086
+[ -z "$sql_tests" ] || suite regress regress/pg_regress "$tree/regress" $sql_tests
+# shellcheck disable=SC2086
+[ -z "$specs" ] ||
+	suite isolation isolation/pg_isolation_regress "$tree/regress/isolation" $specs
 exec 9>&-
 wait "$broker_pid" || true
-cat "$work/log"
-
-# "test x ... ok" up to PostgreSQL 15, "ok 1 - x" from 16 on.
-passed=$(grep -cE '\.\.\. ok |^ok ' "$work/log" || true)
-failed=$(grep -cE '\.\.\. FAILED|^not ok ' "$work/log" || true)
-if [ "$status" -ne 0 ]; then
-	[ "$failed" -gt 0 ] || failed=1
-	cat "$work/out/regression.diffs" 2>/dev/null || true
-	keep_logs regress "$work"/out/* "$work"/instance/log
-fi
 echo "$passed passed, $failed failed"
-exit "$status"
+[ "$failed" -eq 0 ]

@@ -28,7 +28,7 @@ prepare()
 	sandbox check
 	tree=$work/tree
 	for part in scripts regress/lib regress/t regress/sql regress/expected \
-		regress/regress.conf regress/schedule producer/weir-producer \
+		regress/regress.conf regress/isolation producer/weir-producer \
 		producer/weir-broker sql; do
 		[ -e "$source_tree/$part" ] || continue
 		mkdir -p "$tree/$(dirname "$part")"

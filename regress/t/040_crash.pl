@@ -13,7 +13,8 @@ my @points = qw(
   checkpoint-final-written checkpoint-state-written
   checkpoint-before-commit checkpoint-after-commit);
 my @actions = $ENV{WEIR_QUICK} ? ('panic') : qw(panic exit error);
-my $chunk = 3000;
+my $chunk = 10_000;    # events a piece, in half a second of both times
+my $rate = 20_000;
 
 my %hit = (
 	panic => qr/was terminated by signal 9/,
@@ -54,9 +55,9 @@ foreach my $v (@views)
 # The next piece of the topic, in the background.
 sub next_chunk
 {
-	my $ms = $chunks++ * $chunk;
+	my $ms = $chunks++ * $chunk / $rate * 1000;
 
-	return start_producer($kafka, $topic, '--count', $chunk, '--seed', $chunks,
+	return start_producer($kafka, $topic, '--count', $chunk, '--rate', $rate, '--seed', $chunks,
 		'--out-of-order', 0.1, '--late', 0.02, '--malformed', 0.01,
 		'--start-time', sprintf('2024-01-01T%02d:%02d:%02d.%03dZ', $ms / 3_600_000,
 			$ms / 60_000 % 60, $ms / 1000 % 60, $ms % 1000));
