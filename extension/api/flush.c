@@ -378,7 +378,7 @@ weir_checkpoint(PG_FUNCTION_ARGS)
 	f.deadline = weir_clock_monotonic() + INT64CONST(600) * USECS_PER_SEC;
 	find_views(&f, PG_GETARG_OID(0));
 	views = list_copy(f.views);
-	foreach (lc, views)
+	foreach(lc, views)
 	{
 		f.views = list_make1_int(lfirst_int(lc));
 		take_applied(&f, lfirst_int(lc));

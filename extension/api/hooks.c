@@ -246,14 +246,12 @@ refuse_new_query(Oid relid)
 {
 	if (OidIsValid(relid) && OidIsValid(get_extension_oid("weir", true)) &&
 		weir_view_of_query(relid) != NULL)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg(
-				 "\"%s\" is the query of a continuous view and cannot be replaced",
-				 get_rel_name(relid)),
-			 errhint(
-				 "Drop the view with weir.drop_view and create it again.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("\"%s\" is the query of a continuous view and cannot be replaced",
+						get_rel_name(relid)),
+				 errhint(
+					 "Drop the view with weir.drop_view and create it again.")));
 }
 
 /* The relation whose query the statement replaces, or InvalidOid. */

@@ -377,11 +377,10 @@ weir_normal_start(const char *start)
 	t = DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
 							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(t)))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg(
-				 "start must be \"earliest\", \"latest\" or a finite time")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg(
+					 "start must be \"earliest\", \"latest\" or a finite time")));
 	nest = weir_plain_settings_enter();
 	text = DatumGetCString(DirectFunctionCall1(timestamptz_out, t));
 	weir_settings_leave(nest);

@@ -181,7 +181,7 @@ typedef struct Lane
 	/* Flags, set by anybody, with the coordinator's latch. */
 	pg_atomic_uint32 stop;
 	pg_atomic_uint32 recheck; /* the catalog changed */
-	volatile bool delayed; /* a lock was in the way: not at once again */
+	volatile bool delayed;    /* a lock was in the way: not at once again */
 	volatile bool ended;      /* the coordinator left in good order */
 	pg_atomic_uint32 ready; /* first so many of views are set up for workers */
 	/* Requests for a checkpoint: wanted by backends, done by the coordinator. */
@@ -242,7 +242,7 @@ extern void weir_require_preload(void);
 
 /*
  * The arena; NULL when it is full.  Never raises; takes arena_lock.  Half of it
- * is kept for what a checkpoint needs (chunks, dead letters): at worst every
+ * is kept for what a checkpoint needs (chunks): at worst every
  * group has changed, and its copy is about as large as the group.  Without the
  * copy nothing could be written out, and so nothing freed.
  */

@@ -50,8 +50,8 @@ dead_letter(Ingest *in, int record, int sqlstate, const char *reason)
 
 	if (in->stream->on_error == STREAM_SKIP)
 		return;
-	while (!weir_dead_letter_add(in->lane, 0, &in->msgs[record], sqlstate,
-								 reason))
+	while (
+		!weir_dead_letter_add(in->lane, 0, &in->msgs[record], sqlstate, reason))
 	{
 		if (weir_clock_monotonic() - since > MEMORY_PATIENCE_US)
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),

@@ -45,7 +45,10 @@ extern void weir_lane_release(Lane *lane);
 /* Free what one view of a lane holds; its worker has let go of it. */
 extern void weir_view_release(ViewSlot *slot);
 
-/* Add a dead letter of the lane (ingest).  False: the arena is full. */
+/*
+ * Add a dead letter of the lane (ingest).  False: the arena is full, but for
+ * what a checkpoint needs.
+ */
 extern bool weir_dead_letter_add(Lane *lane, int32 view, const KafkaMessage *m,
 								 int sqlstate, const char *reason);
 

@@ -31,7 +31,7 @@
 #define SCAN_ALL_MS       60000
 #define MAX_BACKOFF_MS    60000
 #define REGISTER_RETRY_MS 5000
-#define DELAY_MS 1000
+#define DELAY_MS          1000
 #define ADOPTION_US       (5 * USECS_PER_SEC)
 #define PATIENCE          20 /* turns, of 100 ms at least */
 

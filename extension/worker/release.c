@@ -108,7 +108,7 @@ weir_dead_letter_add(Lane *lane, int32 view, const KafkaMessage *m,
 {
 	size_t reason_len = strlen(reason);
 	size_t bytes = offsetof(DeadLetter, data) + reason_len + m->key_len + m->len;
-	DeadLetter *d = weir_arena_alloc_reserved(bytes);
+	DeadLetter *d = weir_arena_alloc(bytes);
 	char *p;
 
 	if (d == NULL)

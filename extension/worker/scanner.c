@@ -64,7 +64,7 @@ same_place(const Candidate *a, const Candidate *b)
 		return strcmp(a->row->start, b->row->start) == 0;
 	for (int p = 0; p < a->progress->nparts; p++)
 		distance += i64abs(a->progress->parts[p].position -
-						b->progress->parts[p].position);
+						   b->progress->parts[p].position);
 	return distance <= WEIR_JOIN_DISTANCE;
 }
 

@@ -16,6 +16,7 @@
 #include "base/guc.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -188,27 +189,42 @@ describe_stream(const StreamDef *s)
 static bool
 load_stream(Coordinator *co)
 {
+	MemoryContext cxt;
 	Relation rel;
 	StreamDef *stream = NULL;
-	char *text;
+	char *text = "";
+	bool changed;
 
 	begin();
-	MemoryContextSwitchTo(co->cxt);
-	rel = try_relation_open(co->lane->stream, AccessShareLock);
+	if (co->lane->state != LANE_RUNNING)
+		LockRelationOid(co->lane->stream, AccessShareLock);
+	else if (!ConditionalLockRelationOid(co->lane->stream, AccessShareLock))
+	{
+		/* Somebody is about to change it: do not wait, look again. */
+		end();
+		pg_atomic_write_u32(&co->lane->recheck, 1);
+		return false;
+	}
+	cxt = AllocSetContextCreate(co->cxt, "weir stream", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(cxt);
+	rel = try_relation_open(co->lane->stream, NoLock);
 	if (rel)
 	{
 		stream = weir_stream_load(co->lane->stream, rel->rd_rel->relowner);
-		relation_close(rel, AccessShareLock);
+		text = describe_stream(stream);
+		relation_close(rel, NoLock);
 	}
 	end();
 	MemoryContextSwitchTo(co->cxt);
-	text = stream ? describe_stream(stream) : pstrdup("");
-	if (co->stream_text && strcmp(text, co->stream_text) == 0)
-		return false;
-	co->stream_text = text;
-	if (stream)
-		co->c.stream = stream;
-	return true;
+	changed = co->stream_text == NULL || strcmp(text, co->stream_text) != 0;
+	if (!changed)
+		MemoryContextDelete(cxt);
+	else
+	{
+		co->stream_text = text;
+		co->c.stream = stream ? stream : co->c.stream;
+	}
+	return changed;
 }
 
 void
@@ -527,6 +543,7 @@ weir_setup_lane(Coordinator *co)
 void
 weir_setup_joining(Coordinator *co)
 {
+	char err[256];
 	int nviews;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
@@ -536,7 +553,9 @@ weir_setup_joining(Coordinator *co)
 	{
 		CheckpointView *v = add_view(co);
 
-		wait_for_positions(co, v, co->lane->npartitions);
+		/* Without an answer the view leaves and comes again: nobody waits. */
+		if (!v->gone && !resolve(co, v, co->lane->npartitions, err, sizeof(err)))
+			v->gone = true;
 		if (!v->gone)
 			try_start(co, v, co->lane->npartitions);
 		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
