@@ -15,7 +15,7 @@
 #include "varatt.h"
 #endif
 
-/* Some minor releases got it later than others, so no version is named. */
+/* Abs() went in 16; 17 has this in its place, 15 does not. */
 #ifndef i64abs
 #define i64abs(i) ((int64) llabs(i))
 #endif
