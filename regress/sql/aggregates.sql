@@ -46,7 +46,7 @@ INSERT INTO events (k, ts, part) SELECT 'null', at(g), g % 4 FROM generate_serie
 INSERT INTO events (k, b, i2, i4, i8, f4, f8, n, n2, t, c, d, ti, ts2, tz, iv, m, ip, o, ts, part) VALUES
     ('one', true, 7, -7, 7, 0.5, -0.25, 1.10, 5.5, 'x', 'x', '2024-05-05', '01:02:03', '2024-01-01', '2024-01-01', '1 mon 2 days', 'ok', '10.1.1.1', 4000000000, at(1), 1),
     ('edge', true, 32767, 2147483647, 9223372036854775807, 'Infinity', 'NaN', 'NaN', 99999999.99, '', '', 'infinity', '00:00', 'infinity', 'infinity', '0', 'happy', '::', 0, at(2), 0),
-    ('edge', false, -32768, -2147483648, -9223372036854775808, '-Infinity', '-Infinity', '1e100', -99999999.99, 'zz', 'zz', '-infinity', '24:00', '-infinity', '-infinity', '-1 mon 30 days', 'sad', '255.255.255.255', 1, at(3), 3),
+    ('edge', false, -32768, -2147483648, -9223372036854775808, '-Infinity', '-Infinity', '1e100', -99999999.99, 'zz', 'zz', '-infinity', '24:00', '-infinity', '-infinity', '-1 mon 31 days', 'sad', '255.255.255.255', 1, at(3), 3),
     ('edge', NULL, 32767, 2147483647, 9223372036854775807, 1, 'Infinity', '-1e-100', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, at(4), 2),
     ('zero', false, 0, 0, 0, '-0', '-0', 0.000, 0, 'a', 'a', '2024-01-01', '00:00', '2024-01-01', '2024-01-01', '0', 'sad', '0.0.0.0', 0, at(5), 0),
     ('zero', false, 0, 0, 0, 0, 0, 0.0, 0, 'a', 'a', '2024-01-01', '00:00', '2024-01-01', '2024-01-01', '0', 'sad', '0.0.0.0', 0, at(6), 0);
