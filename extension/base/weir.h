@@ -14,7 +14,6 @@
 #include "base/compat.h"
 
 #define WEIR_SCHEMA  "weir"
-#define WEIR_VERSION "0.1"
 
 /* A time that is not known: no record seen, no watermark, nothing closed. */
 #define WEIR_NO_TIME PG_INT64_MIN

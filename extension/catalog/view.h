@@ -40,7 +40,7 @@ typedef struct ProgressRow
 	int64 windows_final;
 	int64 chunks;
 	int nparts;
-	ViewPartition *parts; /* idle is not kept */
+	ViewPartition *parts;
 } ProgressRow;
 
 /* NULL when there is none.  Results in the current context. */

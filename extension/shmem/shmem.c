@@ -57,7 +57,6 @@ init_lane(Lane *lane, int tranche)
 	pg_atomic_init_u64(&lane->checkpoint_wanted, 0);
 	pg_atomic_init_u64(&lane->checkpoint_done, 0);
 	pg_atomic_init_u64(&lane->barrier, 0);
-	pg_atomic_init_u64(&lane->committed, 0);
 	pg_atomic_init_u64(&lane->durable, 0);
 	pg_atomic_init_u32(&lane->ready, 0);
 	ConditionVariableInit(&lane->checkpointed);
@@ -81,7 +80,6 @@ init_view(ViewSlot *view, int tranche)
 	{
 		LWLockInitialize(&view->shards[s].lock, tranche);
 		pg_atomic_init_u32(&view->shards[s].writer_waiting, 0);
-		pg_atomic_init_u64(&view->shards[s].bytes, 0);
 	}
 }
 
@@ -184,21 +182,4 @@ size_t
 weir_arena_rounded(size_t size)
 {
 	return wb_rounded(weir_registry->arena, size);
-}
-
-size_t
-weir_arena_free_bytes(void)
-{
-	size_t bytes;
-
-	LWLockAcquire(&weir_registry->arena_lock, LW_SHARED);
-	bytes = wb_free_bytes(weir_registry->arena);
-	LWLockRelease(&weir_registry->arena_lock);
-	return bytes;
-}
-
-size_t
-weir_arena_total_bytes(void)
-{
-	return wb_total_bytes(weir_registry->arena);
 }

@@ -41,7 +41,6 @@ typedef struct ViewPartition
 	int64 events;    /* well-formed records applied or filtered out */
 	int64 late;      /* (record, window) pairs dropped as late */
 	int64 dead;      /* records that could not be used */
-	bool idle;
 } ViewPartition;
 
 /*
@@ -54,7 +53,6 @@ typedef struct Shard
 	pg_atomic_uint32 writer_waiting; /* readers stand back while it is set */
 	struct Pane *panes;              /* lock; coordinator unlinks freed ones */
 	ViewPartition *parts;            /* lock; by the lane's partition index */
-	pg_atomic_uint64 bytes;          /* of the arena */
 	/* The barrier: written by the worker before it acknowledges ... */
 	ViewPartition *acked; /* parts as they were at the barrier */
 	/* ... and in slices until it reports the copy as complete. */
@@ -114,9 +112,7 @@ typedef struct LanePartition
 	int worker;
 	/* Written by the worker, read by anybody (each is one aligned word). */
 	volatile int64 position;
-	volatile int64 low;
 	volatile int64 high;
-	volatile int64 max_time;   /* greatest event time, WEIR_NO_TIME: none */
 	volatile int64 last_event; /* monotonic us of the last event or start */
 	volatile int64 durable;    /* committed and flushed; by the coordinator */
 	volatile int64 group;      /* the least of that over the stream's lanes */
@@ -190,7 +186,6 @@ typedef struct Lane
 	ConditionVariable checkpointed;
 	/* The barrier: epoch is raised by the coordinator. */
 	pg_atomic_uint64 barrier;
-	pg_atomic_uint64 committed; /* last barrier that committed or was given up */
 	/* Set by the coordinator before workers start. */
 	int nworkers;
 	LaneWorker workers[WEIR_MAX_WORKERS];
@@ -250,8 +245,6 @@ extern void *weir_arena_alloc(size_t size);
 extern void *weir_arena_alloc_reserved(size_t size);
 extern void weir_arena_free(void *block, size_t size);
 extern size_t weir_arena_rounded(size_t size);
-extern size_t weir_arena_free_bytes(void);
-extern size_t weir_arena_total_bytes(void);
 
 /* --- registry (registry.c); each takes the registry lock itself ----------- */
 

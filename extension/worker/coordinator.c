@@ -435,7 +435,6 @@ checkpoint(Coordinator *co)
 	MemoryContextSwitchTo(co->cxt);
 	co->last_commit = XactLastCommitEnd;
 	co->durable_pending = true;
-	pg_atomic_write_u64(&lane->committed, pg_atomic_read_u64(&lane->barrier));
 	if (requested)
 		pg_atomic_write_u64(&lane->checkpoint_done, wanted);
 	ConditionVariableBroadcast(&lane->checkpointed);

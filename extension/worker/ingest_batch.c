@@ -236,8 +236,6 @@ note_progress(Ingest *in, const EventBatch *b)
 			continue;
 		p->last_event = now;
 		p->idle = false;
-		if (p->max_time == WEIR_NO_TIME || b->event_time[i] > p->max_time)
-			p->max_time = b->event_time[i];
 	}
 	for (int i = 0; i < b->n; i += 16)
 		if (in->msgs[i].timestamp > 0)
@@ -278,10 +276,7 @@ weir_ingest_note_partitions(Ingest *in)
 		if (p->worker != in->worker)
 			continue;
 		if (weir_consumer_watermarks(in->consumer, p->partition, &low, &high))
-		{
-			p->low = low;
 			p->high = high;
-		}
 		if (p->position < p->high)
 			p->at_end = false;
 		p->idle = p->at_end && !lane->broker_down &&

@@ -400,7 +400,6 @@ lay_out_lane(Coordinator *co, int npartitions)
 
 		lp->partition = p;
 		lp->worker = p % lane->nworkers;
-		lp->max_time = WEIR_NO_TIME;
 		lp->position = PG_INT64_MAX;
 		for (int i = 0; i < co->c.nviews; i++)
 			if (!co->c.views[i]->gone)
