@@ -328,11 +328,15 @@ weir_flush(PG_FUNCTION_ARGS)
 {
 	Interval *timeout = PG_GETARG_INTERVAL_P(1);
 	Flush f = {.what = "weir.flush"};
+	int64 length;
 
 	check_transaction(f.what);
-	f.deadline = weir_clock_monotonic() + timeout->time +
-				 (timeout->day + INT64CONST(30) * timeout->month) *
-					 USECS_PER_DAY;
+	length = timeout->time +
+			 (timeout->day + INT64CONST(30) * timeout->month) * USECS_PER_DAY;
+	if (length < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("timeout must not be negative")));
+	f.deadline = weir_clock_monotonic() + length;
 	find_views(&f, PG_GETARG_OID(0));
 	find_ends(&f);
 	wait_for_views(&f);
