@@ -22,33 +22,26 @@
 #include "catalog/pg_class.h"
 
 static WeirUser
-become(Oid userid)
+become(Oid userid, int context)
 {
 	WeirUser before;
 
 	before.nest = 0;
 	GetUserIdAndSecContext(&before.userid, &before.context);
-	SetUserIdAndSecContext(userid,
-						   before.context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(userid, before.context | context);
 	return before;
 }
 
 WeirUser
 weir_become_owner(Oid owner)
 {
-	WeirUser before;
-
-	before.nest = 0;
-	GetUserIdAndSecContext(&before.userid, &before.context);
-	SetUserIdAndSecContext(owner,
-						   before.context | SECURITY_RESTRICTED_OPERATION);
-	return before;
+	return become(owner, SECURITY_RESTRICTED_OPERATION);
 }
 
 WeirUser
 weir_become_system(void)
 {
-	WeirUser before = become(BOOTSTRAP_SUPERUSERID);
+	WeirUser before = become(BOOTSTRAP_SUPERUSERID, SECURITY_LOCAL_USERID_CHANGE);
 
 	before.nest = weir_plain_settings_enter();
 	return before;

@@ -63,6 +63,9 @@ typedef struct CheckpointLane
  */
 extern void weir_checkpoint_commit(CheckpointLane *c, bool durable);
 
+/* A lock was in the way (timeout, deadlock): nobody's failure, try again later. */
+extern bool weir_is_lock_error(const ErrorData *e);
+
 /* Free closed panes that no snapshot can need any more.  No transaction. */
 extern void weir_checkpoint_free_closed(CheckpointView *v);
 

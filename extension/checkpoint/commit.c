@@ -199,8 +199,8 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 }
 
 /* Lock waits are no failure of the view: it takes part in the next checkpoint. */
-static bool
-is_postponed(const ErrorData *e)
+bool
+weir_is_lock_error(const ErrorData *e)
 {
 	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		   e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
@@ -272,7 +272,7 @@ attempt(CheckpointLane *c, bool *skip)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		settle_marks(c, xid, false);
-		if (is_postponed(e))
+		if (weir_is_lock_error(e))
 			skip[current] = true;
 		else
 			fail_view(c->views[current], e);

@@ -93,18 +93,23 @@ load_view(CheckpointView *v)
 	return ok;
 }
 
-/* A lock was in the way: the view leaves, and the scanner tries again. */
-static bool
-is_passing(const ErrorData *e)
-{
-	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		   e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
-}
-
+/*
+ * In a PG_CATCH: the transaction is rolled back, and the view leaves with the
+ * reason, or to come again if a lock was in the way.
+ */
 static void
-note_error(Coordinator *co, CheckpointView *v, const ErrorData *e)
+leave_out(Coordinator *co, CheckpointView *v)
 {
-	if (is_passing(e))
+	ErrorData *e;
+
+	MemoryContextSwitchTo(v->cxt);
+	e = CopyErrorData();
+	if (ProcDiePending)
+		PG_RE_THROW();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	v->gone = true;
+	if (weir_is_lock_error(e))
 		co->lane->delayed = true;
 	else
 		v->error = e->message;
@@ -122,16 +127,7 @@ try_load(Coordinator *co, CheckpointView *v)
 	}
 	PG_CATCH();
 	{
-		ErrorData *e;
-
-		MemoryContextSwitchTo(v->cxt);
-		e = CopyErrorData();
-		if (ProcDiePending)
-			PG_RE_THROW();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		v->gone = true;
-		note_error(co, v, e);
+		leave_out(co, v);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(co->cxt);
@@ -506,16 +502,7 @@ try_start(Coordinator *co, CheckpointView *v, int npartitions)
 	}
 	PG_CATCH();
 	{
-		ErrorData *e;
-
-		MemoryContextSwitchTo(v->cxt);
-		e = CopyErrorData();
-		if (ProcDiePending)
-			PG_RE_THROW();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		v->gone = true;
-		note_error(co, v, e);
+		leave_out(co, v);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(co->cxt);
@@ -609,7 +596,7 @@ record_failure(Coordinator *co, CheckpointView *v)
 
 		MemoryContextSwitchTo(co->c.cxt);
 		e = CopyErrorData();
-		if (ProcDiePending || !is_passing(e))
+		if (ProcDiePending || !weir_is_lock_error(e))
 			PG_RE_THROW();
 		FlushErrorState();
 		AbortCurrentTransaction();
