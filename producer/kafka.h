@@ -11,6 +11,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "options.h"
+#include "report.h"
 
 /* kafka.c: a librdkafka property and its value. */
 typedef struct Setting
@@ -39,6 +40,25 @@ extern rd_kafka_t *kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf);
  * it has, or 0 after reporting why not.
  */
 extern int topic_prepare(rd_kafka_t *rk, const Options *options);
+
+/* transaction.c: sending in transactions; all wait for the broker's answers. */
+typedef struct Transactions Transactions;
+
+/* transactions_open: reports what is wrong and returns NULL. */
+extern Transactions *transactions_open(rd_kafka_t *rk, const Options *options);
+
+/*
+ * Before and after an event is sent: open a transaction if none is, end a full
+ * one.  They report what is wrong and return false.
+ */
+extern bool transaction_before_event(Transactions *t);
+extern bool transaction_after_event(Transactions *t);
+
+/*
+ * transactions_close: end the one that is open, and add to the totals what was
+ * aborted, and what was lost if it cannot be ended.
+ */
+extern void transactions_close(Transactions *t, Totals *totals);
 
 /* hold_back.c: staying near what a consumer group has committed. */
 typedef struct HoldBack HoldBack;

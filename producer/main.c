@@ -138,7 +138,7 @@ run_all(Run *run, const Options *options)
 		report_start(&run->report, options->quiet);
 		run->pace = (Pace){options->rate, 0, clock_mono_us()};
 		good = run_events(run);
-		run->totals.errors = run->sink->close(run->sink);
+		run->sink->close(run->sink, &run->totals);
 	}
 	seconds = report_seconds(&run->report);
 	report_summary(&run->totals, seconds, options->quiet);

@@ -71,6 +71,12 @@ static const OptSpec producer_specs[] = {
 		"stay within LEAD messages (default 50000), over all\n"
 		"partitions, of what consumer group GROUP has committed;\n"
 		"for brokers that forget, such as weir-broker"),
+	RANGE(OPT_INT, "transaction", "N", transaction, 1, 9e15,
+		"send in transactions of N events; the last one may have\n"
+		"less.  Until then it stays open (default: none)"),
+	RANGE(OPT_NUMBER, "abort", "SHARE", abort, 0, 1,
+		"share of the transactions that are aborted, spread\n"
+		"evenly (default 0)"),
 
 	GROUP("What"),
 	RANGE(OPT_INT, "seed", "N", seed, 0, 9e15,
@@ -271,6 +277,13 @@ check_together(const Options *options)
 		opt_fail(program, "--acks must be 0, 1 or all, not \"%s\"", acks);
 	if (options->idempotence && opt_choice("all|-1", acks) < 0)
 		opt_fail(program, "--idempotence needs --acks all");
+	if (options->abort > 0 && options->transaction == 0)
+		opt_fail(program, "--abort needs --transaction");
+	if (options->transaction > 0 && opt_choice("all|-1", acks) < 0)
+		opt_fail(program, "--transaction needs --acks all");
+	if (options->print && options->transaction > 0)
+		opt_fail(program,
+				 "--transaction needs a broker and cannot go with --print");
 	if (options->print && options->hold_back.group != NULL)
 		opt_fail(program,
 				 "--hold-back needs a broker and cannot go with --print");

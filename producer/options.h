@@ -57,6 +57,8 @@ typedef struct Options
 	int64_t count;   /* 0: no limit */
 	double duration; /* seconds; 0: no limit */
 	HoldBackOption hold_back;
+	int64_t transaction; /* events in each; 0: no transactions */
+	double abort;        /* share of the transactions */
 
 	/* what */
 	int64_t seed;

@@ -120,11 +120,12 @@ report_write(const char *path, const Totals *totals, double seconds)
 		fprintf(file,
 				"events=%" PRIu64 "\nproduced=%" PRIu64 "\nmalformed=%" PRIu64
 				"\nlate=%" PRIu64 "\nout_of_order=%" PRIu64 "\nbytes=%" PRIu64
-				"\nseconds=%.3f\nrate=%.0f\nerrors=%" PRIu64 "\n",
+				"\nseconds=%.3f\nrate=%.0f\nerrors=%" PRIu64
+				"\naborted=%" PRIu64 "\n",
 				totals->events, totals->events - totals->errors,
 				totals->malformed, totals->late, totals->out_of_order,
 				totals->bytes, seconds, events_per_second(totals, seconds),
-				totals->errors);
+				totals->errors, totals->aborted);
 		good = !ferror(file);
 		good = fclose(file) == 0 && good;
 	}

@@ -17,8 +17,9 @@ typedef struct Totals
 	uint64_t malformed;
 	uint64_t late; /* well-formed ones only; out_of_order too */
 	uint64_t out_of_order;
-	uint64_t bytes;  /* of message values */
-	uint64_t errors; /* lost after they were taken */
+	uint64_t bytes;   /* of message values */
+	uint64_t errors;  /* lost after they were taken */
+	uint64_t aborted; /* delivered in transactions that were then aborted */
 } Totals;
 
 typedef struct Report

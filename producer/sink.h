@@ -10,6 +10,7 @@
 
 #include "event.h"
 #include "options.h"
+#include "report.h"
 
 typedef struct Sink Sink;
 
@@ -22,17 +23,17 @@ typedef enum SendResult
 
 struct Sink
 {
-	/* Take event n, which is copied.  Never waits. */
+	/* Take event n, which is copied.  Waits for the end of a transaction only. */
 	SendResult (*send)(Sink *sink, const Event *event, uint64_t n);
 
 	/* Do what is due and sleep for us microseconds, or until a signal. */
 	void (*serve)(Sink *sink, int64_t us);
 
 	/*
-	 * Deliver what was taken, as far as possible, and free the sink.  Returns
-	 * how many of the events taken were lost.
+	 * Deliver what was taken, as far as possible, and free the sink.  Adds to
+	 * the totals how many of the events taken were lost or aborted.
 	 */
-	uint64_t (*close)(Sink *sink);
+	void (*close)(Sink *sink, Totals *totals);
 };
 
 /* Both report their errors on stderr and then return NULL. */

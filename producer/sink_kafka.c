@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "kafka.h"
@@ -35,7 +36,8 @@ typedef struct KafkaSink
 	Sink sink;
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *rkt;
-	HoldBack *hold_back; /* NULL: not asked for */
+	HoldBack *hold_back;        /* NULL: not asked for */
+	Transactions *transactions; /* NULL: not asked for */
 	int partitions;
 	bool keyed;
 	uint64_t sent;
@@ -90,6 +92,9 @@ kafka_send(Sink *sink, const Event *event, uint64_t n)
 	if (kafka->hold_back != NULL &&
 		!hold_back_allows(kafka->hold_back, kafka->sent))
 		return SEND_WAIT;
+	if (kafka->transactions != NULL &&
+		!transaction_before_event(kafka->transactions))
+		return SEND_FAIL;
 	switch (kafka_produce(kafka, event, n))
 	{
 		case RD_KAFKA_RESP_ERR_NO_ERROR:
@@ -101,6 +106,9 @@ kafka_send(Sink *sink, const Event *event, uint64_t n)
 	}
 	if (++kafka->sent % POLL_EVERY == 0)
 		rd_kafka_poll(kafka->rk, 0);
+	if (kafka->transactions != NULL &&
+		!transaction_after_event(kafka->transactions))
+		return SEND_FAIL;
 	return SEND_OK;
 }
 
@@ -124,20 +132,22 @@ kafka_free(KafkaSink *kafka)
 	free(kafka);
 }
 
-static uint64_t
-kafka_close(Sink *sink)
+static void
+kafka_close(Sink *sink, Totals *totals)
 {
 	KafkaSink *kafka = (KafkaSink *) sink;
-	uint64_t lost;
 
+	if (kafka->transactions != NULL)
+		transactions_close(kafka->transactions, totals);
 	/* ends by itself: every message has a timeout */
 	while (rd_kafka_flush(kafka->rk, FLUSH_SLICE_MS) != 0)
 		if (stop_insisted())
 			rd_kafka_purge(kafka->rk,
 						   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-	lost = kafka->lost;
+	/* one that is lost dooms its transaction, whose events count already */
+	if (kafka->transactions == NULL)
+		totals->errors += kafka->lost;
 	kafka_free(kafka);
-	return lost;
 }
 
 /* kafka_connect: the producer client. */
@@ -145,11 +155,14 @@ static bool
 kafka_connect(KafkaSink *kafka, const Options *options)
 {
 	char timeout_ms[32];
+	char id[64];
+	bool transactional = options->transaction > 0;
 	const Setting settings[] =
 		{{"compression.codec", options->compression},
 		 {"message.timeout.ms", timeout_ms},
 		 {"acks", options->acks ? options->acks : "all"},
-		 {"enable.idempotence", options->idempotence ? "true" : "false"},
+		 {"enable.idempotence",
+		  options->idempotence || transactional ? "true" : "false"},
 		 {"linger.ms", options->rate > 0 ? "5" : "20"},
 		 {"queue.buffering.max.messages", QUEUE_MESSAGES},
 		 {"queue.buffering.max.kbytes", "65536"},
@@ -157,10 +170,13 @@ kafka_connect(KafkaSink *kafka, const Options *options)
 		 {"partitioner", "murmur2"},
 		 /* while it waits to reconnect, librdkafka expires no messages */
 		 {"reconnect.backoff.max.ms", "1000"},
+		 {transactional ? "transactional.id" : NULL, id},
+		 {"transaction.timeout.ms", timeout_ms},
 		 {NULL, NULL}};
 	rd_kafka_conf_t *conf;
 
 	snprintf(timeout_ms, sizeof(timeout_ms), "%.0f", options->timeout * 1000);
+	snprintf(id, sizeof(id), "weir-producer-%ld", (long) getpid());
 	conf = kafka_conf(options, settings);
 	if (conf == NULL)
 		return false;
@@ -187,7 +203,13 @@ kafka_prepare(KafkaSink *kafka, const Options *options)
 	if (options->hold_back.group != NULL)
 	{
 		kafka->hold_back = hold_back_open(options, kafka->partitions);
-		return kafka->hold_back != NULL;
+		if (kafka->hold_back == NULL)
+			return false;
+	}
+	if (options->transaction > 0)
+	{
+		kafka->transactions = transactions_open(kafka->rk, options);
+		return kafka->transactions != NULL;
 	}
 	return true;
 }

@@ -78,16 +78,14 @@ print_serve(Sink *sink, int64_t us)
 	clock_sleep_us(us);
 }
 
-static uint64_t
-print_close(Sink *sink)
+static void
+print_close(Sink *sink, Totals *totals)
 {
 	PrintSink *print = (PrintSink *) sink;
-	uint64_t lost;
 
 	print_flush(print);
-	lost = print->lost;
+	totals->errors += print->lost;
 	free(print);
-	return lost;
 }
 
 Sink *

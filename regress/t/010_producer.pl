@@ -222,6 +222,9 @@ for my $case (
 	[ [qw(--start-time 2026-02-30T00:00:00Z)], qr/--start-time must be/ ],
 	[ [qw(--hold-back g:0)], qr/--hold-back must be/ ],
 	[ [qw(--idempotence --acks 1)], qr/--idempotence needs --acks all/ ],
+	[ [qw(--abort 0.5)], qr/--abort needs --transaction/ ],
+	[ [qw(--transaction 10 --acks 1)], qr/--transaction needs --acks all/ ],
+	[ [qw(--transaction 10 --print)], qr/--transaction .* cannot go with --print/ ],
 	[ [qw(--print=yes)], qr/--print takes no value/ ])
 {
 	my ($args, $message) = @$case;

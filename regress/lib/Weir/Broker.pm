@@ -151,7 +151,20 @@ sub grow_topic
 	return;
 }
 
-# Run scripts/kafka; returns its first line.  (Its output goes to files: a
+# The sum of the ends of a topic's partitions, what is in open transactions
+# included.
+sub end_of_topic
+{
+	my ($self, $name) = @_;
+	my $sum = 0;
+
+	$sum += (split /:/)[2]
+	  foreach _kafka('tool', $self->{address}, 'org.apache.kafka.tools.GetOffsetShell',
+		'--topic', $name);
+	return $sum;
+}
+
+# Run scripts/kafka; returns the lines of its output.  (Its output goes to files: a
 # broker that it starts keeps what it inherited open.)
 sub _kafka
 {
@@ -170,8 +183,8 @@ sub _kafka
 	croak "scripts/kafka @args failed: "
 	  . PostgreSQL::Test::Utils::slurp_file("$log.err")
 	  if $status != 0;
-	my ($line) = PostgreSQL::Test::Utils::slurp_file($log) =~ /^(.*)$/m;
-	return $line;
+	my @lines = split /\n/, PostgreSQL::Test::Utils::slurp_file($log);
+	return wantarray ? @lines : $lines[0];
 }
 
 END

@@ -33,7 +33,7 @@ use Weir::Session;
 
 our @EXPORT = (
 	qw(cluster crash setup_events kafka start_kafka start_broker produce
-	  start_producer finish_producer wait_until sql log_end log_says
+	  start_producer finish_producer hold_transaction end_transaction wait_until sql log_end log_says
 	  set_fault clear_faults),
 	@Weir::Oracle::EXPORT,
 	@Test::More::EXPORT);
@@ -168,6 +168,35 @@ sub finish_producer
 	$p->{handle}->finish
 	  or croak "@{$p->{command}}: exit status "
 	  . $p->{handle}->result . ": $p->{output}";
+	return;
+}
+
+# hold_transaction($kafka, $topic, @args): an event in a transaction that stays
+# open, and is in the topic's log when this returns; end_transaction commits
+# it, or aborts it if @args has '--abort' => 1.  Kafka aborts it by itself after
+# ten minutes.
+sub hold_transaction
+{
+	my ($kafka, $topic, @args) = @_;
+	my $before = $kafka->end_of_topic($topic);
+	my $end = time + 60;
+	my $p = start_producer($kafka, $topic, '--transaction', 1_000_000_000,
+		'--rate', 1e-6, '--timeout', 600, @args);
+
+	until ($kafka->end_of_topic($topic) > $before)
+	{
+		croak "no event came of a transaction: $p->{output}" if time > $end;
+		sleep 0.1;
+	}
+	return $p;
+}
+
+sub end_transaction
+{
+	my ($p) = @_;
+
+	$p->{handle}->signal('TERM');
+	finish_producer($p);
 	return;
 }
 
