@@ -40,16 +40,20 @@ typedef struct ViewStatus
 static double
 freshness(const Lane *lane, double share)
 {
+	uint64 slots[WEIR_FRESHNESS_SLOTS] = {0};
 	uint64 total = 0;
 	uint64 seen = 0;
 
+	for (int w = 0; w < lane->nworkers; w++)
+		for (int i = 0; i < WEIR_FRESHNESS_SLOTS; i++)
+			slots[i] += lane->workers[w].freshness[i];
 	for (int i = 0; i < WEIR_FRESHNESS_SLOTS; i++)
-		total += lane->freshness[i];
+		total += slots[i];
 	if (total == 0)
 		return -1;
 	for (int i = 0; i < WEIR_FRESHNESS_SLOTS; i++)
 	{
-		seen += lane->freshness[i];
+		seen += slots[i];
 		if (seen >= total * share)
 			return (double) ((int64) (4 + i % 4 + 1) << (i / 4)) / 1000;
 	}
@@ -68,6 +72,38 @@ lane_lag(const Lane *lane)
 	return lag;
 }
 
+static int64
+lane_rate(const Lane *lane)
+{
+	int64 rate = 0;
+
+	for (int w = 0; w < lane->nworkers; w++)
+		rate += lane->workers[w].rate;
+	return rate;
+}
+
+/* Does the coordinator or a worker wait for its broker? */
+static bool
+lane_waits(const Lane *lane)
+{
+	bool waits = lane->broker_down;
+
+	for (int w = 0; w < lane->nworkers; w++)
+		waits = waits || lane->workers[w].broker_down;
+	return waits;
+}
+
+/* What the lane, else a worker, has to say. */
+static const char *
+lane_error(const Lane *lane)
+{
+	const char *error = lane->error;
+
+	for (int w = 0; w < lane->nworkers && error[0] == '\0'; w++)
+		error = lane->workers[w].error;
+	return error;
+}
+
 static bool
 lane_is_idle(const Lane *lane)
 {
@@ -82,14 +118,14 @@ lane_state(const Lane *lane)
 {
 	if (lane->state == LANE_BACKOFF)
 		return "restarting";
-	if (lane->broker_down)
+	if (lane_waits(lane))
 		return "waiting for broker";
 	if (lane->state != LANE_RUNNING)
 		return "starting";
 	for (int w = 0; w < lane->nworkers; w++)
 		if (pg_atomic_read_u32((pg_atomic_uint32 *) &lane->workers[w].blocked))
 			return "out of memory";
-	if (lane_lag(lane) > Max(10000, lane->rate))
+	if (lane_lag(lane) > Max(10000, lane_rate(lane)))
 		return "catching up";
 	return lane_is_idle(lane) ? "idle" : "running";
 }
@@ -155,9 +191,9 @@ fill_status(ViewStatus *s, ViewSlot *slot)
 	s->id = slot->view;
 	s->lane = slot->lane;
 	s->state = lane_state(lane);
-	strlcpy(s->error, lane->error, WEIR_ERROR_LEN);
+	strlcpy(s->error, lane_error(lane), WEIR_ERROR_LEN);
 	s->lag = lane_lag(lane);
-	s->rate = lane->rate;
+	s->rate = lane_rate(lane);
 	s->p50 = freshness(lane, 0.5);
 	s->p99 = freshness(lane, 0.99);
 	s->total.watermark = slot->live ? slot->closing : WEIR_NO_TIME;

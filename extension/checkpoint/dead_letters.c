@@ -3,7 +3,8 @@
  *		Messages that could not be used, from shared memory to
  *		weir.dead_letter_log.
  *
- * Runs in the coordinator, in the transaction of a checkpoint.  Two lanes may
+ * Runs in the coordinator, in the transaction of a checkpoint: what each worker
+ * had when it acknowledged the barrier is the coordinator's.  Two lanes may
  * read the same records: the second one's rows are dropped by the unique index.
  */
 #include "base/weir.h"
@@ -61,13 +62,17 @@ void
 weir_write_dead_letters(Lane *lane, const StreamDef *stream)
 {
 	WeirUser user;
+	bool any = false;
 
-	if (lane->dead_frozen == NULL)
+	for (int w = 0; w < lane->nworkers; w++)
+		any = any || lane->workers[w].dead_frozen;
+	if (!any)
 		return;
 	user = weir_become_system();
 	SPI_connect();
-	for (DeadLetter *d = lane->dead_frozen; d; d = d->next)
-		write_letter(d, stream);
+	for (int w = 0; w < lane->nworkers; w++)
+		for (DeadLetter *d = lane->workers[w].dead_frozen; d; d = d->next)
+			write_letter(d, stream);
 	SPI_finish();
 	weir_become_again(user);
 }
@@ -75,11 +80,15 @@ weir_write_dead_letters(Lane *lane, const StreamDef *stream)
 void
 weir_free_dead_letters(Lane *lane)
 {
-	DeadLetter *d;
-
-	while ((d = lane->dead_frozen) != NULL)
+	for (int w = 0; w < lane->nworkers; w++)
 	{
-		lane->dead_frozen = d->next;
-		weir_arena_free(d, d->bytes);
+		LaneWorker *worker = &lane->workers[w];
+		DeadLetter *d;
+
+		while ((d = worker->dead_frozen) != NULL)
+		{
+			worker->dead_frozen = d->next;
+			weir_arena_free(d, d->bytes);
+		}
 	}
 }

@@ -50,7 +50,7 @@ request_segment(void)
 }
 
 static void
-init_lane(Lane *lane, int tranche)
+init_lane(Lane *lane)
 {
 	pg_atomic_init_u32(&lane->stop, 0);
 	pg_atomic_init_u32(&lane->recheck, 0);
@@ -60,7 +60,6 @@ init_lane(Lane *lane, int tranche)
 	pg_atomic_init_u64(&lane->durable, 0);
 	pg_atomic_init_u32(&lane->ready, 0);
 	ConditionVariableInit(&lane->checkpointed);
-	LWLockInitialize(&lane->dead_lock, tranche);
 	for (int w = 0; w < WEIR_MAX_WORKERS; w++)
 	{
 		pg_atomic_init_u64(&lane->workers[w].acked, 0);
@@ -102,7 +101,7 @@ init_segment(Registry *reg)
 	memset(p, 0, reg->max_views * sizeof(ViewSlot));
 	p += MAXALIGN(reg->max_views * sizeof(ViewSlot));
 	for (int i = 0; i < reg->max_lanes; i++)
-		init_lane(&reg->lanes[i], reg->lane_tranche);
+		init_lane(&reg->lanes[i]);
 	for (int i = 0; i < reg->max_views; i++)
 		init_view(&reg->views[i], reg->lane_tranche);
 

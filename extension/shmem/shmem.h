@@ -130,16 +130,6 @@ typedef enum LaneState
 	LANE_BACKOFF /* failed; free again at restart_at */
 } LaneState;
 
-typedef struct LaneWorker
-{
-	pid_t pid; /* registry lock; 0: none */
-	Latch *latch;
-	int backend;              /* its number in virtual transaction ids */
-	pg_atomic_uint64 acked;   /* last barrier whose positions are noted */
-	pg_atomic_uint64 copied;  /* last barrier whose groups are copied out */
-	pg_atomic_uint32 blocked; /* waits for memory */
-} LaneWorker;
-
 /* A message that could not be used; lives in the arena until committed. */
 typedef struct DeadLetter
 {
@@ -157,6 +147,24 @@ typedef struct DeadLetter
 	bool has_payload;
 	char data[FLEXIBLE_ARRAY_MEMBER]; /* reason, key, payload */
 } DeadLetter;
+
+typedef struct LaneWorker
+{
+	pid_t pid; /* registry lock; 0: none */
+	Latch *latch;
+	int backend;              /* its number in virtual transaction ids */
+	pg_atomic_uint64 acked;   /* last barrier whose positions are noted */
+	pg_atomic_uint64 copied;  /* last barrier whose groups are copied out */
+	pg_atomic_uint32 blocked; /* waits for memory */
+	/* The worker's; frozen is the coordinator's from acked to the next one. */
+	DeadLetter *dead_current; /* since the last barrier */
+	DeadLetter *dead_frozen;  /* up to it */
+	/* What weir.status shows; written by the worker, each but error a word. */
+	volatile int64 rate; /* events in the last full second */
+	volatile uint32 freshness[WEIR_FRESHNESS_SLOTS];
+	volatile bool broker_down;
+	char error[WEIR_ERROR_LEN];
+} LaneWorker;
 
 typedef struct Lane
 {
@@ -192,15 +200,7 @@ typedef struct Lane
 	int npartitions;
 	LanePartition *parts; /* arena */
 	size_t parts_bytes;
-	/* Dead letters: lock protects the lists. */
-	LWLock dead_lock;
-	DeadLetter *dead_current; /* since the last barrier */
-	DeadLetter *dead_frozen;  /* up to it, for the coordinator to write */
-	/* What weir.status shows; each a word, written by one worker. */
-	volatile int64 events;
-	volatile int64 rate; /* events in the last full second */
-	volatile uint32 freshness[WEIR_FRESHNESS_SLOTS];
-	volatile bool broker_down;
+	volatile bool broker_down; /* the coordinator waits for an answer */
 	/* Offsets for Kafka's tools: bumped when durable[] of parts has changed. */
 	pg_atomic_uint64 durable;
 } Lane;

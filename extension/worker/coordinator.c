@@ -103,9 +103,13 @@ start_workers(Coordinator *co)
 {
 	for (int w = 0; w < co->lane->nworkers; w++)
 	{
+		LaneWorker *lw = &co->lane->workers[w];
 		BackgroundWorker worker;
 		char name[BGW_MAXLEN];
 
+		/* Nothing is there that an earlier barrier could concern. */
+		pg_atomic_write_u64(&lw->acked, pg_atomic_read_u64(&co->lane->barrier));
+		pg_atomic_write_u64(&lw->copied, pg_atomic_read_u64(&co->lane->barrier));
 		snprintf(name, sizeof(name), "weir ingest %s.%s", co->c.stream->nspname,
 				 co->c.stream->relname);
 		weir_worker_fill(&worker, "weir_ingest_main", name,
@@ -124,14 +128,14 @@ check_workers(Coordinator *co)
 {
 	for (int w = 0; w < co->lane->nworkers; w++)
 	{
+		const char *error = co->lane->workers[w].error;
 		pid_t pid;
 
 		if (GetBackgroundWorkerPid(co->workers[w], &pid) == BGWH_STOPPED)
 			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-							errmsg("the ingest worker of lane %d ended: %s",
+							errmsg("an ingest worker of lane %d ended: %s",
 								   weir_lane_number(co->lane),
-								   co->lane->error[0] ? co->lane->error
-													  : "no reason known")));
+								   error[0] ? error : "no reason known")));
 	}
 }
 
@@ -362,6 +366,7 @@ raise_barrier(Coordinator *co)
 		check_workers(co);
 		weir_coordinator_wait(co, 100);
 	}
+	pg_read_barrier();
 }
 
 /*

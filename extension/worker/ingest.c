@@ -39,8 +39,8 @@ leave(int code, Datum arg)
 	Ingest *in = ingest;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
-	in->lane->workers[in->worker].pid = 0;
-	in->lane->workers[in->worker].latch = NULL;
+	in->self->pid = 0;
+	in->self->latch = NULL;
 	if (in->lane->coordinator_latch)
 		SetLatch(in->lane->coordinator_latch);
 	LWLockRelease(&weir_registry->lock);
@@ -50,7 +50,7 @@ leave(int code, Datum arg)
 static void
 attach(Ingest *in, uint64 run)
 {
-	LaneWorker *w = &in->lane->workers[in->worker];
+	LaneWorker *w = in->self;
 	bool mine;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
@@ -146,20 +146,17 @@ open_consumer(Ingest *in)
 /* --- barrier ---------------------------------------------------------------------- */
 
 static void
-freeze_dead_letters(Lane *lane)
+freeze_dead_letters(LaneWorker *w)
 {
-	DeadLetter *last;
+	DeadLetter *last = w->dead_current;
 
-	LWLockAcquire(&lane->dead_lock, LW_EXCLUSIVE);
-	if ((last = lane->dead_current) != NULL)
-	{
-		while (last->next)
-			last = last->next;
-		last->next = lane->dead_frozen;
-		lane->dead_frozen = lane->dead_current;
-		lane->dead_current = NULL;
-	}
-	LWLockRelease(&lane->dead_lock);
+	if (last == NULL)
+		return;
+	while (last->next)
+		last = last->next;
+	last->next = w->dead_frozen;
+	w->dead_frozen = w->dead_current;
+	w->dead_current = NULL;
 }
 
 static void
@@ -169,10 +166,11 @@ take_barrier(Ingest *in, uint64 barrier)
 	for (int i = 0; i < in->nviews; i++)
 		if (in->views[i].apply)
 			weir_apply_freeze(in->views[i].apply);
-	freeze_dead_letters(in->lane);
+	freeze_dead_letters(in->self);
 	in->acked = barrier;
 	in->copying = true;
-	pg_atomic_write_u64(&in->lane->workers[in->worker].acked, barrier);
+	pg_write_barrier();
+	pg_atomic_write_u64(&in->self->acked, barrier);
 	WEIR_FAULT("ingest-acknowledged");
 }
 
@@ -194,7 +192,8 @@ copy_slice(Ingest *in)
 			return;
 	}
 	in->copying = false;
-	pg_atomic_write_u64(&in->lane->workers[in->worker].copied, in->acked);
+	pg_write_barrier();
+	pg_atomic_write_u64(&in->self->copied, in->acked);
 	weir_wake_coordinator(in->lane);
 	WEIR_FAULT("ingest-copied");
 }
@@ -204,6 +203,7 @@ weir_ingest_barrier(Ingest *in)
 {
 	uint64 barrier = pg_atomic_read_u64(&in->lane->barrier);
 
+	pg_read_barrier();
 	if (barrier > in->acked && !in->copying)
 		take_barrier(in, barrier);
 	if (in->copying)
@@ -283,12 +283,12 @@ serve_event(Ingest *in, const KafkaEvent *e)
 			break;
 		case KAFKA_EVENT_PARTITION_ERROR:
 		case KAFKA_EVENT_CLIENT_ERROR:
-			in->lane->broker_down = true;
+			in->self->broker_down = true;
 			if (e->fatal)
 				ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 								errmsg("topic \"%s\": %s", in->stream->topic,
 									   e->text)));
-			strlcpy(in->lane->error, e->text, WEIR_ERROR_LEN);
+			strlcpy(in->self->error, e->text, WEIR_ERROR_LEN);
 			break;
 	}
 }
@@ -347,7 +347,7 @@ ask_again(Ingest *in)
 {
 	int64 now = weir_clock_monotonic();
 
-	if (!in->lane->broker_down)
+	if (!in->self->broker_down)
 		in->asked = now;
 	else if (now - in->asked > ASK_AGAIN_US)
 	{
@@ -410,16 +410,16 @@ weir_ingest_main(Datum arg)
 	ingest = MemoryContextAllocZero(TopMemoryContext, sizeof(Ingest));
 	ingest->lane = &weir_registry->lanes[code / WEIR_MAX_WORKERS];
 	ingest->worker = code % WEIR_MAX_WORKERS;
+	ingest->self = &ingest->lane->workers[ingest->worker];
 	ingest->cxt = AllocSetContextCreate(TopMemoryContext, "weir ingest",
 										ALLOCSET_DEFAULT_SIZES);
 	ingest->capacity = weir_settings.batch_size;
-	ingest->acked = pg_atomic_read_u64(
-		&ingest->lane->workers[ingest->worker].acked);
+	ingest->acked = pg_atomic_read_u64(&ingest->self->acked);
 	ingest->durable = pg_atomic_read_u64(&ingest->lane->durable);
 	memcpy(&run, MyBgworkerEntry->bgw_extra, sizeof(run));
 	attach(ingest, run);
 	weir_worker_begin(ingest->lane->dboid);
-	ingest->lane->workers[ingest->worker].backend = WEIR_MY_BACKEND;
+	ingest->self->backend = WEIR_MY_BACKEND;
 	PG_TRY();
 	{
 		prepare(ingest);
@@ -439,7 +439,7 @@ weir_ingest_main(Datum arg)
 		MemoryContextSwitchTo(ingest->cxt);
 		e = CopyErrorData();
 		if (e->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN)
-			strlcpy(ingest->lane->error, e->message, WEIR_ERROR_LEN);
+			strlcpy(ingest->self->error, e->message, WEIR_ERROR_LEN);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

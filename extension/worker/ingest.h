@@ -28,7 +28,8 @@ typedef struct IngestView
 typedef struct Ingest
 {
 	Lane *lane;
-	int worker;
+	int worker;       /* number in the lane, and of the shards */
+	LaneWorker *self; /* its place in the lane */
 	StreamDef *stream;
 	KafkaConsumer *consumer;
 	Decoder *decoder;

@@ -29,16 +29,14 @@
 static void
 wait_for_memory(Ingest *in)
 {
-	LaneWorker *w = &in->lane->workers[in->worker];
-
-	pg_atomic_write_u32(&w->blocked, 1);
+	pg_atomic_write_u32(&in->self->blocked, 1);
 	weir_wake_coordinator(in->lane);
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 MEMORY_WAIT_MS, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	weir_worker_interrupts();
 	weir_ingest_barrier(in);
-	pg_atomic_write_u32(&w->blocked, 0);
+	pg_atomic_write_u32(&in->self->blocked, 0);
 }
 
 /* --- messages that cannot be used --------------------------------------------------- */
@@ -51,7 +49,7 @@ dead_letter(Ingest *in, int record, int sqlstate, const char *reason)
 	if (in->stream->on_error == STREAM_SKIP)
 		return;
 	while (
-		!weir_dead_letter_add(in->lane, 0, &in->msgs[record], sqlstate, reason))
+		!weir_dead_letter_add(in->self, 0, &in->msgs[record], sqlstate, reason))
 	{
 		if (weir_clock_monotonic() - since > MEMORY_PATIENCE_US)
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
@@ -134,7 +132,7 @@ static void
 row_letter(Ingest *in, IngestView *v, const RowError *e)
 {
 	if (in->stream->on_error != STREAM_SKIP &&
-		!weir_dead_letter_add(in->lane, v->row->id, &in->msgs[e->row],
+		!weir_dead_letter_add(in->self, v->row->id, &in->msgs[e->row],
 							  e->sqlstate, e->reason))
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("no shared memory left for a dead letter"),
@@ -206,7 +204,7 @@ try_apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 /* --- what others see of it ------------------------------------------------------------ */
 
 static void
-note_freshness(Lane *lane, int64 us)
+note_freshness(LaneWorker *w, int64 us)
 {
 	int slot = 0;
 
@@ -217,7 +215,7 @@ note_freshness(Lane *lane, int64 us)
 		slot += 4;
 	}
 	slot += (int) (us & 3);
-	lane->freshness[Min(slot, WEIR_FRESHNESS_SLOTS - 1)]++;
+	w->freshness[Min(slot, WEIR_FRESHNESS_SLOTS - 1)]++;
 }
 
 static void
@@ -239,8 +237,7 @@ note_progress(Ingest *in, const EventBatch *b)
 	}
 	for (int i = 0; i < b->n; i += 16)
 		if (in->msgs[i].timestamp > 0)
-			note_freshness(lane, wall - in->msgs[i].timestamp);
-	lane->events += b->n;
+			note_freshness(in->self, wall - in->msgs[i].timestamp);
 	in->second_events += b->n;
 }
 
@@ -251,13 +248,13 @@ weir_ingest_note_rate(Ingest *in)
 
 	if (now - in->second < USECS_PER_SEC)
 		return;
-	in->lane->rate = in->second_events * USECS_PER_SEC / (now - in->second);
+	in->self->rate = in->second_events * USECS_PER_SEC / (now - in->second);
 	in->second = now;
 	in->second_events = 0;
 	/* What was long ago fades: half of it every ten seconds. */
 	if (++in->seconds % 10 == 0)
 		for (int i = 0; i < WEIR_FRESHNESS_SLOTS; i++)
-			in->lane->freshness[i] /= 2;
+			in->self->freshness[i] /= 2;
 }
 
 /* A partition is idle only at its end, with its broker there. */
@@ -279,7 +276,7 @@ weir_ingest_note_partitions(Ingest *in)
 			p->high = high;
 		if (p->position < p->high)
 			p->at_end = false;
-		p->idle = p->at_end && !lane->broker_down &&
+		p->idle = p->at_end && !in->self->broker_down &&
 				  now - p->last_event > in->stream->idle_timeout;
 	}
 }
@@ -287,10 +284,10 @@ weir_ingest_note_partitions(Ingest *in)
 void
 weir_ingest_broker_answers(Ingest *in)
 {
-	if (!in->lane->broker_down)
+	if (!in->self->broker_down)
 		return;
-	in->lane->broker_down = false;
-	in->lane->error[0] = '\0';
+	in->self->broker_down = false;
+	in->self->error[0] = '\0';
 }
 
 /* --- the batch ---------------------------------------------------------------------------- */

@@ -46,10 +46,11 @@ extern void weir_lane_release(Lane *lane);
 extern void weir_view_release(ViewSlot *slot);
 
 /*
- * Add a dead letter of the lane (ingest).  False: the arena is full, but for
+ * Add a dead letter of this worker (ingest).  False: the arena is full, but for
  * what a checkpoint needs.
  */
-extern bool weir_dead_letter_add(Lane *lane, int32 view, const KafkaMessage *m,
-								 int sqlstate, const char *reason);
+extern bool
+weir_dead_letter_add(LaneWorker *w, int32 view, const KafkaMessage *m,
+					 int sqlstate, const char *reason);
 
 #endif /* WEIR_WORKER_LANE_H */

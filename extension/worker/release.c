@@ -83,6 +83,17 @@ release_dead(DeadLetter **list)
 	}
 }
 
+static void
+release_worker(LaneWorker *w)
+{
+	release_dead(&w->dead_current);
+	release_dead(&w->dead_frozen);
+	memset((void *) w->freshness, 0, sizeof(w->freshness));
+	w->rate = 0;
+	w->broker_down = false;
+	w->error[0] = '\0';
+}
+
 void
 weir_lane_release(Lane *lane)
 {
@@ -90,20 +101,18 @@ weir_lane_release(Lane *lane)
 		if (lane->views[i] >= 0)
 			weir_view_release(&weir_registry->views[lane->views[i]]);
 	lane->nviews = 0;
-	release_dead(&lane->dead_current);
-	release_dead(&lane->dead_frozen);
+	for (int w = 0; w < WEIR_MAX_WORKERS; w++)
+		release_worker(&lane->workers[w]);
 	if (lane->parts)
 		weir_arena_free(lane->parts, lane->parts_bytes);
 	lane->parts = NULL;
 	lane->npartitions = 0;
 	lane->nworkers = 0;
 	lane->broker_down = false;
-	memset((void *) lane->freshness, 0, sizeof(lane->freshness));
-	lane->rate = 0;
 }
 
 bool
-weir_dead_letter_add(Lane *lane, int32 view, const KafkaMessage *m,
+weir_dead_letter_add(LaneWorker *w, int32 view, const KafkaMessage *m,
 					 int sqlstate, const char *reason)
 {
 	size_t reason_len = strlen(reason);
@@ -113,7 +122,6 @@ weir_dead_letter_add(Lane *lane, int32 view, const KafkaMessage *m,
 
 	if (d == NULL)
 		return false;
-	d->next = NULL;
 	d->bytes = (uint32) bytes;
 	d->view = view;
 	d->partition = m->partition;
@@ -133,9 +141,7 @@ weir_dead_letter_add(Lane *lane, int32 view, const KafkaMessage *m,
 	p += m->key_len;
 	if (m->len > 0)
 		memcpy(p, m->payload, m->len);
-	LWLockAcquire(&lane->dead_lock, LW_EXCLUSIVE);
-	d->next = lane->dead_current;
-	lane->dead_current = d;
-	LWLockRelease(&lane->dead_lock);
+	d->next = w->dead_current;
+	w->dead_current = d;
 	return true;
 }

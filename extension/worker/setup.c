@@ -389,7 +389,6 @@ lay_out_lane(Coordinator *co, int npartitions)
 	lane->parts = arena_or_error(lane->parts_bytes);
 	lane->npartitions = npartitions;
 	lane->nworkers = 1;
-	lane->events = 0;
 	for (int p = 0; p < npartitions; p++)
 	{
 		LanePartition *lp = &lane->parts[p];
