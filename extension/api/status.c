@@ -159,11 +159,8 @@ sum_shard(ViewStatus *s, ViewSlot *slot, Shard *shard, int npartitions)
 		s->total.dead += shard->parts[p].dead;
 	}
 	for (Pane *p = shard->panes; p; p = p->next)
-	{
-		s->bytes += p->bytes;
 		if (is_open(slot, p->start) && !in_base(slot, p->start))
 			s->windows++;
-	}
 	LWLockRelease(&shard->lock);
 	LWLockRelease(&slot->marks_lock);
 }
@@ -173,11 +170,7 @@ sum_base(ViewStatus *s, ViewSlot *slot)
 {
 	LWLockAcquire(&slot->marks_lock, LW_SHARED);
 	for (BasePane *p = slot->base; p; p = p->next)
-	{
 		s->windows += is_open(slot, p->start);
-		for (BaseBlock *b = p->blocks; b; b = b->next)
-			s->bytes += b->bytes;
-	}
 	LWLockRelease(&slot->marks_lock);
 }
 
@@ -196,6 +189,7 @@ fill_status(ViewStatus *s, ViewSlot *slot)
 	s->rate = lane_rate(lane);
 	s->p50 = freshness(lane, 0.5);
 	s->p99 = freshness(lane, 0.99);
+	s->bytes = pg_atomic_read_u64(&slot->memory.used);
 	s->total.watermark = slot->live ? slot->closing : WEIR_NO_TIME;
 	if (!slot->live || lane->state != LANE_RUNNING)
 		return;

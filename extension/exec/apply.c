@@ -210,7 +210,7 @@ get_pane(ViewApply *a, int64 start)
 
 	if (pane)
 		return pane;
-	pane = weir_pane_new(start, &a->layout);
+	pane = weir_pane_new(start, &a->layout, &a->slot->memory);
 	if (pane == NULL)
 		return NULL;
 	weir_panemap_put(a->panes, pane);

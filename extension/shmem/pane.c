@@ -26,40 +26,33 @@
 static void *
 pane_alloc(Pane *pane, size_t size)
 {
-	void *block = weir_arena_alloc(size);
-
-	if (block)
-		pane->bytes += weir_arena_rounded(size);
-	return block;
+	return weir_account_alloc(pane->account, size);
 }
 
 static void
 pane_release(Pane *pane, void *block, size_t size)
 {
-	if (block == NULL)
-		return;
-	pane->bytes -= weir_arena_rounded(size);
-	weir_arena_free(block, size);
+	weir_account_free(pane->account, block, size);
 }
 
 /*
  * weir_pane_new makes an empty pane, not linked anywhere yet.
  */
 Pane *
-weir_pane_new(int64 start, const StateLayout *layout)
+weir_pane_new(int64 start, const StateLayout *layout, MemoryAccount *account)
 {
-	Pane *pane = weir_arena_alloc(sizeof(Pane));
+	Pane *pane = weir_account_alloc(account, sizeof(Pane));
 
 	if (pane == NULL)
 		return NULL;
 	memset(pane, 0, sizeof(Pane));
 	pane->start = start;
 	pane->group_size = MAXALIGN(offsetof(PaneGroup, state) + layout->size);
-	pane->bytes = weir_arena_rounded(sizeof(Pane));
+	pane->account = account;
 	pane->index = pane_alloc(pane, FIRST_INDEX * sizeof(uint64));
 	if (pane->index == NULL)
 	{
-		weir_arena_free(pane, sizeof(Pane));
+		weir_account_free(account, pane, sizeof(Pane));
 		return NULL;
 	}
 	memset(pane->index, 0, FIRST_INDEX * sizeof(uint64));
@@ -256,10 +249,11 @@ add_chunk(Pane *pane, uint32 need, Chunk **head, Chunk **tail)
 
 	bytes = Min(Max(left * need, FIRST_CHUNK), MAX_CHUNK);
 	bytes = weir_arena_rounded(Max(bytes, need) + offsetof(Chunk, data));
-	c = weir_arena_alloc_reserved(bytes);
+	c = weir_account_alloc_reserved(pane->account, bytes);
 	if (c == NULL)
 		return false;
 	c->next = NULL;
+	c->account = pane->account;
 	c->pane = pane->start;
 	c->bytes = (uint32) bytes;
 	c->used = 0;
@@ -302,26 +296,24 @@ weir_pane_free(Pane *pane)
 	while ((seg = pane->segments) != NULL)
 	{
 		pane->segments = seg->next;
-		weir_arena_free(seg, seg->bytes);
+		pane_release(pane, seg, seg->bytes);
 	}
 	while ((var = pane->var) != NULL)
 	{
 		pane->var = var->next;
-		weir_arena_free(var, var->bytes);
+		pane_release(pane, var, var->bytes);
 	}
-	if (pane->dirty.groups)
-		weir_arena_free(pane->dirty.groups,
-						pane->dirty.capacity * sizeof(PaneGroup *));
-	if (pane->frozen.groups)
-		weir_arena_free(pane->frozen.groups,
-						pane->frozen.capacity * sizeof(PaneGroup *));
-	weir_arena_free(pane->index,
-					((size_t) pane->index_mask + 1) * sizeof(uint64));
-	weir_arena_free(pane, sizeof(Pane));
+	pane_release(pane, pane->dirty.groups,
+				 pane->dirty.capacity * sizeof(PaneGroup *));
+	pane_release(pane, pane->frozen.groups,
+				 pane->frozen.capacity * sizeof(PaneGroup *));
+	pane_release(pane, pane->index,
+				 ((size_t) pane->index_mask + 1) * sizeof(uint64));
+	weir_account_free(pane->account, pane, sizeof(Pane));
 }
 
 void
 weir_chunk_free(Chunk *chunk)
 {
-	weir_arena_free(chunk, chunk->bytes);
+	weir_account_free(chunk->account, chunk, chunk->bytes);
 }

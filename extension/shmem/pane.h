@@ -87,7 +87,7 @@ typedef struct Pane
 	DirtyList frozen;       /* worker: to be copied for the barrier */
 	uint32 ncopied;         /* of frozen */
 	struct Chunk *chunk;    /* worker: chunk being filled */
-	uint64 bytes;           /* arena bytes of all this */
+	MemoryAccount *account; /* the view's */
 	uint64 logged;          /* bytes of its chunks since the last rewrite */
 	bool rewrite;           /* worker: the next chunk begins a rewrite */
 } Pane;
@@ -96,6 +96,7 @@ typedef struct Pane
 typedef struct Chunk
 {
 	struct Chunk *next;
+	MemoryAccount *account;
 	int64 pane;
 	uint32 bytes; /* arena block */
 	uint32 used;  /* of data */
@@ -124,6 +125,7 @@ typedef struct BaseBlock
 typedef struct BasePane
 {
 	struct BasePane *next;
+	MemoryAccount *account;
 	int64 start;
 	BaseBlock *blocks;
 } BasePane;
@@ -132,8 +134,9 @@ typedef struct BasePane
 typedef bool (*KeyEqual)(void *arg, const char *a, uint32 alen, const char *b,
 						 uint32 blen);
 
-/* --- writer: the ingest worker; NULL or false: the arena is full ---------- */
-extern Pane *weir_pane_new(int64 start, const StateLayout *layout);
+/* --- writer: the ingest worker; NULL or false: no memory is left ----------- */
+extern Pane *
+weir_pane_new(int64 start, const StateLayout *layout, MemoryAccount *account);
 extern PaneGroup *weir_pane_find(Pane *pane, uint64 hash, const char *key,
 								 uint32 keylen, KeyEqual equal, void *arg);
 extern PaneGroup *
@@ -162,7 +165,8 @@ extern bool weir_record_valid(const GroupRecord *record, size_t avail,
 							  const StateLayout *layout);
 
 /* --- base ---------------------------------------------------------------- */
-extern BasePane *weir_base_pane(BasePane **list, int64 start);
+extern BasePane *
+weir_base_pane(BasePane **list, int64 start, MemoryAccount *account);
 extern bool weir_base_append(BasePane *pane, const char *record, uint32 len);
 extern void weir_base_free(BasePane *pane);
 

@@ -100,16 +100,17 @@ weir_record_valid(const GroupRecord *record, size_t avail,
  * weir_base_pane finds or makes the pane that begins at start.
  */
 BasePane *
-weir_base_pane(BasePane **list, int64 start)
+weir_base_pane(BasePane **list, int64 start, MemoryAccount *account)
 {
 	BasePane *p;
 
 	for (p = *list; p; p = p->next)
 		if (p->start == start)
 			return p;
-	p = weir_arena_alloc(sizeof(BasePane));
+	p = weir_account_alloc_reserved(account, sizeof(BasePane));
 	if (p == NULL)
 		return NULL;
+	p->account = account;
 	p->start = start;
 	p->blocks = NULL;
 	p->next = *list;
@@ -127,7 +128,7 @@ weir_base_append(BasePane *pane, const char *record, uint32 len)
 		size_t bytes = b ? Min(b->bytes * 2, MAX_BASE) : FIRST_BASE;
 
 		bytes = weir_arena_rounded(Max(bytes, len + offsetof(BaseBlock, data)));
-		b = weir_arena_alloc(bytes);
+		b = weir_account_alloc_reserved(pane->account, bytes);
 		if (b == NULL)
 			return false;
 		b->next = pane->blocks;
@@ -148,7 +149,7 @@ weir_base_free(BasePane *pane)
 	while ((b = pane->blocks) != NULL)
 	{
 		pane->blocks = b->next;
-		weir_arena_free(b, b->bytes);
+		weir_account_free(pane->account, b, b->bytes);
 	}
-	weir_arena_free(pane, sizeof(BasePane));
+	weir_account_free(pane->account, pane, sizeof(BasePane));
 }

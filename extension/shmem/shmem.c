@@ -75,6 +75,7 @@ init_view(ViewSlot *view, int tranche)
 	pg_atomic_init_u64(&view->life, 0);
 	pg_atomic_init_u32(&view->failed, 0);
 	pg_atomic_init_u32(&view->detached, 0);
+	weir_account_init(&view->memory);
 	for (int s = 0; s < WEIR_MAX_WORKERS; s++)
 	{
 		LWLockInitialize(&view->shards[s].lock, tranche);
@@ -142,43 +143,4 @@ weir_require_preload(void)
 				 errmsg("weir is not loaded at server start"),
 				 errhint(
 					 "Add weir to shared_preload_libraries and restart the server.")));
-}
-
-static void *
-arena_alloc(size_t size, size_t keep)
-{
-	WbArena *arena = weir_registry->arena;
-	void *block = NULL;
-
-	LWLockAcquire(&weir_registry->arena_lock, LW_EXCLUSIVE);
-	if (wb_free_bytes(arena) >= size + keep)
-		block = wb_alloc(arena, size);
-	LWLockRelease(&weir_registry->arena_lock);
-	return block;
-}
-
-void *
-weir_arena_alloc(size_t size)
-{
-	return arena_alloc(size, wb_total_bytes(weir_registry->arena) / 2);
-}
-
-void *
-weir_arena_alloc_reserved(size_t size)
-{
-	return arena_alloc(size, 0);
-}
-
-void
-weir_arena_free(void *block, size_t size)
-{
-	LWLockAcquire(&weir_registry->arena_lock, LW_EXCLUSIVE);
-	wb_free(weir_registry->arena, block, size);
-	LWLockRelease(&weir_registry->arena_lock);
-}
-
-size_t
-weir_arena_rounded(size_t size)
-{
-	return wb_rounded(weir_registry->arena, size);
 }

@@ -25,6 +25,24 @@
 #define WEIR_FRESHNESS_SLOTS 128
 #define WEIR_ERROR_LEN       512
 
+/* --- memory (arena.c) ------------------------------------------------------ */
+
+/* Which limit a request for memory met. */
+typedef enum MemoryMet
+{
+	MEMORY_LEFT,
+	MEMORY_VIEW, /* the view's own */
+	MEMORY_ALL   /* that of the whole arena */
+} MemoryMet;
+
+/* What a view has of the arena. */
+typedef struct MemoryAccount
+{
+	pg_atomic_uint64 used;
+	pg_atomic_uint64 limit; /* 0: none of its own; coordinator */
+	pg_atomic_uint32 met;   /* MemoryMet of the last request refused */
+} MemoryAccount;
+
 /* --- groups and panes (see pane.h) --------------------------------------- */
 
 struct Pane;
@@ -82,6 +100,7 @@ typedef struct ViewSlot
 	int64 lateness;
 	int nshards;
 	int32 incarnation;
+	MemoryAccount memory; /* panes, base and chunks */
 	/* Marks lock (short). */
 	LWLock marks_lock;
 	pg_atomic_uint64 life; /* changes when the memory of the view goes away */
@@ -236,15 +255,21 @@ extern void weir_shmem_init(void); /* from _PG_init, while preloading */
 extern void weir_require_preload(void);
 
 /*
- * The arena; NULL when it is full.  Never raises; takes arena_lock.  Half of it
- * is kept for what a checkpoint needs (chunks): at worst every
- * group has changed, and its copy is about as large as the group.  Without the
- * copy nothing could be written out, and so nothing freed.
+ * The arena; NULL when it is full, but for the half that is kept for what a
+ * checkpoint needs (_reserved takes that, too).  Never raises; takes arena_lock.
  */
 extern void *weir_arena_alloc(size_t size);
 extern void *weir_arena_alloc_reserved(size_t size);
 extern void weir_arena_free(void *block, size_t size);
 extern size_t weir_arena_rounded(size_t size);
+/* The same, on a view's account and within its limit. */
+extern void weir_account_init(MemoryAccount *a);
+extern void *weir_account_alloc(MemoryAccount *a, size_t size);
+extern void *weir_account_alloc_reserved(MemoryAccount *a, size_t size);
+extern void weir_account_free(MemoryAccount *a, void *block, size_t size);
+/* How much of what is there for windows is in use, in thousandths. */
+extern int weir_arena_pressure(void);
+extern int weir_account_pressure(MemoryAccount *a);
 
 /* --- registry (registry.c); each takes the registry lock itself ----------- */
 

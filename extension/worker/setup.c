@@ -441,7 +441,7 @@ add_to_base(void *arg, int64 window, const char *key, uint32 keylen,
 	uint32 size;
 
 	if (b->pane == NULL || b->pane->start != window)
-		b->pane = weir_base_pane(&b->v->slot->base, window);
+		b->pane = weir_base_pane(&b->v->slot->base, window, &b->v->slot->memory);
 	b->group->key = (char *) key;
 	b->group->keylen = keylen;
 	memcpy(b->group->state, state, layout->size);
