@@ -70,6 +70,7 @@ CREATE TABLE weir.progress (
     closed_upto  bigint,
     windows_final bigint NOT NULL DEFAULT 0,
     chunks       bigint NOT NULL DEFAULT 0, -- rows in weir.state
+    topic        text,                      -- whose positions these are
     starts       bigint[] NOT NULL DEFAULT '{}',
     positions    bigint[] NOT NULL DEFAULT '{}',
     watermarks   bigint[] NOT NULL DEFAULT '{}',

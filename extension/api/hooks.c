@@ -13,6 +13,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "api/follow.h"
 #include "api/hooks.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_database.h"
@@ -234,10 +235,10 @@ static bool
 changes_streams(NodeTag tag)
 {
 	return tag == T_DropStmt || tag == T_DropOwnedStmt ||
-		   tag == T_AlterTableStmt || tag == T_RenameStmt ||
-		   tag == T_AlterOwnerStmt || tag == T_AlterForeignServerStmt ||
-		   tag == T_CreateUserMappingStmt || tag == T_AlterUserMappingStmt ||
-		   tag == T_DropUserMappingStmt;
+		   tag == T_ReassignOwnedStmt || tag == T_AlterTableStmt ||
+		   tag == T_RenameStmt || tag == T_GrantStmt || tag == T_GrantRoleStmt ||
+		   tag == T_AlterForeignServerStmt || tag == T_CreateUserMappingStmt ||
+		   tag == T_AlterUserMappingStmt || tag == T_DropUserMappingStmt;
 }
 
 /* The query of a continuous view is fixed: workers run by its plan. */
@@ -277,7 +278,9 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only,
 	const char *dbname = disturbed_database(stmt);
 	Oid dboid = dbname ? get_database_oid(dbname, true) : InvalidOid;
 	NodeTag tag = nodeTag(stmt);
+	Altered altered;
 
+	weir_before_alter(stmt, &altered);
 	if (tag == T_ViewStmt || tag == T_RuleStmt)
 		refuse_new_query(replaced_query(stmt));
 	if (OidIsValid(dboid) && dboid != MyDatabaseId &&
@@ -286,6 +289,7 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only,
 				  qc);
 	else
 		run(pstmt, query, read_only, context, params, env, dest, qc);
+	weir_after_alter(stmt, &altered);
 	if (changes_streams(tag) && has_lanes())
 		weir_notify_at_commit();
 }

@@ -29,7 +29,8 @@ static const struct
 };
 
 #define PART_COLUMNS      lengthof(part_columns)
-#define FIRST_PART_COLUMN 6
+#define FIRST_PART_COLUMN 7
+#define SCALARS           6 /* parameters before those of the arrays */
 
 static inline int64 *
 part_field(ViewPartition *p, int column)
@@ -74,7 +75,7 @@ weir_progress_load(int32 view)
 
 	SPI_connect();
 	weir_spi("SELECT generation, incarnation, closed_upto, windows_final, chunks, "
-			 "starts, positions, watermarks, events, late, dead "
+			 "topic, starts, positions, watermarks, events, late, dead "
 			 "FROM weir.progress WHERE view = $1",
 			 1, &type, &arg, NULL, SPI_OK_SELECT);
 	if (SPI_processed == 1)
@@ -87,6 +88,9 @@ weir_progress_load(int32 view)
 			p->closed_upto = WEIR_NO_TIME;
 		p->windows_final = DatumGetInt64(weir_spi_get(0, 4, &isnull));
 		p->chunks = DatumGetInt64(weir_spi_get(0, 5, &isnull));
+		p->topic = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6);
+		if (p->topic)
+			p->topic = MemoryContextStrdup(cxt, p->topic);
 		for (int c = 0; c < (int) PART_COLUMNS; c++)
 			read_parts(p, c, cxt);
 	}
@@ -145,13 +149,13 @@ parts_array(const ProgressRow *p, int column)
 void
 weir_progress_store(int32 view, const ProgressRow *p)
 {
-	Oid types[5 + PART_COLUMNS];
-	Datum values[5 + PART_COLUMNS];
-	char nulls[6 + PART_COLUMNS];
+	Oid types[SCALARS + PART_COLUMNS];
+	Datum values[SCALARS + PART_COLUMNS];
+	char nulls[SCALARS + 1 + PART_COLUMNS];
 	WeirUser user = weir_become_system();
 
 	memset(nulls, ' ', sizeof(nulls));
-	nulls[5 + PART_COLUMNS] = '\0';
+	nulls[SCALARS + PART_COLUMNS] = '\0';
 	types[0] = INT4OID;
 	values[0] = Int32GetDatum(view);
 	types[1] = INT4OID;
@@ -164,15 +168,21 @@ weir_progress_store(int32 view, const ProgressRow *p)
 	values[3] = Int64GetDatum(p->windows_final);
 	types[4] = INT8OID;
 	values[4] = Int64GetDatum(p->chunks);
+	types[5] = TEXTOID;
+	if (p->topic)
+		values[5] = CStringGetTextDatum(p->topic);
+	else
+		nulls[5] = 'n';
 	for (int c = 0; c < (int) PART_COLUMNS; c++)
 	{
-		types[5 + c] = INT8ARRAYOID;
-		values[5 + c] = parts_array(p, c);
+		types[SCALARS + c] = INT8ARRAYOID;
+		values[SCALARS + c] = parts_array(p, c);
 	}
 	SPI_connect();
 	weir_spi("UPDATE weir.progress SET incarnation = $2, closed_upto = $3, "
-			 "windows_final = $4, chunks = $5, starts = $6, positions = $7, "
-			 "watermarks = $8, events = $9, late = $10, dead = $11 WHERE view = $1",
+			 "windows_final = $4, chunks = $5, topic = $6, starts = $7, "
+			 "positions = $8, watermarks = $9, events = $10, late = $11, "
+			 "dead = $12 WHERE view = $1",
 			 lengthof(types), types, values, nulls, SPI_OK_UPDATE);
 	SPI_finish();
 	weir_become_again(user);
@@ -187,9 +197,9 @@ weir_progress_reset(int32 view)
 
 	SPI_connect();
 	weir_spi("UPDATE weir.progress SET generation = generation + 1, "
-			 "closed_upto = NULL, windows_final = 0, chunks = 0, starts = '{}', "
-			 "positions = '{}', watermarks = '{}', events = '{}', late = '{}', "
-			 "dead = '{}' WHERE view = $1",
+			 "closed_upto = NULL, windows_final = 0, chunks = 0, topic = NULL, "
+			 "starts = '{}', positions = '{}', watermarks = '{}', events = '{}', "
+			 "late = '{}', dead = '{}' WHERE view = $1",
 			 1, &type, &arg, NULL, SPI_OK_UPDATE);
 	weir_spi("DELETE FROM weir.state WHERE view = $1", 1, &type, &arg, NULL,
 			 SPI_OK_DELETE);

@@ -41,7 +41,8 @@ weir_become_owner(Oid owner)
 WeirUser
 weir_become_system(void)
 {
-	WeirUser before = become(BOOTSTRAP_SUPERUSERID, SECURITY_LOCAL_USERID_CHANGE);
+	WeirUser before = become(BOOTSTRAP_SUPERUSERID,
+							 SECURITY_LOCAL_USERID_CHANGE);
 
 	before.nest = weir_plain_settings_enter();
 	return before;
@@ -186,6 +187,13 @@ weir_view_of_relation(Oid relid)
 	return load_view("v.view = $1", OIDOID, ObjectIdGetDatum(relid));
 }
 
+ViewRow *
+weir_view_of_part(Oid relid)
+{
+	return load_view("$1 IN (v.query, v.final, v.open)", OIDOID,
+					 ObjectIdGetDatum(relid));
+}
+
 List *
 weir_views_load(Oid stream)
 {
@@ -285,6 +293,16 @@ weir_view_delete(int32 id)
 }
 
 void
+weir_view_begin_anew(int32 id)
+{
+	Oid type = INT4OID;
+	Datum value = Int32GetDatum(id);
+
+	execute("UPDATE weir.progress SET generation = generation + 1 WHERE view = $1",
+			1, &type, &value, NULL, SPI_OK_UPDATE);
+}
+
+void
 weir_view_set_state(int32 id, const char *state, const char *reason)
 {
 	Oid types[] = {INT4OID, TEXTOID, TEXTOID};
@@ -295,8 +313,7 @@ weir_view_set_state(int32 id, const char *state, const char *reason)
 	values[2] = reason ? CStringGetTextDatum(reason) : (Datum) 0;
 	execute("UPDATE weir.views SET state = $2, reason = $3 WHERE id = $1", 3,
 			types, values, reason ? "   " : "  n", SPI_OK_UPDATE);
-	execute("UPDATE weir.progress SET generation = generation + 1 WHERE view = $1",
-			1, types, values, NULL, SPI_OK_UPDATE);
+	weir_view_begin_anew(id);
 }
 
 void

@@ -39,6 +39,7 @@ typedef struct ProgressRow
 	int64 closed_upto; /* or WEIR_NO_TIME */
 	int64 windows_final;
 	int64 chunks;
+	char *topic; /* of the positions; NULL: there are none */
 	int nparts;
 	ViewPartition *parts;
 } ProgressRow;
@@ -50,6 +51,8 @@ extern ViewRow *weir_view_of_relation(Oid relid);
 extern ViewRow *weir_view_of_open(Oid relid);
 /* By the view that holds its query. */
 extern ViewRow *weir_view_of_query(Oid relid);
+/* By any of the relations that belong to it: query, final, open. */
+extern ViewRow *weir_view_of_part(Oid relid);
 /* All views, or those of one stream; List of ViewRow. */
 extern List *weir_views_load(Oid stream);
 /*
@@ -67,6 +70,8 @@ weir_view_insert(const ViewRow *row, Datum retention, bool no_retention);
 extern void weir_view_delete(int32 id);
 /* state and reason (NULL: none); raises the generation. */
 extern void weir_view_set_state(int32 id, const char *state, const char *reason);
+/* Raise the generation: lanes that run it let go of it, and it starts again. */
+extern void weir_view_begin_anew(int32 id);
 extern void weir_view_set_start(int32 id, const char *start);
 extern void weir_view_set_home(int32 id);
 

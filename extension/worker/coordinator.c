@@ -200,7 +200,8 @@ take_joining(Coordinator *co)
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	none = co->lane->nviews == co->c.nviews;
 	LWLockRelease(&weir_registry->lock);
-	if (none)
+	/* The stream may be another one by now: look at the catalog first. */
+	if (none || pg_atomic_read_u32(&co->lane->recheck))
 		return;
 	weir_setup_joining(co);
 	weir_record_failures(co);

@@ -63,6 +63,20 @@ compile_view(CheckpointView *v)
 	v->slot->closing = WEIR_NO_TIME;
 }
 
+/* Raise when the view's owner may not run it (any more). */
+static void
+check_rights(const ViewRow *row)
+{
+	if (weir_relation_owner(row->final) != row->owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the relations of the view have different owners"),
+				 errhint("ALTER ... OWNER all four of them.")));
+	if (pg_class_aclcheck(row->stream, row->owner, ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE,
+					   get_rel_name(row->stream));
+}
+
 /* Load and plan one view; false: it should not run (any more). */
 static bool
 load_view(CheckpointView *v)
@@ -75,15 +89,7 @@ load_view(CheckpointView *v)
 	p = weir_progress_load(v->slot->view);
 	if (v->row && p && v->row->home && strcmp(v->row->state, "running") == 0)
 	{
-		if (weir_relation_owner(v->row->final) != v->row->owner)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("the relations of the view have different owners"),
-					 errhint("ALTER ... OWNER all four of them.")));
-		if (pg_class_aclcheck(v->row->stream, v->row->owner, ACL_SELECT) !=
-			ACLCHECK_OK)
-			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE,
-						   get_rel_name(v->row->stream));
+		check_rights(v->row);
 		v->progress = *p;
 		v->slot->generation = p->generation;
 		compile_view(v);
@@ -315,6 +321,24 @@ start_offset(Coordinator *co, const char *start, int32 partition, int64 *offset,
 	return true;
 }
 
+/* Do the view's positions belong to this topic?  If not it leaves. */
+static bool
+is_of_topic(Coordinator *co, CheckpointView *v, int npartitions)
+{
+	const char *topic = co->c.stream->topic;
+
+	if (v->progress.topic && strcmp(v->progress.topic, topic) != 0)
+		v->error =
+			psprintf("the stream reads topic \"%s\" now, the view has read \"%s\"; weir.reset starts the view anew",
+					 topic, v->progress.topic);
+	else if (v->progress.nparts > npartitions)
+		v->error =
+			psprintf("topic \"%s\" has %d partitions, it had %d: it was recreated; weir.reset starts the view anew",
+					 topic, npartitions, v->progress.nparts);
+	v->gone = v->error != NULL;
+	return !v->gone;
+}
+
 /* Positions of a view, with partitions it has not seen yet. */
 static bool
 resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err,
@@ -324,14 +348,8 @@ resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err,
 															  npartitions);
 	int known = Min(v->progress.nparts, npartitions);
 
-	if (v->progress.nparts > npartitions)
-	{
-		v->gone = true;
-		v->error =
-			psprintf("topic \"%s\" has %d partitions, it had %d: it was recreated; weir.reset starts the view anew",
-					 co->c.stream->topic, npartitions, v->progress.nparts);
+	if (!is_of_topic(co, v, npartitions))
 		return true;
-	}
 	if (known > 0)
 		memcpy(parts, v->progress.parts, sizeof(ViewPartition) * known);
 	for (int p = known; p < npartitions; p++)
@@ -347,6 +365,7 @@ resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err,
 	}
 	v->progress.parts = parts;
 	v->progress.nparts = npartitions;
+	v->progress.topic = MemoryContextStrdup(v->cxt, co->c.stream->topic);
 	return true;
 }
 
@@ -551,25 +570,33 @@ weir_setup_joining(Coordinator *co)
 
 /* --- the catalog changes ------------------------------------------------------------------- */
 
+static void
+recheck_view(CheckpointView *v)
+{
+	ProgressRow *p = weir_progress_load(v->slot->view);
+	ViewRow *row = weir_view_load(v->slot->view);
+
+	if (p == NULL || row == NULL || p->generation != v->progress.generation ||
+		row->owner != v->row->owner)
+		v->gone = true;
+	else if (pg_class_aclcheck(row->stream, row->owner, ACL_SELECT) !=
+			 ACLCHECK_OK)
+	{
+		v->gone = true;
+		v->error = MemoryContextStrdup(
+			v->cxt,
+			"the view's owner has no right to SELECT from the stream any more");
+	}
+}
+
 void
 weir_recheck_views(Coordinator *co)
 {
 	begin();
 	MemoryContextSwitchTo(co->c.cxt);
 	for (int i = 0; i < co->c.nviews; i++)
-	{
-		CheckpointView *v = co->c.views[i];
-		ProgressRow *p;
-		ViewRow *row;
-
-		if (v->gone)
-			continue;
-		p = weir_progress_load(v->slot->view);
-		row = weir_view_load(v->slot->view);
-		if (p == NULL || row == NULL || p->generation != v->progress.generation ||
-			row->owner != v->row->owner)
-			v->gone = true;
-	}
+		if (!co->c.views[i]->gone)
+			recheck_view(co->c.views[i]);
 	end();
 	MemoryContextReset(co->c.cxt);
 	/* Options and columns are taken from the catalog once: begin anew. */
