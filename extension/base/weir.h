@@ -12,11 +12,12 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "core/progress.h"
 
-#define WEIR_SCHEMA  "weir"
+#define WEIR_SCHEMA "weir"
 
 /* A time that is not known: no record seen, no watermark, nothing closed. */
-#define WEIR_NO_TIME PG_INT64_MIN
+#define WEIR_NO_TIME WP_NO_TIME
 
 /* Microseconds between 1970-01-01 (Kafka, core/) and 2000-01-01 (PostgreSQL). */
 #define WEIR_EPOCH_SHIFT \

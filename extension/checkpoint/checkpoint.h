@@ -9,6 +9,7 @@
 
 #include "catalog/stream.h"
 #include "catalog/view.h"
+#include "core/closing.h"
 #include "exec/merge.h"
 #include "plan/plan.h"
 #include "shmem/pane.h"
@@ -33,14 +34,12 @@ typedef struct CheckpointView
 	ProgressRow next;     /* as this checkpoint writes it */
 	int64 seq;            /* of the last chunk written */
 	int64 next_seq;
-	bool written;       /* by the transaction under way */
 	int64 last_closing; /* monotonic us of the last commit that closed */
 	bool gone;          /* dropped, paused, reset or failed */
 	char *error;        /* why it failed, in cxt */
 	ClosedPane *closed; /* ascending in close */
-	int nclosed;
 	int max_closed;
-	int nclosing; /* first of closed that this checkpoint adds */
+	WcAttempt attempt; /* how many of closed, and whose */
 	MemoryContext cxt;
 } CheckpointView;
 
@@ -69,6 +68,8 @@ extern bool weir_is_lock_error(const ErrorData *e);
 /* Free closed panes that no snapshot can need any more.  No transaction. */
 extern void weir_checkpoint_free_closed(CheckpointView *v);
 
+/* Would a checkpoint up to there close some window of the view (final.c)? */
+extern bool weir_can_close(CheckpointView *v, int64 upto);
 /* Final rows of the windows being closed (final.c), as the view's owner. */
 extern void weir_write_final(CheckpointView *v);
 /* Make sure that v_final has a partition for a window (partition.c). */

@@ -51,44 +51,31 @@ write_view(CheckpointView *v, const Lane *lane)
 	v->next = v->progress;
 	v->next_seq = v->seq;
 	gather_parts(v, lane);
-	if (v->slot->closing != WEIR_NO_TIME &&
-		(v->next.closed_upto == WEIR_NO_TIME ||
-		 v->slot->closing > v->next.closed_upto))
-		v->next.closed_upto = v->slot->closing;
+	v->next.closed_upto = wc_raise(v->next.closed_upto, v->slot->closing);
 
 	weir_write_final(v);
 	WEIR_FAULT("checkpoint-final-written");
-	if (v->nclosed > v->nclosing)
+	if (wc_has_closed(&v->attempt))
 		weir_state_drop_closed(v, v->next.closed_upto - span);
 	weir_state_write(v);
 	WEIR_FAULT("checkpoint-state-written");
 	weir_progress_store(v->row->id, &v->next);
-	v->written = true;
+	v->attempt.written = true;
 }
 
 /* --- marks ----------------------------------------------------------------------- */
 
-static bool
-closes(const CheckpointView *v)
-{
-	return v->written && v->nclosed > v->nclosing;
-}
-
 static void
-add_marks(CheckpointLane *c)
+add_marks(CheckpointLane *c, TransactionId xid)
 {
 	for (int i = 0; i < c->nviews; i++)
 	{
 		CheckpointView *v = c->views[i];
-		ClosingMark *m;
 
-		if (!closes(v))
+		if (!v->attempt.written || !wc_has_closed(&v->attempt))
 			continue;
 		LWLockAcquire(&v->slot->marks_lock, LW_EXCLUSIVE);
-		m = &v->slot->marks[v->slot->nmarks++];
-		m->upto = v->next.closed_upto;
-		m->xid = GetTopTransactionId();
-		m->known_committed = false;
+		wm_add(&v->slot->marks, v->next.closed_upto, xid);
 		LWLockRelease(&v->slot->marks_lock);
 	}
 }
@@ -97,20 +84,12 @@ add_marks(CheckpointLane *c)
 static void
 settle_marks(CheckpointLane *c, TransactionId xid, bool committed)
 {
-	if (!TransactionIdIsValid(xid))
-		return;
 	for (int i = 0; i < c->nviews; i++)
 	{
 		ViewSlot *slot = c->views[i]->slot;
 
 		LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
-		if (slot->nmarks > 0 && slot->marks[slot->nmarks - 1].xid == xid)
-		{
-			if (committed)
-				slot->marks[slot->nmarks - 1].known_committed = true;
-			else
-				slot->nmarks--;
-		}
+		wm_settle(&slot->marks, xid, committed);
 		LWLockRelease(&slot->marks_lock);
 	}
 }
@@ -138,14 +117,23 @@ static void
 forget_attempt(CheckpointLane *c)
 {
 	for (int i = 0; i < c->nviews; i++)
-	{
-		CheckpointView *v = c->views[i];
+		wc_forget(&c->views[i]->attempt);
+}
 
-		if (v->nclosing >= 0)
-			v->nclosed = v->nclosing;
-		v->nclosing = -1;
-		v->written = false;
-	}
+/* What the transaction wrote of the view is now what is committed. */
+static void
+take_over(CheckpointView *v)
+{
+	ViewPartition *parts = v->progress.parts;
+
+	if (v->progress.nparts < v->next.nparts)
+		parts = MemoryContextAlloc(v->cxt,
+								   sizeof(ViewPartition) * v->next.nparts);
+	memcpy(parts, v->next.parts, sizeof(ViewPartition) * v->next.nparts);
+	v->progress = v->next;
+	v->progress.parts = parts;
+	v->seq = v->next_seq;
+	v->slot->closed_upto = v->progress.closed_upto;
 }
 
 static void
@@ -154,24 +142,14 @@ after_commit(CheckpointLane *c)
 	for (int i = 0; i < c->nviews; i++)
 	{
 		CheckpointView *v = c->views[i];
-		ViewPartition *parts = v->progress.parts;
+		bool closed = wc_has_closed(&v->attempt);
 
-		if (v->written)
-		{
-			if (v->progress.nparts < v->next.nparts)
-				parts = MemoryContextAlloc(v->cxt, sizeof(ViewPartition) *
-													   v->next.nparts);
-			memcpy(parts, v->next.parts, sizeof(ViewPartition) * v->next.nparts);
-			v->progress = v->next;
-			v->progress.parts = parts;
-			v->seq = v->next_seq;
-			v->slot->closed_upto = v->progress.closed_upto;
-			if (v->nclosed > v->nclosing)
-				v->last_closing = weir_clock_monotonic();
-			free_chunks(v->slot);
-		}
-		v->nclosing = -1;
-		v->written = false;
+		if (!wc_commit(&v->attempt))
+			continue;
+		take_over(v);
+		if (closed)
+			v->last_closing = weir_clock_monotonic();
+		free_chunks(v->slot);
 	}
 	weir_free_dead_letters(c->lane);
 }
@@ -254,7 +232,7 @@ attempt(CheckpointLane *c, bool *skip)
 		PopActiveSnapshot();
 		xid = GetTopTransactionIdIfAny();
 		if (TransactionIdIsValid(xid))
-			add_marks(c);
+			add_marks(c, xid);
 		WEIR_FAULT("checkpoint-before-commit");
 		CommitTransactionCommand();
 		done = true;
@@ -325,7 +303,7 @@ is_ingest_worker(int backend)
 
 /* Can any snapshot of this database still not see the transaction? */
 static bool
-snapshot_needs(TransactionId xid)
+snapshot_needs(void *arg, uint32 xid)
 {
 	VirtualTransactionId *vxids;
 	bool needed = false;
@@ -375,22 +353,20 @@ weir_checkpoint_free_closed(CheckpointView *v)
 {
 	ViewSlot *slot = v->slot;
 	int done = 0;
-	int n = 0;
+	int n;
 
-	if (TransactionIdIsValid(slot->birth) && !snapshot_needs(slot->birth))
-		slot->birth = InvalidTransactionId;
-	while (n < slot->nmarks && slot->marks[n].known_committed &&
-		   !snapshot_needs(slot->marks[n].xid))
-		n++;
+	if (slot->marks.birth != WM_NO_XID &&
+		!snapshot_needs(NULL, slot->marks.birth))
+		slot->marks.birth = WM_NO_XID;
+	n = wm_unneeded(&slot->marks, snapshot_needs, NULL);
 	if (n == 0)
 		return;
 	LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
-	slot->freed_upto = slot->marks[n - 1].upto;
-	slot->nmarks -= n;
-	memmove(slot->marks, slot->marks + n, slot->nmarks * sizeof(ClosingMark));
+	wm_drop(&slot->marks, n);
 	LWLockRelease(&slot->marks_lock);
 
-	for (; done < v->nclosed && v->closed[done].close <= slot->freed_upto;
+	for (; done < v->attempt.nclosed &&
+		   wc_is_closed(v->closed[done].close, slot->marks.freed_upto);
 		 done++)
 	{
 		ClosedPane *c = &v->closed[done];
@@ -400,6 +376,7 @@ weir_checkpoint_free_closed(CheckpointView *v)
 		else
 			unlink_base(slot, c->base);
 	}
-	v->nclosed -= done;
-	memmove(v->closed, v->closed + done, v->nclosed * sizeof(ClosedPane));
+	v->attempt.nclosed -= done;
+	memmove(v->closed, v->closed + done,
+			v->attempt.nclosed * sizeof(ClosedPane));
 }

@@ -22,13 +22,63 @@
 
 /* --- which panes ------------------------------------------------------------------ */
 
-static void
-note_closed(CheckpointView *v, Pane *pane, BasePane *base, int shard,
-			int64 start)
+/* A pane in memory, or of the base; true: enough. */
+typedef bool (*VisitPane)(CheckpointView *v, Pane *pane, BasePane *base,
+						  int shard);
+
+static int64
+close_of(const CheckpointView *v, int64 start)
+{
+	return start + v->plan->window.size + v->row->lateness;
+}
+
+/*
+ * Visit the panes that a checkpoint up to there closes, until one is enough
+ * (true).  Workers add panes at the head of a list; only the coordinator
+ * takes one out, so the rest is walked without the lock.
+ */
+static bool
+visit_closing(CheckpointView *v, int64 upto, VisitPane visit)
+{
+	int64 from = v->progress.closed_upto;
+
+	for (int s = 0; s < v->slot->nshards; s++)
+	{
+		Shard *shard = &v->slot->shards[s];
+		Pane *p;
+
+		LWLockAcquire(&shard->lock, LW_SHARED);
+		p = shard->panes;
+		LWLockRelease(&shard->lock);
+		for (; p; p = p->next)
+			if (wc_closes(close_of(v, p->start), from, upto) &&
+				visit(v, p, NULL, s))
+				return true;
+	}
+	for (BasePane *p = v->slot->base; p; p = p->next)
+		if (wc_closes(close_of(v, p->start), from, upto) && visit(v, NULL, p, 0))
+			return true;
+	return false;
+}
+
+static bool
+any_pane(CheckpointView *v, Pane *pane, BasePane *base, int shard)
+{
+	return true;
+}
+
+bool
+weir_can_close(CheckpointView *v, int64 upto)
+{
+	return upto > v->progress.closed_upto && visit_closing(v, upto, any_pane);
+}
+
+static bool
+note_closed(CheckpointView *v, Pane *pane, BasePane *base, int shard)
 {
 	ClosedPane *c;
 
-	if (v->nclosed == v->max_closed)
+	if (v->attempt.nclosed == v->max_closed)
 	{
 		v->max_closed = Max(64, v->max_closed * 2);
 		v->closed = v->closed
@@ -36,11 +86,12 @@ note_closed(CheckpointView *v, Pane *pane, BasePane *base, int shard,
 						: MemoryContextAlloc(v->cxt, v->max_closed *
 														 sizeof(ClosedPane));
 	}
-	c = &v->closed[v->nclosed++];
+	c = &v->closed[v->attempt.nclosed++];
 	c->pane = pane;
 	c->base = base;
 	c->shard = shard;
-	c->close = start + v->plan->window.size + v->row->lateness;
+	c->close = close_of(v, pane ? pane->start : base->start);
+	return false;
 }
 
 static int
@@ -52,31 +103,18 @@ compare_closed(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Panes with close in (progress.closed_upto, next.closed_upto], ascending. */
-static void
+/* Panes that this checkpoint closes, ascending; false: none. */
+static bool
 find_closing(CheckpointView *v)
 {
-	int64 from = v->progress.closed_upto;
-	int64 upto = v->next.closed_upto;
-	int64 span = v->plan->window.size + v->row->lateness;
+	int first;
 
-	for (int s = 0; s < v->slot->nshards; s++)
-	{
-		Shard *shard = &v->slot->shards[s];
-
-		LWLockAcquire(&shard->lock, LW_SHARED);
-		for (Pane *p = shard->panes; p; p = p->next)
-			if (p->start + span <= upto &&
-				(from == WEIR_NO_TIME || p->start + span > from))
-				note_closed(v, p, NULL, s, p->start);
-		LWLockRelease(&shard->lock);
-	}
-	for (BasePane *p = v->slot->base; p; p = p->next)
-		if (p->start + span <= upto &&
-			(from == WEIR_NO_TIME || p->start + span > from))
-			note_closed(v, NULL, p, 0, p->start);
-	qsort(v->closed + v->nclosing, v->nclosed - v->nclosing, sizeof(ClosedPane),
+	wc_begin(&v->attempt);
+	first = v->attempt.first;
+	(void) visit_closing(v, v->next.closed_upto, note_closed);
+	qsort(v->closed + first, v->attempt.nclosed - first, sizeof(ClosedPane),
 		  compare_closed);
+	return wc_has_closed(&v->attempt);
 }
 
 /* --- writing rows ------------------------------------------------------------------ */
@@ -232,11 +270,7 @@ weir_write_final(CheckpointView *v)
 	WeirUser user;
 	int nest;
 
-	v->nclosing = v->nclosed;
-	if (v->next.closed_upto == v->progress.closed_upto)
-		return;
-	find_closing(v);
-	if (v->nclosed == v->nclosing)
+	if (!find_closing(v))
 		return;
 
 	user = weir_become_owner(v->row->owner);
@@ -244,9 +278,10 @@ weir_write_final(CheckpointView *v)
 	SPI_connect();
 	prepare_insert(&w);
 	merge = weir_merge_new(v->reader, CurrentMemoryContext);
-	for (int first = v->nclosing, last; first < v->nclosed; first = last)
+	for (int first = v->attempt.first, last; first < v->attempt.nclosed;
+		 first = last)
 	{
-		for (last = first + 1; last < v->nclosed &&
+		for (last = first + 1; last < v->attempt.nclosed &&
 							   v->closed[last].close == v->closed[first].close;
 			 last++)
 			;

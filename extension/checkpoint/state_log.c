@@ -30,6 +30,7 @@
 #include "catalog/pg_type.h"
 #include "catalog/spi.h"
 #include "checkpoint/checkpoint.h"
+#include "core/log.h"
 #include "miscadmin.h"
 #include "port/pg_crc32c.h"
 #include "utils/builtins.h"
@@ -135,9 +136,8 @@ weir_state_drop_closed(CheckpointView *v, int64 upto)
 static bool
 pane_is_closed(const CheckpointView *v, int64 start)
 {
-	return v->next.closed_upto != WEIR_NO_TIME &&
-		   start + v->plan->window.size + v->row->lateness <=
-			   v->next.closed_upto;
+	return wc_is_closed(start + v->plan->window.size + v->row->lateness,
+						v->next.closed_upto);
 }
 
 void
@@ -172,9 +172,7 @@ typedef struct Restore
 	MemoryContext cxt; /* of the pane being read */
 	MergeTable *log;   /* of one incarnation and shard */
 	MergeTable *all;   /* of the pane */
-	int64 pane;
-	int32 incarnation;
-	int32 shard;
+	WlKey key;         /* of the chunk before */
 	bool any;
 } Restore;
 
@@ -238,9 +236,29 @@ read_chunk(Restore *r, struct varlena *bytes)
 			!weir_key_valid(r->reader->codec, (const char *) rec + rec->key,
 							rec->keylen))
 			corrupted(r, "A record of a chunk has no valid shape.");
-		weir_merge_add(r->log, r->pane, rec, true);
+		weir_merge_add(r->log, r->key.pane, rec, true);
 		at += rec->len;
 	}
+}
+
+/* What the chunk does not continue is complete. */
+static void
+begin_chunk(Restore *r, const WlKey *key)
+{
+	switch (r->any ? wl_step(&r->key, key) : WL_SAME)
+	{
+		case WL_NEXT_PANE:
+			end_of_pane(r);
+			break;
+		case WL_NEXT_LOG:
+			end_of_log(r);
+			weir_merge_reset(r->log);
+			break;
+		case WL_SAME:
+			break;
+	}
+	r->any = true;
+	r->key = *key;
 }
 
 static void
@@ -249,20 +267,13 @@ read_row(Restore *r, HeapTuple tuple, TupleDesc desc)
 	Datum values[STATE_NATTS];
 	bool nulls[STATE_NATTS];
 	MemoryContext old;
+	WlKey key;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
-	if (r->any && r->pane != DatumGetInt64(values[1]))
-		end_of_pane(r);
-	else if (r->any && (r->incarnation != DatumGetInt32(values[2]) ||
-						r->shard != DatumGetInt32(values[3])))
-	{
-		end_of_log(r);
-		weir_merge_reset(r->log);
-	}
-	r->any = true;
-	r->pane = DatumGetInt64(values[1]);
-	r->incarnation = DatumGetInt32(values[2]);
-	r->shard = DatumGetInt32(values[3]);
+	key.pane = DatumGetInt64(values[1]);
+	key.incarnation = DatumGetInt32(values[2]);
+	key.shard = DatumGetInt32(values[3]);
+	begin_chunk(r, &key);
 
 	/* A copy with a full header: its records are then 8-aligned. */
 	old = MemoryContextSwitchTo(r->cxt);

@@ -30,22 +30,9 @@
 static void
 take_record(ViewApply *a, const EventBatch *b, int i)
 {
-	ViewPartition *p = &a->parts[b->partition[i]];
-	int64 t = b->event_time[i];
-
-	if (b->offset[i] < p->position)
-		return;
-	p->position = b->offset[i] + 1;
-	if (!b->ok[i] || t == WEIR_NO_TIME)
-	{
-		p->dead++;
-		return;
-	}
-	a->watermark[i] = p->watermark;
-	if (p->watermark == WEIR_NO_TIME || t - a->delay > p->watermark)
-		p->watermark = t - a->delay;
-	p->events++;
-	a->rows[a->nrows++] = i;
+	if (wp_take(&a->parts[b->partition[i]], b->offset[i], b->ok[i],
+				b->event_time[i], a->delay, &a->watermark[i]))
+		a->rows[a->nrows++] = i;
 }
 
 void
@@ -134,13 +121,6 @@ evaluate(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 
 /* --- windows, lateness ------------------------------------------------------ */
 
-static inline bool
-is_late(const ViewApply *a, int64 close, int64 watermark)
-{
-	return (watermark != WEIR_NO_TIME && close <= watermark) ||
-		   (a->closed_upto != WEIR_NO_TIME && close <= a->closed_upto);
-}
-
 /*
  * Find the window of each row; drop the late ones.  Raises when a time is out of range.
  */
@@ -167,7 +147,7 @@ assign_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 								errmsg("window out of range")));
 			end = start + w->size;
 		}
-		if (is_late(a, end + a->lateness, a->watermark[row]))
+		if (wp_is_late(end + a->lateness, a->watermark[row], a->closed_upto))
 		{
 			a->late[b->partition[row]]++;
 			continue;
@@ -375,19 +355,21 @@ mark_changed(ViewApply *a)
 		PaneGroup *g = a->touched[t];
 		Pane *pane = a->touched_pane[t];
 
-		if (g->epoch == a->epoch)
+		WeTouch touch = we_touch(&a->epochs, g->epoch);
+
+		if (touch == WE_LISTED)
 			continue;
-		if (a->frozen_epoch != 0 && g->epoch == a->frozen_epoch)
+		if (touch == WE_COPY_FIRST)
 		{
 			if (g->live && !weir_pane_copy_group(pane, g, &a->layout,
 												 &a->chunks, &a->chunks_tail))
 				return false;
-			g->epoch = 0;
+			g->epoch = WE_CLEAN;
 		}
 		if (!weir_pane_reserve(&pane->dirty, pane, 1))
 			return false;
 		pane->dirty.groups[pane->dirty.n++] = g;
-		g->epoch = a->epoch;
+		g->epoch = a->epochs.current;
 	}
 	return true;
 }
@@ -549,13 +531,11 @@ static void
 note_error(ViewApply *a, const EventBatch *b, int32 row, ErrorData *e)
 {
 	RowError *r = &a->errors[a->nerrors++];
-	ViewPartition *p = &a->parts[b->partition[row]];
 
 	r->row = row;
 	r->sqlstate = e->sqlerrcode;
 	r->reason = e->message;
-	p->dead++;
-	p->events--;
+	wp_fail(&a->parts[b->partition[row]]);
 }
 
 /* Row by row, after the batch as a whole has raised. */
@@ -609,8 +589,6 @@ weir_apply_run(ViewApply *a, const EventBatch *b)
 void
 weir_apply_advance(ViewApply *a, int partition, int64 offset)
 {
-	if (offset <= a->parts[partition].position)
-		return;
-	a->parts[partition].position = offset;
-	weir_apply_publish(a);
+	if (wp_advance(&a->parts[partition], offset))
+		weir_apply_publish(a);
 }

@@ -7,6 +7,7 @@
 
 #include "base/weir.h"
 
+#include "core/barrier.h"
 #include "decode/decode.h"
 #include "exec/final.h"
 #include "executor/executor.h"
@@ -44,8 +45,7 @@ typedef struct ViewApply
 	int npartitions;
 	ViewPartition *parts; /* working copy, published with the batch */
 	int64 *late;          /* per partition, of the rows being applied */
-	uint32 epoch;         /* barrier interval, from 1 */
-	uint32 frozen_epoch;  /* interval that is being copied, or 0 */
+	WeEpochs epochs;      /* which groups are changed, which to be copied */
 	Chunk *chunks;        /* of the barrier that is being copied */
 	Chunk *chunks_tail;
 

@@ -14,6 +14,7 @@
 #include "base/weir.h"
 
 #include "base/clock.h"
+#include "core/closing.h"
 #include "exec/apply.h"
 
 #define COPY_SLICE    256
@@ -23,8 +24,8 @@
 static bool
 is_closing(const ViewApply *a, int64 start)
 {
-	return a->closed_upto != WEIR_NO_TIME &&
-		   start + a->plan->window.size + a->lateness <= a->closed_upto;
+	return wc_is_closed(start + a->plan->window.size + a->lateness,
+						a->closed_upto);
 }
 
 /*
@@ -53,7 +54,7 @@ consider_rewrite(Pane *pane)
 			PaneGroup *g = (PaneGroup *) (seg->groups +
 										  (size_t) i * pane->group_size);
 
-			if (g->live && g->epoch == 0)
+			if (g->live && g->epoch == WE_CLEAN)
 			{
 				g->epoch = epoch;
 				pane->frozen.groups[pane->frozen.n++] = g;
@@ -90,13 +91,11 @@ weir_apply_freeze(ViewApply *a)
 	uint32 state = 0;
 	Shard *shard = a->shard;
 
-	if (a->slot->closing != WEIR_NO_TIME && a->slot->closing > a->closed_upto)
-		a->closed_upto = a->slot->closing;
+	a->closed_upto = wc_raise(a->closed_upto, a->slot->closing);
 	memcpy(shard->acked, shard->parts, sizeof(ViewPartition) * a->npartitions);
 	while ((pane = weir_panemap_next(a->panes, &state)) != NULL)
 		freeze_pane(a, pane);
-	a->frozen_epoch = a->epoch;
-	a->epoch++;
+	we_freeze(&a->epochs);
 	if (a->closed_upto != WEIR_NO_TIME)
 		weir_panemap_forget(a->panes, a->closed_upto - a->lateness -
 										  a->plan->window.size + 1);
@@ -112,12 +111,12 @@ copy_slice(ViewApply *a, Pane *pane)
 	{
 		PaneGroup *g = pane->frozen.groups[pane->ncopied];
 
-		if (g->epoch != a->frozen_epoch)
+		if (!we_is_due(&a->epochs, g->epoch))
 			continue;
 		if (g->live && !weir_pane_copy_group(pane, g, &a->layout, &a->chunks,
 											 &a->chunks_tail))
 			return -1;
-		g->epoch = 0;
+		g->epoch = WE_CLEAN;
 	}
 	return pane->ncopied == pane->frozen.n;
 }
@@ -130,7 +129,7 @@ weir_apply_copy(ViewApply *a, int64 budget_us)
 	Pane *pane;
 	Shard *shard = a->shard;
 
-	if (a->frozen_epoch == 0)
+	if (a->epochs.frozen == WE_CLEAN)
 		return 1;
 	while ((pane = weir_panemap_next(a->panes, &state)) != NULL)
 	{
@@ -152,6 +151,6 @@ weir_apply_copy(ViewApply *a, int64 budget_us)
 		shard->chunks_tail = a->chunks_tail;
 		a->chunks = a->chunks_tail = NULL;
 	}
-	a->frozen_epoch = 0;
+	we_thaw(&a->epochs);
 	return 1;
 }

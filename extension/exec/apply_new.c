@@ -139,7 +139,7 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->closed_upto = slot->closed_upto;
 	a->npartitions = npartitions;
 	a->capacity = capacity;
-	a->epoch = 1;
+	we_begin(&a->epochs);
 	a->next_row = -1;
 	a->parts = palloc(sizeof(ViewPartition) * npartitions);
 	memcpy(a->parts, a->shard->parts, sizeof(ViewPartition) * npartitions);

@@ -18,6 +18,7 @@
 
 #include "access/transam.h"
 #include "base/clock.h"
+#include "core/closing.h"
 #include "miscadmin.h"
 #include "shmem/read.h"
 #include "utils/snapmgr.h"
@@ -41,7 +42,7 @@ typedef struct Reader
 } Reader;
 
 static bool
-sees(Snapshot snapshot, TransactionId xid)
+sees(void *snapshot, uint32 xid)
 {
 	return !XidInMVCCSnapshot(xid, snapshot) && TransactionIdDidCommit(xid);
 }
@@ -50,28 +51,18 @@ sees(Snapshot snapshot, TransactionId xid)
 static bool
 find_hidden(Reader *r, Snapshot snapshot)
 {
-	ViewSlot *slot = r->slot;
-	ClosingMark marks[WEIR_MARKS];
-	TransactionId birth;
-	int n;
+	WmMarks marks;
 
-	LWLockAcquire(&slot->marks_lock, LW_SHARED);
-	birth = slot->birth;
-	r->hidden_upto = slot->freed_upto;
-	n = slot->nmarks;
-	memcpy(marks, slot->marks, sizeof(ClosingMark) * n);
-	LWLockRelease(&slot->marks_lock);
-	if (TransactionIdIsValid(birth) && !sees(snapshot, birth))
-		return false;
-	for (int i = 0; i < n && sees(snapshot, marks[i].xid); i++)
-		r->hidden_upto = marks[i].upto;
-	return true;
+	LWLockAcquire(&r->slot->marks_lock, LW_SHARED);
+	wm_copy(&marks, &r->slot->marks);
+	LWLockRelease(&r->slot->marks_lock);
+	return wm_look(&marks, sees, snapshot, &r->hidden_upto);
 }
 
 static inline bool
 is_hidden(const Reader *r, int64 start)
 {
-	return r->hidden_upto != WEIR_NO_TIME && start + r->span <= r->hidden_upto;
+	return wc_is_closed(start + r->span, r->hidden_upto);
 }
 
 /* A new buffer with room for at least this much; records keep the old one. */

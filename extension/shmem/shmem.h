@@ -13,6 +13,8 @@
 
 #include "base/weir.h"
 
+#include "core/marks.h"
+#include "core/progress.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
@@ -21,7 +23,6 @@
 
 #define WEIR_MAX_WORKERS     4   /* ingest workers, and so shards, of a lane */
 #define WEIR_LANE_VIEWS      256 /* views of a lane */
-#define WEIR_MARKS           256 /* closings that some snapshot may not see yet */
 #define WEIR_FRESHNESS_SLOTS 128
 #define WEIR_ERROR_LEN       512
 
@@ -49,17 +50,8 @@ struct Pane;
 struct Chunk;
 struct BasePane;
 
-/* Progress of a view in one partition. */
-typedef struct ViewPartition
-{
-	int64 start;     /* first offset that counts for the view */
-	int64 position;  /* next offset to apply */
-	int64 watermark; /* greatest event time less the delay, or
-								 * WEIR_NO_TIME; PostgreSQL's epoch */
-	int64 events;    /* well-formed records applied or filtered out */
-	int64 late;      /* (record, window) pairs dropped as late */
-	int64 dead;      /* records that could not be used */
-} ViewPartition;
+/* Progress of a view in one partition; times in PostgreSQL's epoch. */
+typedef WpPartition ViewPartition;
 
 /*
  * The share of one ingest worker in one view.  The worker is its only writer;
@@ -77,14 +69,6 @@ typedef struct Shard
 	struct Chunk *chunks; /* changed groups not yet committed, oldest first */
 	struct Chunk *chunks_tail;
 } Shard;
-
-/* Windows whose end + lateness is <= upto were made final by xid. */
-typedef struct ClosingMark
-{
-	int64 upto;
-	TransactionId xid; /* top-level */
-	bool known_committed;
-} ClosingMark;
 
 typedef struct ViewSlot
 {
@@ -105,11 +89,7 @@ typedef struct ViewSlot
 	LWLock marks_lock;
 	pg_atomic_uint64 life; /* changes when the memory of the view goes away */
 	bool live;             /* readers may use it */
-	TransactionId birth;   /* recovered as of this transaction: a snapshot
-								 * that does not see it reads the state log */
-	int64 freed_upto;      /* windows up to here are final for every snapshot */
-	int nmarks;
-	ClosingMark marks[WEIR_MARKS];
+	WmMarks marks;         /* closings that some snapshot may not see yet */
 	struct BasePane *base; /* read-only after recovery; marks_lock to unlink */
 	/* Coordinator writes before the barrier, workers read at it. */
 	int64 closing; /* W of the barrier under way */

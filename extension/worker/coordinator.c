@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/guc.h"
+#include "core/barrier.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -158,24 +159,33 @@ detach_gone(Coordinator *co)
 	}
 }
 
-static bool
-all_acknowledged(const Lane *lane, uint64 barrier)
+/* What the workers have reported by now. */
+static void
+read_reports(Lane *lane, WeReport *r)
 {
 	for (int w = 0; w < lane->nworkers; w++)
-		if (pg_atomic_read_u64((pg_atomic_uint64 *) &lane->workers[w].acked) <
-			barrier)
-			return false;
-	return true;
+	{
+		r[w].acked = pg_atomic_read_u64(&lane->workers[w].acked);
+		r[w].copied = pg_atomic_read_u64(&lane->workers[w].copied);
+	}
 }
 
 static bool
-all_copied(const Lane *lane, uint64 barrier)
+all_acknowledged(Lane *lane, uint64 barrier)
 {
-	for (int w = 0; w < lane->nworkers; w++)
-		if (pg_atomic_read_u64((pg_atomic_uint64 *) &lane->workers[w].copied) <
-			barrier)
-			return false;
-	return true;
+	WeReport r[WEIR_MAX_WORKERS];
+
+	read_reports(lane, r);
+	return we_all_acked(r, lane->nworkers, barrier);
+}
+
+static bool
+is_complete(Lane *lane, uint64 barrier)
+{
+	WeReport r[WEIR_MAX_WORKERS];
+
+	read_reports(lane, r);
+	return we_is_complete(r, lane->nworkers, barrier);
 }
 
 /* Has every view that was put into the lane been set up? */
@@ -243,65 +253,27 @@ release_gone(Coordinator *co)
 
 /* --- closing watermark -------------------------------------------------------------------- */
 
-/*
- * The closing watermark of a view: the least of its partitions' that are not
- * idle, the greatest when all are; never less than before.
- */
+/* How far the windows of a view may close now (core/progress.h). */
 static int64
 closing_watermark(const Coordinator *co, const CheckpointView *v)
 {
 	const Lane *lane = co->lane;
-	int64 least = PG_INT64_MAX;
-	int64 greatest = WEIR_NO_TIME;
-	bool active = false;
+	WpClosing c;
 
+	wp_closing_begin(&c);
 	for (int p = 0; p < lane->npartitions; p++)
 	{
-		Shard *shard = &v->slot->shards[lane->parts[p].worker];
-		int64 wm;
-		int64 position;
+		const LanePartition *lp = &lane->parts[p];
+		Shard *shard = &v->slot->shards[lp->worker];
+		ViewPartition vp;
 
 		LWLockAcquire(&shard->lock, LW_SHARED);
-		wm = shard->parts[p].watermark;
-		position = shard->parts[p].position;
+		vp = shard->parts[p];
 		LWLockRelease(&shard->lock);
-		greatest = Max(greatest, wm);
-		/* A view that joins the lane may still have records to read here. */
-		if (lane->parts[p].idle && position >= lane->parts[p].position &&
-			position >= lane->parts[p].high)
-			continue;
-		active = true;
-		least = Min(least, wm);
+		wp_closing_add(&c, vp.watermark,
+					   !wp_rests(&vp, lp->idle, lp->position, lp->high));
 	}
-	if (!active)
-		least = greatest;
-	return Max(least, v->slot->closing);
-}
-
-/* Would a barrier now close some window of the view? */
-static bool
-can_close(CheckpointView *v, int64 upto)
-{
-	int64 span = v->plan->window.size + v->row->lateness;
-	int64 from = v->progress.closed_upto;
-	bool found = false;
-
-	if (upto == WEIR_NO_TIME || upto == from)
-		return false;
-	for (int s = 0; s < v->slot->nshards && !found; s++)
-	{
-		Shard *shard = &v->slot->shards[s];
-
-		LWLockAcquire(&shard->lock, LW_SHARED);
-		for (Pane *p = shard->panes; p && !found; p = p->next)
-			found = p->start + span <= upto &&
-					(from == WEIR_NO_TIME || p->start + span > from);
-		LWLockRelease(&shard->lock);
-	}
-	for (BasePane *p = v->slot->base; p && !found; p = p->next)
-		found = p->start + span <= upto &&
-				(from == WEIR_NO_TIME || p->start + span > from);
-	return found;
+	return wp_closing_watermark(&c, v->slot->closing);
 }
 
 static int64
@@ -314,26 +286,12 @@ sum_of_positions(const Lane *lane)
 	return sum;
 }
 
-/*
- * While an old snapshot keeps closed windows in memory, each closing takes a
- * mark, and there are WEIR_MARKS of them: the more are in use, the longer is the
- * pause before the next closing (a quarter of a second at 11, 20 s at 100; they
- * last for three hours), so that windows go on becoming final.
- */
-static bool
-may_close(const CheckpointView *v)
-{
-	int64 n = v->slot->nmarks;
-
-	return n < WEIR_MARKS - 1 &&
-		   weir_clock_monotonic() - v->last_closing >= n * n * 2000;
-}
-
 /* Set each view's closing watermark; true if there is anything to commit. */
 static bool
 prepare(Coordinator *co)
 {
 	bool work = sum_of_positions(co->lane) != co->last_positions;
+	int64 now = weir_clock_monotonic();
 
 	for (int i = 0; i < co->c.nviews; i++)
 	{
@@ -345,8 +303,10 @@ prepare(Coordinator *co)
 			work = work || !co->released[i];
 			continue;
 		}
-		upto = may_close(v) ? closing_watermark(co, v) : v->slot->closing;
-		work = work || can_close(v, upto);
+		upto = wm_may_close(&v->slot->marks, now - v->last_closing)
+				   ? closing_watermark(co, v)
+				   : v->slot->closing;
+		work = work || weir_can_close(v, upto);
 		v->slot->closing = upto;
 	}
 	return work;
@@ -361,8 +321,7 @@ raise_barrier(Coordinator *co)
 
 	for (int w = 0; w < co->lane->nworkers; w++)
 		weir_wake_worker(co->lane, w);
-	while (!all_acknowledged(co->lane, barrier) ||
-		   !all_copied(co->lane, barrier))
+	while (!is_complete(co->lane, barrier))
 	{
 		check_workers(co);
 		weir_coordinator_wait(co, 100);

@@ -167,8 +167,7 @@ take_barrier(Ingest *in, uint64 barrier)
 		if (in->views[i].apply)
 			weir_apply_freeze(in->views[i].apply);
 	freeze_dead_letters(in->self);
-	in->acked = barrier;
-	in->copying = true;
+	we_take(&in->barrier, barrier);
 	pg_write_barrier();
 	pg_atomic_write_u64(&in->self->acked, barrier);
 	WEIR_FAULT("ingest-acknowledged");
@@ -191,9 +190,9 @@ copy_slice(Ingest *in)
 		if (done == 0)
 			return;
 	}
-	in->copying = false;
+	in->barrier.copying = false;
 	pg_write_barrier();
-	pg_atomic_write_u64(&in->self->copied, in->acked);
+	pg_atomic_write_u64(&in->self->copied, in->barrier.acked);
 	weir_wake_coordinator(in->lane);
 	WEIR_FAULT("ingest-copied");
 }
@@ -204,9 +203,9 @@ weir_ingest_barrier(Ingest *in)
 	uint64 barrier = pg_atomic_read_u64(&in->lane->barrier);
 
 	pg_read_barrier();
-	if (barrier > in->acked && !in->copying)
+	if (we_next(&in->barrier, barrier) == WE_TAKE)
 		take_barrier(in, barrier);
-	if (in->copying)
+	if (we_next(&in->barrier, barrier) == WE_COPY)
 		copy_slice(in);
 }
 
@@ -389,8 +388,9 @@ turn(Ingest *in)
 	weir_ingest_note_rate(in);
 	ask_again(in);
 	commit_group(in);
-	if (n == 0 && nevents == 0 && !in->copying &&
-		pg_atomic_read_u64(&in->lane->barrier) == in->acked)
+	if (n == 0 && nevents == 0 &&
+		we_next(&in->barrier, pg_atomic_read_u64(&in->lane->barrier)) ==
+			WE_NOTHING)
 	{
 		(void) WaitLatchOrSocket(MyLatch,
 								 WL_LATCH_SET | WL_SOCKET_READABLE |
@@ -414,7 +414,7 @@ weir_ingest_main(Datum arg)
 	ingest->cxt = AllocSetContextCreate(TopMemoryContext, "weir ingest",
 										ALLOCSET_DEFAULT_SIZES);
 	ingest->capacity = weir_settings.batch_size;
-	ingest->acked = pg_atomic_read_u64(&ingest->self->acked);
+	ingest->barrier.acked = pg_atomic_read_u64(&ingest->self->acked);
 	ingest->durable = pg_atomic_read_u64(&ingest->lane->durable);
 	memcpy(&run, MyBgworkerEntry->bgw_extra, sizeof(run));
 	attach(ingest, run);

@@ -11,6 +11,7 @@
 
 #include "catalog/stream.h"
 #include "catalog/view.h"
+#include "core/barrier.h"
 #include "decode/decode.h"
 #include "exec/apply.h"
 #include "kafka/kafka.h"
@@ -39,8 +40,7 @@ typedef struct Ingest
 	int nviews;
 	IngestView *views;
 	bool needs_snapshot;
-	bool copying;
-	uint64 acked;
+	WeWorker barrier;
 	uint64 durable;
 	MemoryContext cxt;
 	MemoryContext decoder_cxt;

@@ -56,8 +56,7 @@ weir_view_release(ViewSlot *slot)
 	LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
 	base = slot->base;
 	slot->base = NULL;
-	slot->nmarks = 0;
-	slot->freed_upto = WEIR_NO_TIME;
+	wm_begin(&slot->marks, WEIR_NO_TIME);
 	LWLockRelease(&slot->marks_lock);
 	while (base)
 	{

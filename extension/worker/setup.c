@@ -147,7 +147,7 @@ add_view(Coordinator *co)
 
 	v->cxt = AllocSetContextCreate(co->cxt, "weir view", ALLOCSET_DEFAULT_SIZES);
 	v->slot = &weir_registry->views[co->lane->views[co->c.nviews]];
-	v->nclosing = -1;
+	wc_init(&v->attempt);
 	co->c.views[co->c.nviews++] = v;
 	try_load(co, v);
 	return v;
@@ -360,8 +360,7 @@ resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err,
 		if (!start_offset(co, known > 0 ? "earliest" : v->row->start, p,
 						  &offset, err, errlen))
 			return false;
-		parts[p].start = parts[p].position = offset;
-		parts[p].watermark = WEIR_NO_TIME;
+		wp_begin(&parts[p], offset);
 	}
 	v->progress.parts = parts;
 	v->progress.nparts = npartitions;
@@ -436,8 +435,7 @@ lay_out_view(CheckpointView *v, int npartitions)
 		memcpy(v->slot->shards[s].acked, v->progress.parts, bytes);
 	}
 	v->slot->closed_upto = v->progress.closed_upto;
-	v->slot->freed_upto = v->progress.closed_upto;
-	v->slot->nmarks = 0;
+	wm_begin(&v->slot->marks, v->progress.closed_upto);
 }
 
 /* --- restore ----------------------------------------------------------------------------- */
@@ -505,7 +503,7 @@ start_view(Coordinator *co, CheckpointView *v, int npartitions)
 	v->progress.incarnation++;
 	v->slot->incarnation = v->progress.incarnation;
 	weir_progress_store(v->row->id, &v->progress);
-	v->slot->birth = GetTopTransactionId();
+	v->slot->marks.birth = GetTopTransactionId();
 }
 
 static void

@@ -1,0 +1,129 @@
+/*
+ * progress.h
+ *		How far a view is in each partition, what is late, and how far windows
+ *		may close.
+ *
+ * A WpPartition belongs to a view and a partition.  It is carried from record
+ * to record by the ingest worker, noted at each barrier, committed by the
+ * checkpoint, and is what a recovery goes on from.  The order of things for a
+ * record is wp_take (position and watermark, before WHERE), then for each of
+ * its windows wp_is_late.
+ *
+ * Times are microseconds, of whatever epoch the caller has.  Plain C11, no
+ * state of its own.  What runs per record is inline.
+ */
+#ifndef WEIR_CORE_PROGRESS_H
+#define WEIR_CORE_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * A time that is not known: no record seen, no watermark, nothing closed.  It
+ * is less than every time, so comparisons need no case of their own for it.
+ */
+#define WP_NO_TIME INT64_MIN
+
+typedef struct WpPartition
+{
+	int64_t start;     /* first offset that counts for the view */
+	int64_t position;  /* next offset to apply */
+	int64_t watermark; /* greatest event time less the delay, or WP_NO_TIME */
+	int64_t events;    /* well-formed records applied or filtered out */
+	int64_t late;      /* (record, window) pairs dropped as late */
+	int64_t dead;      /* records that could not be used */
+} WpPartition;
+
+/* The view has read nothing here; it begins at this offset. */
+static inline void
+wp_begin(WpPartition *p, int64_t offset)
+{
+	*p = (WpPartition){.start = offset,
+					   .position = offset,
+					   .watermark = WP_NO_TIME};
+}
+
+/*
+ * The next record of the partition.  False: it is not the view's (it was read
+ * before), or it is a dead letter: not usable, or without a time.  *watermark:
+ * as it was just before the record.
+ */
+static inline bool
+wp_take(WpPartition *p, int64_t offset, bool usable, int64_t time,
+		int64_t delay, int64_t *watermark)
+{
+	if (offset < p->position)
+		return false;
+	p->position = offset + 1;
+	if (!usable || time == WP_NO_TIME)
+	{
+		p->dead++;
+		return false;
+	}
+	*watermark = p->watermark;
+	if (p->watermark == WP_NO_TIME || time - delay > p->watermark)
+		p->watermark = time - delay;
+	p->events++;
+	return true;
+}
+
+/* A record that was taken cannot be used by the view after all. */
+static inline void
+wp_fail(WpPartition *p)
+{
+	p->dead++;
+	p->events--;
+}
+
+/*
+ * The partition was read up to offset, past what is not ours to see (aborted
+ * messages, control records).  False: that is nothing new.
+ */
+static inline bool
+wp_advance(WpPartition *p, int64_t offset)
+{
+	if (offset <= p->position)
+		return false;
+	p->position = offset;
+	return true;
+}
+
+/*
+ * Is a record late for the window that closes (end + lateness) here?  By the
+ * watermark of its own partition before it, or because a barrier has closed
+ * the window.
+ */
+static inline bool
+wp_is_late(int64_t close, int64_t watermark, int64_t closed_upto)
+{
+	return close <= watermark || close <= closed_upto;
+}
+
+/*
+ * Does an idle partition not count for the view's closing watermark?  A view
+ * that joins a lane may still have records to read that the lane is past.
+ */
+static inline bool
+wp_rests(const WpPartition *p, bool idle, int64_t lane_position, int64_t high)
+{
+	return idle && p->position >= lane_position && p->position >= high;
+}
+
+/* --- the closing watermark (progress.c) ----------------------------------- */
+
+typedef struct WpClosing
+{
+	int64_t least;    /* of the active partitions */
+	int64_t greatest; /* of all */
+	bool active;
+} WpClosing;
+
+extern void wp_closing_begin(WpClosing *c);
+extern void wp_closing_add(WpClosing *c, int64_t watermark, bool active);
+/*
+ * The least watermark of the active partitions, the greatest of all when none
+ * is active; never less than before.
+ */
+extern int64_t wp_closing_watermark(const WpClosing *c, int64_t before);
+
+#endif /* WEIR_CORE_PROGRESS_H */
