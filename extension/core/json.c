@@ -9,8 +9,10 @@
  *	 SSE2 (every x86-64 has it) or 8 at a time elsewhere, for the few bytes that
  *	 are not plain: quote, backslash, control characters, and 0x80 and more,
  *	 where UTF-8 has to be looked at.
- * - A key is looked up by a fingerprint (json_paths.h); what no path wants
- *	 costs one probe that finds an empty slot.
+ * - Keys of the top-level object mostly stand where they stood in the last
+ *	 message: one comparison finds and checks them (json_guess.h).
+ * - Any other key is looked up by a fingerprint (json_paths.h); what no path
+ *	 wants costs one probe that finds an empty slot.
  * - No recursion: one bit per level says object or array.  Only containers that
  *	 lie on some path have a frame; since a path has few steps, these are the
  *	 outermost ones, and below them the scanner only checks.
@@ -22,14 +24,10 @@
 
 #include <string.h>
 
+#include "core/json_guess.h"
 #include "core/json_paths.h"
 #include "core/json_text.h"
 #include "core/utf8.h"
-
-#if defined(__SSE2__) && !defined(WEIR_PORTABLE)
-#include <emmintrin.h>
-#define WJ_SSE2 1
-#endif
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -355,23 +353,34 @@ scan_scalar(Input *in, const char *p, WjValue *v)
 	return end;
 }
 
+/* Is this neither a bracket, nor a space, nor the end of something? */
+static inline bool
+begins_scalar(char c)
+{
+	return c == '"' || is_digit(c) || c == '-' || (c >= 'a' && c <= 'z');
+}
+
 /* The node of a key in the object whose node this is, or NULL. */
 static inline const WjNode *
-key_node(const WjNode *object, const WjValue *key, WjValue *values)
+key_node(const WjNode *object, const WjValue *key)
 {
-	const WjNode *node;
-
 	if (object->nkeys == 0)
 		return NULL;
-	node = likely(!key->escaped)
+	return likely(!key->escaped)
 			   ? wj_find_key(object, key->ptr, key->len)
 			   : wj_find_escaped(object, key->ptr, key->ptr + key->len);
+}
 
-	/* Perhaps the key was there before, with an object of other contents. */
+/*
+ * A key of a tracked object was read.  Perhaps it was there before, with an
+ * object of other contents.
+ */
+static inline void
+forget_below(const WjNode *node, WjValue *values)
+{
 	if (node)
 		for (int i = 0; i < node->nbelow; i++)
 			values[node->below[i]].type = WJ_MISSING;
-	return node;
 }
 
 /* The node of an array's next element, or NULL. */
@@ -454,11 +463,14 @@ in_object(const Stack *stack)
  * all containers that end there.
  */
 static const char *
-scan_value(Input *in, const char *p, const WjNode *node, WjValue *values)
+scan_value(Input *in, const char *p, const WjNode *node, WjGuess *guess,
+		   WjValue *values)
 {
 	const char *end = in->end;
 	Stack stack;
 	WjValue v;
+	int at = 0; /* the guess for the next key */
+	int wrong = 0;
 
 	stack.depth = 0;
 	stack.ntracked = 0;
@@ -484,7 +496,11 @@ value:
 		values[node->path] = v;
 after:
 	if (stack.depth == 0)
+	{
+		if (guess)
+			wj_guess_end(guess, wrong);
 		return p;
+	}
 	p = skip_space(p, end);
 	if (unlikely(p == end))
 		return fail(in, WJ_ERR_END, p);
@@ -509,6 +525,29 @@ member:
 		node = frame ? element_node(frame) : NULL;
 		goto value;
 	}
+	if (guess && stack.depth == 1)
+	{
+		const WjMember *m;
+
+		/* Members as they were expected, with nothing but scalars in them. */
+		while ((m = wj_guess_member(guess, at, p, end)) != NULL)
+		{
+			node = m->node;
+			forget_below(node, values);
+			p += m->len;
+			at++;
+			if (unlikely(p == end || !begins_scalar(*p)))
+				goto value;
+			p = scan_scalar(in, p, &v);
+			if (unlikely(p == NULL))
+				return NULL;
+			if (node && node->path >= 0)
+				values[node->path] = v;
+			if (p == end || *p != ',')
+				goto after;
+			p = skip_space(p + 1, end);
+		}
+	}
 	if (unlikely(p == end))
 		return fail(in, WJ_ERR_END, p);
 	if (unlikely(*p != '"'))
@@ -518,20 +557,26 @@ member:
 	if (unlikely(p == NULL))
 		return NULL;
 	v.len = (uint32_t) (p - v.ptr);
-	node = frame ? key_node(frame->node, &v, values) : NULL;
+	node = frame ? key_node(frame->node, &v) : NULL;
+	forget_below(node, values);
 	p = skip_space(p + 1, end);
 	if (unlikely(p == end))
 		return fail(in, WJ_ERR_END, p);
 	if (unlikely(*p != ':'))
 		return fail(in, WJ_ERR_SYNTAX, p);
 	p++;
+	if (guess && stack.depth == 1 && p - v.ptr == (ptrdiff_t) v.len + 2)
+	{
+		at = wj_guess_learn(guess, at, v.ptr - 1, v.len + 3, node);
+		wrong++;
+	}
 	goto value;
 }
 }
 
 WjStatus
-wj_scan(const WjPaths *paths, const char *buf, size_t len, WjValue *values,
-		size_t *errpos)
+wj_scan(const WjPaths *paths, WjGuess *guess, const char *buf, size_t len,
+		WjValue *values, size_t *errpos)
 {
 	Input in = {buf, buf, buf, WJ_OK};
 	const char *p = buf;
@@ -548,7 +593,8 @@ wj_scan(const WjPaths *paths, const char *buf, size_t len, WjValue *values,
 	else if (unlikely(len > UINT32_MAX))
 		p = fail(&in, WJ_ERR_TOO_LONG, buf);
 	else
-		p = scan_value(&in, p, &paths->root, values);
+		p = scan_value(&in, p, &paths->root,
+					   wj_guess_begin(guess) ? guess : NULL, values);
 	if (likely(p != NULL))
 	{
 		p = skip_space(p, in.end);

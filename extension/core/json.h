@@ -70,6 +70,9 @@ typedef enum WjStatus
 /* A compiled set of paths: a trie. */
 typedef struct WjPaths WjPaths;
 
+/* What the keys of the next message will be, learned from those before it. */
+typedef struct WjGuess WjGuess;
+
 /*
  * Gets size bytes, aligned for any type, or returns NULL (or does not return,
  * as palloc).  What it hands out is never freed piecemeal: use a memory
@@ -100,6 +103,12 @@ wj_paths_add(WjPaths *paths, const char *path, bool literal, const char **err);
 extern int wj_paths_count(const WjPaths *paths);
 
 /*
+ * A guess to scan with, or NULL when out of memory.  It belongs to this set,
+ * with all its paths added, and to one thread.
+ */
+extern WjGuess *wj_guess_new(const WjPaths *paths);
+
+/*
  * Scans one message of len bytes; no terminator is needed and no byte beyond
  * is read.  values[] has one entry per path, WJ_MISSING where absent.
  *
@@ -107,11 +116,14 @@ extern int wj_paths_count(const WjPaths *paths);
  * it.  The top level may be any JSON value.  A key written with escapes is the
  * same key.  Lone surrogates are an error; \u0000 is not (see wj_unescape).
  *
+ * guess, which may be NULL, makes it faster where messages are alike, and never
+ * changes what it finds.
+ *
  * On error *errpos is the byte offset of the offending character (or len, if
  * the message ends early) and values[] is undefined.  errpos may be NULL.
  */
-extern WjStatus wj_scan(const WjPaths *paths, const char *buf, size_t len,
-						WjValue *values, size_t *errpos);
+extern WjStatus wj_scan(const WjPaths *paths, WjGuess *guess, const char *buf,
+						size_t len, WjValue *values, size_t *errpos);
 
 /* Why, for a message: lower case, no full stop. */
 extern const char *wj_status_text(WjStatus status);

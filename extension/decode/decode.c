@@ -145,7 +145,10 @@ weir_decoder_new(const StreamDef *stream, const Bitmapset *needed, int capacity,
 		d->paths = wj_paths_new(paths_alloc, cxt);
 	add_columns(d, needed);
 	if (d->paths != NULL)
+	{
+		d->guess = wj_guess_new(d->paths);
 		d->scanned = palloc0(sizeof(WjValue) * Max(wj_paths_count(d->paths), 1));
+	}
 	MemoryContextSwitchTo(old);
 	return d;
 }
@@ -250,7 +253,7 @@ decode_json(Decoder *d, int record, const KafkaMessage *m)
 	size_t i = 0;
 	WjStatus status;
 
-	status = wj_scan(d->paths, m->payload, m->len, d->scanned, &at);
+	status = wj_scan(d->paths, d->guess, m->payload, m->len, d->scanned, &at);
 	if (unlikely(status != WJ_OK))
 	{
 		weir_decode_fail(d, record, ERRCODE_INVALID_TEXT_REPRESENTATION,

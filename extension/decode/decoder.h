@@ -78,6 +78,7 @@ struct Decoder
 	MemoryContext cxt; /* the decoder's own */
 	EventBatch batch;
 	WjPaths *paths;   /* format json only */
+	WjGuess *guess;   /* the order of keys, from message to message */
 	WjValue *scanned; /* by path */
 	int npayload;
 	Column *payload; /* columns of the payload */

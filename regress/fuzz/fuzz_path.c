@@ -49,11 +49,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			char text[300];
 			int n = snprintf(text, sizeof(text), "{\"%s\":0}", path);
 
-			if (wj_scan(paths, text, (size_t) n, values, NULL) == WJ_OK)
+			if (wj_scan(paths, NULL, text, (size_t) n, values, NULL) == WJ_OK)
 				REQUIRE(values[number].type == WJ_NUMBER);
 		}
 	}
-	if (wj_scan(paths, p, (size_t) (end - p), values, &errpos) != WJ_OK)
+	if (wj_scan(paths, NULL, p, (size_t) (end - p), values, &errpos) != WJ_OK)
 		REQUIRE(errpos <= (size_t) (end - p));
 	else
 		for (int i = 0; i < wj_paths_count(paths); i++)

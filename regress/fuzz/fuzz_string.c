@@ -33,7 +33,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(text + 2, data, size);
 	memcpy(text + 2 + size, "\"]", 2);
 	root = json_loadb(text, size + 4, JSON_ALLOW_NUL, NULL);
-	if (wj_scan(paths, text, size + 4, &v, NULL) == WJ_OK && v.len == size)
+	if (wj_scan(paths, NULL, text, size + 4, &v, NULL) == WJ_OK && v.len == size)
 	{
 		const json_t *want = json_array_get(root, 0);
 		size_t len = json_string_length(want);

@@ -21,7 +21,7 @@ scan_copy(const WjPaths *paths, const char *text, size_t len, WjValue *values,
 	*copy = malloc(len ? len : 1);
 	if (len > 0)
 		memcpy(*copy, text, len);
-	return wj_scan(paths, *copy, len, values, errpos);
+	return wj_scan(paths, NULL, *copy, len, values, errpos);
 }
 
 #endif /* WEIR_UNIT_JSON_SCAN_H */

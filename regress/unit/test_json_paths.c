@@ -281,7 +281,7 @@ out_of_memory(void)
 			if (i == 1)
 				small.left = -1;
 		}
-		CHECK(wj_scan(paths, text, sizeof(text) - 1, v, NULL) == WJ_OK);
+		CHECK(wj_scan(paths, NULL, text, sizeof(text) - 1, v, NULL) == WJ_OK);
 		for (int i = 0; i < 5; i++)
 			if (number[i] >= 0)
 				CHECK_MSG(v[number[i]].type == (i == 2   ? WJ_NUMBER

@@ -226,6 +226,7 @@ static void
 valid_messages(void)
 {
 	WjPaths *paths = oracle_compile(arena_alloc, &arena);
+	WjGuess *guess = wj_guess_new(paths);
 	long found = 0;
 
 	for (int i = 0; i < ROUNDS; i++)
@@ -234,8 +235,8 @@ valid_messages(void)
 
 		put_message();
 		compare(paths);
-		CHECK_MSG(wj_scan(paths, text, text_len, values, NULL) == WJ_OK, "%.*s",
-				  (int) text_len, text);
+		CHECK_MSG(wj_scan(paths, guess, text, text_len, values, NULL) == WJ_OK,
+				  "%.*s", (int) text_len, text);
 		for (int k = 0; k < ORACLE_NPATHS; k++)
 			found += values[k].type != WJ_MISSING;
 	}
@@ -258,7 +259,7 @@ damaged_messages(void)
 		put_message();
 		mutate();
 		compare(paths);
-		accepted += wj_scan(paths, text, text_len, values, NULL) == WJ_OK;
+		accepted += wj_scan(paths, NULL, text, text_len, values, NULL) == WJ_OK;
 	}
 	CHECK_MSG(accepted > ROUNDS / 10 && accepted < ROUNDS * 2 - ROUNDS / 10,
 			  "%ld accepted", accepted);

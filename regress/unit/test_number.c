@@ -263,7 +263,7 @@ grammar(void)
 		for (size_t k = 0; k < len; k++)
 			text[k] = alphabet[rnd_below(sizeof(alphabet) - 1)];
 		copy = exact(text, len);
-		want = wj_scan(paths, copy, len, NULL, NULL) == WJ_OK &&
+		want = wj_scan(paths, NULL, copy, len, NULL, NULL) == WJ_OK &&
 			   memchr(copy, ' ', len) == NULL;
 		CHECK_MSG(wj_is_number(copy, len) == want, "%.*s", (int) len, copy);
 		good += want;
