@@ -166,7 +166,7 @@ CREATE FUNCTION weir.running_views(OUT id int, OUT lane int, OUT state text,
         OUT lag bigint, OUT events_per_second bigint,
         OUT freshness_p50_ms float8, OUT freshness_p99_ms float8,
         OUT windows_open bigint, OUT windows_final bigint,
-        OUT memory bigint, OUT watermark timestamptz)
+        OUT memory bigint, OUT watermark timestamptz, OUT workers int)
     RETURNS SETOF record LANGUAGE C STRICT
     AS 'MODULE_PATHNAME', 'weir_running_views';
 
@@ -198,7 +198,7 @@ CREATE VIEW weir.status AS
            r.freshness_p50_ms, r.freshness_p99_ms, r.windows_open,
            p.windows_final, r.watermark,
            weir.microseconds_to_time(p.closed_upto) AS closed_upto,
-           r.memory, r.lane, coalesce(v.reason, r.error,
+           r.memory, r.lane, r.workers, coalesce(v.reason, r.error,
                CASE WHEN r.id IS NULL AND v.state = 'running' THEN weir.problem() END) AS error
     FROM weir.views v
     LEFT JOIN weir.progress p ON p.view = v.id

@@ -34,7 +34,16 @@ typedef struct ViewStatus
 	double p99;
 	int64 windows;
 	uint64 bytes;
+	int workers;
 } ViewStatus;
+
+/* Starts of open windows, of all shards and the base, to be counted once each. */
+typedef struct Starts
+{
+	int64 *values;
+	int n; /* that there are; beyond capacity they are not kept */
+	int capacity;
+} Starts;
 
 /* Upper bound, in ms, of the share-quantile of a lane's freshness. */
 static double
@@ -137,72 +146,126 @@ is_open(const ViewSlot *slot, int64 start)
 		   start + slot->window_size + slot->lateness > slot->closed_upto;
 }
 
-/* Has another place counted this window already?  Its lock is held. */
-static bool
-in_base(const ViewSlot *slot, int64 start)
+static void
+note_start(Starts *starts, const ViewSlot *slot, int64 start)
 {
-	for (BasePane *p = slot->base; p; p = p->next)
-		if (p->start == start)
-			return true;
-	return false;
+	if (!is_open(slot, start))
+		return;
+	if (starts->n < starts->capacity)
+		starts->values[starts->n] = start;
+	starts->n++;
 }
 
-static void
-sum_shard(ViewStatus *s, ViewSlot *slot, Shard *shard, int npartitions)
+static int
+compare_starts(const void *a, const void *b)
 {
-	LWLockAcquire(&slot->marks_lock, LW_SHARED);
+	int64 x = *(const int64 *) a;
+	int64 y = *(const int64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+static int64
+count_distinct(Starts *starts)
+{
+	int64 n = 0;
+
+	qsort(starts->values, starts->n, sizeof(int64), compare_starts);
+	for (int i = 0; i < starts->n; i++)
+		n += i == 0 || starts->values[i] != starts->values[i - 1];
+	return n;
+}
+
+/* Counters of the partitions whose worker has the shard, and its windows. */
+static void
+sum_shard(ViewStatus *s, Starts *starts, ViewSlot *slot, int number,
+		  const Lane *lane)
+{
+	Shard *shard = &slot->shards[number];
+
 	LWLockAcquire(&shard->lock, LW_SHARED);
-	for (int p = 0; shard->parts && p < npartitions; p++)
+	for (int p = 0; shard->parts && p < lane->npartitions; p++)
 	{
+		if (lane->parts[p].worker != number)
+			continue;
 		s->total.events += shard->parts[p].events;
 		s->total.late += shard->parts[p].late;
 		s->total.dead += shard->parts[p].dead;
 	}
 	for (Pane *p = shard->panes; p; p = p->next)
-		if (is_open(slot, p->start) && !in_base(slot, p->start))
-			s->windows++;
+		note_start(starts, slot, p->start);
 	LWLockRelease(&shard->lock);
-	LWLockRelease(&slot->marks_lock);
 }
 
 static void
-sum_base(ViewStatus *s, ViewSlot *slot)
+sum_base(Starts *starts, ViewSlot *slot)
 {
 	LWLockAcquire(&slot->marks_lock, LW_SHARED);
 	for (BasePane *p = slot->base; p; p = p->next)
-		s->windows += is_open(slot, p->start);
+		note_start(starts, slot, p->start);
 	LWLockRelease(&slot->marks_lock);
 }
 
 /* Registry lock held. */
 static void
-fill_status(ViewStatus *s, ViewSlot *slot)
+fill_status(ViewStatus *s, Starts *starts, ViewSlot *slot)
 {
 	Lane *lane = &weir_registry->lanes[slot->lane];
 
 	memset(s, 0, sizeof(*s));
+	starts->n = 0;
 	s->id = slot->view;
 	s->lane = slot->lane;
 	s->state = lane_state(lane);
 	strlcpy(s->error, lane_error(lane), WEIR_ERROR_LEN);
 	s->lag = lane_lag(lane);
 	s->rate = lane_rate(lane);
+	s->workers = lane->state == LANE_RUNNING ? lane->nworkers : 0;
 	s->p50 = freshness(lane, 0.5);
 	s->p99 = freshness(lane, 0.99);
 	s->bytes = pg_atomic_read_u64(&slot->memory.used);
 	s->total.watermark = slot->live ? slot->closing : WEIR_NO_TIME;
 	if (!slot->live || lane->state != LANE_RUNNING)
 		return;
-	sum_base(s, slot);
+	sum_base(starts, slot);
 	for (int i = 0; i < slot->nshards; i++)
-		sum_shard(s, slot, &slot->shards[i], lane->npartitions);
+		sum_shard(s, starts, slot, i, lane);
+}
+
+/* What there is to know of the view in a slot; false: it is not one of ours. */
+static bool
+read_status(ViewStatus *s, ViewSlot *slot, bool *live)
+{
+	Starts starts = {.capacity = 1024};
+	bool mine;
+
+	for (;;)
+	{
+		starts.values = palloc_extended(sizeof(int64) * starts.capacity,
+										MCXT_ALLOC_HUGE);
+		starts.n = 0;
+		LWLockAcquire(&weir_registry->lock, LW_SHARED);
+		mine = slot->used && slot->dboid == MyDatabaseId;
+		*live = mine && slot->live;
+		if (mine)
+			fill_status(s, &starts, slot);
+		LWLockRelease(&weir_registry->lock);
+		if (starts.n <= starts.capacity)
+			break;
+		starts.capacity = starts.n * 2;
+		pfree(starts.values);
+	}
+	if (mine)
+		s->windows = count_distinct(&starts);
+	pfree(starts.values);
+	return mine;
 }
 
 static void
 put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 {
-	Datum values[15];
-	bool nulls[15] = {false};
+	Datum values[16];
+	bool nulls[16] = {false};
 	int i = 0;
 
 	values[i++] = Int32GetDatum(s->id);
@@ -210,7 +273,7 @@ put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 	values[i++] = CStringGetTextDatum(s->state);
 	nulls[i] = s->error[0] == '\0';
 	values[i++] = CStringGetTextDatum(s->error);
-	for (int k = i; k < 15; k++)
+	for (int k = i; k < 16; k++)
 		nulls[k] = !live;
 	values[i++] = Int64GetDatum(s->total.events);
 	values[i++] = Int64GetDatum(s->total.late);
@@ -227,6 +290,8 @@ put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 	values[i++] = Int64GetDatum((int64) s->bytes);
 	nulls[i] = nulls[i] || s->total.watermark == WEIR_NO_TIME;
 	values[i++] = TimestampTzGetDatum(s->total.watermark);
+	nulls[i] = nulls[i] || s->workers == 0;
+	values[i++] = Int32GetDatum(s->workers);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -269,20 +334,10 @@ weir_running_views(PG_FUNCTION_ARGS)
 		return NOTHING_LEFT;
 	for (int i = 0; i < weir_registry->max_views; i++)
 	{
-		ViewSlot *slot = &weir_registry->views[i];
 		ViewStatus s;
-		bool mine;
-		bool live = false;
+		bool live;
 
-		LWLockAcquire(&weir_registry->lock, LW_SHARED);
-		mine = slot->used && slot->dboid == MyDatabaseId;
-		if (mine)
-		{
-			live = slot->live;
-			fill_status(&s, slot);
-		}
-		LWLockRelease(&weir_registry->lock);
-		if (mine)
+		if (read_status(&s, &weir_registry->views[i], &live))
 			put_view(rsinfo, &s, live);
 	}
 	put_backoff(rsinfo);

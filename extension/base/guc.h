@@ -14,6 +14,7 @@ typedef struct WeirSettings
 	int checkpoint_interval_ms;
 	int queue_kb;          /* librdkafka's buffer, per lane */
 	int batch_size;        /* records a batch, at most */
+	int ingest_workers;    /* of a lane, unless the stream says */
 	int broker_timeout_ms; /* DDL's and flush's questions to a broker */
 } WeirSettings;
 

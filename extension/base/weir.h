@@ -16,6 +16,9 @@
 
 #define WEIR_SCHEMA "weir"
 
+/* Ingest workers, and so shards, of a lane at most. */
+#define WEIR_MAX_WORKERS 4
+
 /* A time that is not known: no record seen, no watermark, nothing closed. */
 #define WEIR_NO_TIME WP_NO_TIME
 

@@ -145,6 +145,18 @@ read_start(StreamDraft *draft, const char *value)
 }
 
 static void
+read_workers(StreamDraft *draft, const char *value)
+{
+	int n = value[0] - '0';
+
+	if (strlen(value) != 1 || n < 1 || n > WEIR_MAX_WORKERS)
+		bad_value("workers", value, NULL,
+				  psprintf("Give a whole number from 1 to %d.",
+						   WEIR_MAX_WORKERS));
+	draft->def.workers = n;
+}
+
+static void
 read_on_error(StreamDraft *draft, const char *value)
 {
 	if (strcmp(value, "dead_letter") == 0)
@@ -163,6 +175,7 @@ static const StreamOption table_options[] = {
 	{"event_time", read_event_time}, {"watermark_delay", read_watermark_delay},
 	{"max_ahead", read_max_ahead},   {"idle_timeout", read_idle_timeout},
 	{"start", read_start},           {"on_error", read_on_error},
+	{"workers", read_workers},
 };
 
 /* --- options of a column ------------------------------------------------- */

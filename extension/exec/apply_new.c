@@ -136,7 +136,8 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->plan = plan;
 	a->delay = delay;
 	a->lateness = slot->lateness;
-	a->closed_upto = slot->closed_upto;
+	/* A barrier under way may have been acknowledged without this view. */
+	a->closed_upto = Max(slot->closed_upto, slot->closing);
 	a->npartitions = npartitions;
 	a->capacity = capacity;
 	we_begin(&a->epochs);

@@ -21,7 +21,6 @@
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 
-#define WEIR_MAX_WORKERS     4   /* ingest workers, and so shards, of a lane */
 #define WEIR_LANE_VIEWS      256 /* views of a lane */
 #define WEIR_FRESHNESS_SLOTS 128
 #define WEIR_ERROR_LEN       512

@@ -99,47 +99,6 @@ weir_coordinator_wait(Coordinator *co, long ms)
 		end_lane(co);
 }
 
-static void
-start_workers(Coordinator *co)
-{
-	for (int w = 0; w < co->lane->nworkers; w++)
-	{
-		LaneWorker *lw = &co->lane->workers[w];
-		BackgroundWorker worker;
-		char name[BGW_MAXLEN];
-
-		/* Nothing is there that an earlier barrier could concern. */
-		pg_atomic_write_u64(&lw->acked, pg_atomic_read_u64(&co->lane->barrier));
-		pg_atomic_write_u64(&lw->copied, pg_atomic_read_u64(&co->lane->barrier));
-		snprintf(name, sizeof(name), "weir ingest %s.%s", co->c.stream->nspname,
-				 co->c.stream->relname);
-		weir_worker_fill(&worker, "weir_ingest_main", name,
-						 Int32GetDatum(
-							 weir_lane_number(co->lane) * WEIR_MAX_WORKERS + w));
-		memcpy(worker.bgw_extra, &co->lane->run, sizeof(co->lane->run));
-		if (!RegisterDynamicBackgroundWorker(&worker, &co->workers[w]))
-			ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-							errmsg("no background worker left to read a topic"),
-							errhint("Raise max_worker_processes.")));
-	}
-}
-
-static void
-check_workers(Coordinator *co)
-{
-	for (int w = 0; w < co->lane->nworkers; w++)
-	{
-		const char *error = co->lane->workers[w].error;
-		pid_t pid;
-
-		if (GetBackgroundWorkerPid(co->workers[w], &pid) == BGWH_STOPPED)
-			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-							errmsg("an ingest worker of lane %d ended: %s",
-								   weir_lane_number(co->lane),
-								   error[0] ? error : "no reason known")));
-	}
-}
-
 /* --- views that leave ----------------------------------------------------------------- */
 
 static void
@@ -217,8 +176,7 @@ take_joining(Coordinator *co)
 	weir_record_failures(co);
 	detach_gone(co);
 	pg_atomic_write_u32(&co->lane->ready, co->c.nviews);
-	for (int w = 0; w < co->lane->nworkers; w++)
-		weir_wake_worker(co->lane, w);
+	weir_crew_wake(co->lane);
 }
 
 /* Free what gone views held, once no worker uses it; end with the last one. */
@@ -238,10 +196,11 @@ release_gone(Coordinator *co)
 			left++;
 			continue;
 		}
-		weir_view_release(co->c.views[i]->slot);
+		/* Before the slot can be another view's: see take_view (ingest). */
 		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 		co->lane->views[i] = -1;
 		LWLockRelease(&weir_registry->lock);
+		weir_view_release(co->c.views[i]->slot);
 		co->released[i] = true;
 		freed = true;
 	}
@@ -319,11 +278,10 @@ raise_barrier(Coordinator *co)
 {
 	uint64 barrier = pg_atomic_add_fetch_u64(&co->lane->barrier, 1);
 
-	for (int w = 0; w < co->lane->nworkers; w++)
-		weir_wake_worker(co->lane, w);
+	weir_crew_wake(co->lane);
 	while (!is_complete(co->lane, barrier))
 	{
-		check_workers(co);
+		weir_crew_check(co);
 		weir_coordinator_wait(co, 100);
 	}
 	pg_read_barrier();
@@ -375,8 +333,7 @@ publish_durable(Coordinator *co)
 	}
 	co->durable_pending = false;
 	pg_atomic_fetch_add_u64(&lane->durable, 1);
-	for (int w = 0; w < lane->nworkers; w++)
-		weir_wake_worker(lane, w);
+	weir_crew_wake(lane);
 }
 
 static void
@@ -481,7 +438,7 @@ loop(Coordinator *co)
 		bool requested = pg_atomic_read_u64(&lane->checkpoint_wanted) >
 						 pg_atomic_read_u64(&lane->checkpoint_done);
 
-		check_workers(co);
+		weir_crew_check(co);
 		if (now >= co->next_checkpoint || requested ||
 			pg_atomic_read_u32(&lane->stop))
 		{
@@ -537,8 +494,7 @@ weir_coordinator_main(Datum arg)
 		weir_setup_lane(co);
 		weir_record_failures(co);
 		detach_gone(co);
-		pg_atomic_write_u32(&co->lane->ready, co->c.nviews);
-		start_workers(co);
+		weir_crew_start(co);
 		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 		co->lane->state = LANE_RUNNING;
 		LWLockRelease(&weir_registry->lock);

@@ -1,7 +1,7 @@
 /*
  * worker/coordinator.h
- *		Private to the coordinator: coordinator.c (its loop) and setup.c (from
- *		the catalog and the state log to a running lane).
+ *		Private to the coordinator: coordinator.c (its loop), setup.c (from the
+ *		catalog and the state log to a running lane) and crew.c (its workers).
  */
 #ifndef WEIR_WORKER_COORDINATOR_H
 #define WEIR_WORKER_COORDINATOR_H
@@ -32,6 +32,8 @@ typedef struct Coordinator
 	int64 started;
 } Coordinator;
 
+/* --- setup.c --------------------------------------------------------------- */
+
 /* Load stream and views; views that cannot be planned are gone, with a reason. */
 extern void weir_setup_views(Coordinator *co);
 /*
@@ -44,6 +46,21 @@ extern void weir_setup_joining(Coordinator *co);
 /* Write failed views down and mark gone those the catalog no longer runs. */
 extern void weir_recheck_views(Coordinator *co);
 extern void weir_record_failures(Coordinator *co);
+/* --- crew.c ---------------------------------------------------------------- */
+
+/* Ingest workers that a lane should have. */
+extern int weir_crew_wanted(const StreamDef *stream, int npartitions);
+/*
+ * Start lane->nworkers of them, or as many as there are background workers for;
+ * raises if there is none.  They read the views that are set up by now.
+ */
+extern void weir_crew_start(Coordinator *co);
+/* Raises if one of them has ended. */
+extern void weir_crew_check(Coordinator *co);
+extern void weir_crew_wake(Lane *lane);
+
+/* --- coordinator.c --------------------------------------------------------- */
+
 /* Wait on the latch, serving interrupts; stop or the postmaster's death exit. */
 extern void weir_coordinator_wait(Coordinator *co, long ms);
 

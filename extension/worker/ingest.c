@@ -3,7 +3,7 @@
  *		The ingest worker: fetch, decode, aggregate in memory.
  *
  * One process per shard of a lane, started by the lane's coordinator, and ending
- * with it.  It is the only one that reads Kafka and touches no disk.  A batch goes
+ * with it.  It reads the partitions that are dealt to it, and touches no disk.  A batch goes
  * through decode once and then through every view of the lane (ingest_batch.c).
  *
  * Between two batches: the barrier (note positions, freeze), a slice of copying
@@ -74,6 +74,22 @@ check_coordinator(const Ingest *in)
 		proc_exit(0);
 }
 
+/* Until the coordinator has dealt the partitions out. */
+static void
+wait_for_partitions(Ingest *in)
+{
+	while (pg_atomic_read_u32(&in->lane->ready) == 0)
+	{
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 IDLE_WAIT_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		weir_worker_interrupts();
+		check_coordinator(in);
+	}
+	pg_read_barrier();
+}
+
 /* Where a partition has to be read from, for all views to be served. */
 static int64
 least_position(const Ingest *in, int p)
@@ -135,8 +151,9 @@ open_consumer(Ingest *in)
 	group = MemoryContextStrdup(in->cxt, weir_stream_group(in->stream));
 	CommitTransactionCommand();
 	in->consumer = weir_consumer_open(in->stream->settings, in->stream->topic,
-									  group, weir_settings.queue_kb, err,
-									  sizeof(err));
+									  group,
+									  weir_settings.queue_kb / in->lane->nworkers,
+									  err, sizeof(err));
 	if (in->consumer == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 						errmsg("could not open a consumer: %s", err)));
@@ -321,6 +338,7 @@ commit_group(Ingest *in)
 	uint64 durable = pg_atomic_read_u64(&lane->durable);
 	int32 *partitions;
 	int64 *offsets;
+	int n = 0;
 
 	if (durable == in->durable)
 		return;
@@ -329,10 +347,12 @@ commit_group(Ingest *in)
 	offsets = palloc(sizeof(int64) * lane->npartitions);
 	for (int p = 0; p < lane->npartitions; p++)
 	{
-		partitions[p] = lane->parts[p].partition;
-		offsets[p] = lane->parts[p].group;
+		if (lane->parts[p].worker != in->worker)
+			continue;
+		partitions[n] = lane->parts[p].partition;
+		offsets[n++] = lane->parts[p].group;
 	}
-	weir_consumer_commit(in->consumer, lane->npartitions, partitions, offsets);
+	weir_consumer_commit(in->consumer, n, partitions, offsets);
 	pfree(partitions);
 	pfree(offsets);
 }
@@ -422,6 +442,7 @@ weir_ingest_main(Datum arg)
 	ingest->self->backend = WEIR_MY_BACKEND;
 	PG_TRY();
 	{
+		wait_for_partitions(ingest);
 		prepare(ingest);
 		open_consumer(ingest);
 		ingest->second = weir_clock_monotonic();

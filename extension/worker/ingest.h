@@ -61,6 +61,11 @@ extern void weir_ingest_barrier(Ingest *in);
 extern void weir_ingest_load_views(Ingest *in);
 /* Let go of views that the coordinator has detached. */
 extern void weir_ingest_drop_detached(Ingest *in);
+/*
+ * The same for views that another worker has failed: they go on nowhere.
+ * False: no view is left to be served.
+ */
+extern bool weir_ingest_drop_failed(Ingest *in);
 /* The view leaves the lane; the coordinator writes down why. */
 extern void weir_ingest_fail_view(Ingest *in, IngestView *v, const char *reason);
 /* The same for all of them: the stream itself cannot go on. */

@@ -298,6 +298,8 @@ weir_ingest_batch(Ingest *in, int n)
 	WeirUser before;
 	EventBatch *b;
 
+	if (!weir_ingest_drop_failed(in))
+		return;
 	begin_transaction(in);
 	before = weir_become_owner(in->stream->owner);
 	b = weir_decode(in->decoder, in->msgs, n);

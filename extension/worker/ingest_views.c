@@ -38,17 +38,22 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 	in->needs_snapshot = in->needs_snapshot || v->plan->needs_snapshot;
 }
 
-/* Load the lane's next view, unless it has left already. */
+/*
+ * Load the lane's next view, unless it has left already.  If it leaves from now
+ * on, its slot stays until this worker acknowledges the next barrier.
+ */
 static void
 take_view(Ingest *in, TupleDesc desc)
 {
-	IngestView *v = &in->views[in->nviews++];
-	int slot = in->lane->views[in->nviews - 1];
+	IngestView *v = &in->views[in->nviews];
+	int slot;
 
-	if (slot < 0)
-		return;
-	v->slot = &weir_registry->views[slot];
-	if (!pg_atomic_read_u32(&v->slot->detached))
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	slot = in->lane->views[in->nviews++];
+	if (slot >= 0 && !pg_atomic_read_u32(&weir_registry->views[slot].detached))
+		v->slot = &weir_registry->views[slot];
+	LWLockRelease(&weir_registry->lock);
+	if (v->slot)
 		load_view(in, v, desc);
 }
 
@@ -109,6 +114,22 @@ let_go(IngestView *v)
 	v->apply = NULL;
 }
 
+bool
+weir_ingest_drop_failed(Ingest *in)
+{
+	bool left = false;
+
+	for (int i = 0; i < in->nviews; i++)
+	{
+		IngestView *v = &in->views[i];
+
+		if (v->apply && pg_atomic_read_u32(&v->slot->failed))
+			let_go(v);
+		left = left || v->apply;
+	}
+	return left;
+}
+
 void
 weir_ingest_drop_detached(Ingest *in)
 {
@@ -121,8 +142,12 @@ weir_ingest_drop_detached(Ingest *in)
 void
 weir_ingest_fail_view(Ingest *in, IngestView *v, const char *reason)
 {
-	strlcpy(v->slot->error, reason, WEIR_ERROR_LEN);
+	/* Of several workers the first one says why. */
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	if (!pg_atomic_read_u32(&v->slot->failed))
+		strlcpy(v->slot->error, reason, WEIR_ERROR_LEN);
 	pg_atomic_write_u32(&v->slot->failed, 1);
+	LWLockRelease(&weir_registry->lock);
 	if (v->apply)
 		let_go(v);
 	weir_wake_coordinator(in->lane);

@@ -59,7 +59,6 @@ compile_view(CheckpointView *v)
 	v->slot->fingerprint = v->plan->fingerprint;
 	v->slot->window_size = v->plan->window.size;
 	v->slot->lateness = v->row->lateness;
-	v->slot->nshards = 1;
 	v->slot->closing = WEIR_NO_TIME;
 }
 
@@ -163,10 +162,10 @@ describe_stream(const StreamDef *s)
 	initStringInfo(&d);
 	appendStringInfo(&d,
 					 "%s %d %d %d " INT64_FORMAT " " INT64_FORMAT
-					 " " INT64_FORMAT " %u\n",
+					 " " INT64_FORMAT " %d %u\n",
 					 s->topic, s->format, s->on_error, s->event_time,
 					 s->watermark_delay, s->max_ahead, s->idle_timeout,
-					 s->owner);
+					 s->workers, s->owner);
 	for (int i = 0; i < s->ncolumns; i++)
 	{
 		const StreamColumn *c = &s->columns[i];
@@ -406,13 +405,12 @@ lay_out_lane(Coordinator *co, int npartitions)
 	lane->parts_bytes = sizeof(LanePartition) * npartitions;
 	lane->parts = arena_or_error(lane->parts_bytes);
 	lane->npartitions = npartitions;
-	lane->nworkers = 1;
+	lane->nworkers = weir_crew_wanted(co->c.stream, npartitions);
 	for (int p = 0; p < npartitions; p++)
 	{
 		LanePartition *lp = &lane->parts[p];
 
 		lp->partition = p;
-		lp->worker = p % lane->nworkers;
 		lp->position = PG_INT64_MAX;
 		for (int i = 0; i < co->c.nviews; i++)
 			if (!co->c.views[i]->gone)
@@ -423,10 +421,11 @@ lay_out_lane(Coordinator *co, int npartitions)
 }
 
 static void
-lay_out_view(CheckpointView *v, int npartitions)
+lay_out_view(CheckpointView *v, const Lane *lane)
 {
-	size_t bytes = sizeof(ViewPartition) * npartitions;
+	size_t bytes = sizeof(ViewPartition) * lane->npartitions;
 
+	v->slot->nshards = lane->nworkers;
 	for (int s = 0; s < v->slot->nshards; s++)
 	{
 		v->slot->shards[s].parts = arena_or_error(bytes);
@@ -488,7 +487,7 @@ restore_view(CheckpointView *v)
 
 /* One view: restore, store where it begins.  Raises when its log is damaged. */
 static void
-start_view(Coordinator *co, CheckpointView *v, int npartitions)
+start_view(Coordinator *co, CheckpointView *v)
 {
 	bool stale;
 
@@ -498,7 +497,7 @@ start_view(Coordinator *co, CheckpointView *v, int npartitions)
 		v->gone = true;
 		return;
 	}
-	lay_out_view(v, npartitions);
+	lay_out_view(v, co->lane);
 	restore_view(v);
 	v->progress.incarnation++;
 	v->slot->incarnation = v->progress.incarnation;
@@ -507,13 +506,13 @@ start_view(Coordinator *co, CheckpointView *v, int npartitions)
 }
 
 static void
-try_start(Coordinator *co, CheckpointView *v, int npartitions)
+try_start(Coordinator *co, CheckpointView *v)
 {
 	PG_TRY();
 	{
 		begin();
 		MemoryContextSwitchTo(co->c.cxt);
-		start_view(co, v, npartitions);
+		start_view(co, v);
 		end();
 	}
 	PG_CATCH();
@@ -535,7 +534,7 @@ weir_setup_lane(Coordinator *co)
 	lay_out_lane(co, npartitions);
 	for (int i = 0; i < co->c.nviews; i++)
 		if (!co->c.views[i]->gone)
-			try_start(co, co->c.views[i], npartitions);
+			try_start(co, co->c.views[i]);
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < co->c.nviews; i++)
 		co->c.views[i]->slot->live = !co->c.views[i]->gone;
@@ -559,7 +558,7 @@ weir_setup_joining(Coordinator *co)
 		if (!v->gone && !resolve(co, v, co->lane->npartitions, err, sizeof(err)))
 			v->gone = true;
 		if (!v->gone)
-			try_start(co, v, co->lane->npartitions);
+			try_start(co, v);
 		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 		v->slot->live = !v->gone;
 		LWLockRelease(&weir_registry->lock);

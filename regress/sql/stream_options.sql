@@ -115,10 +115,13 @@ CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', idle_timeout '1 yea
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', max_ahead '2000000000 days');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', start 'beginning');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', start 'infinity');
+CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', workers '0');
+CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', workers '5');
+CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', workers '2 of them');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (
     topic 'a.b_c-D1', format 'json', on_error 'skip', event_time 'ts', watermark_delay '0', max_ahead '1 day 2 hours',
-    idle_timeout '1.5 s', start '2024-01-01 00:00:00+00');
-ALTER FOREIGN TABLE t OPTIONS (SET start 'latest', SET on_error 'stop');
+    idle_timeout '1.5 s', start '2024-01-01 00:00:00+00', workers '4');
+ALTER FOREIGN TABLE t OPTIONS (SET start 'latest', SET on_error 'stop', SET workers '1');
 ALTER FOREIGN TABLE t OPTIONS (DROP topic);
 
 -- Columns.

@@ -41,7 +41,7 @@ our @EXPORT = (
 my $clusters = 0;
 
 # cluster(@lines): a new server with Weir, started.  @lines go to its
-# configuration.
+# configuration; WEIR_WORKERS in the environment sets weir.ingest_workers.
 sub cluster
 {
 	my (@lines) = @_;
@@ -55,6 +55,7 @@ sub cluster
 		'log_statement = none',
 		'log_connections = off',
 		'log_disconnections = off',
+		$ENV{WEIR_WORKERS} ? "weir.ingest_workers = $ENV{WEIR_WORKERS}" : (),
 		@lines, '');
 	$node->start;
 	return $node;
