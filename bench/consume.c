@@ -1,22 +1,27 @@
 /*
  * bench/consume.c
- *		The yardstick of bench/drain: librdkafka alone, reading a topic from its
- *		beginning and counting.
+ *		The yardsticks of bench/drain: a topic read from its beginning by a plain
+ *		program.
  *
- *	consume BROKERS TOPIC MESSAGES
+ *	consume BROKERS TOPIC MESSAGES count    librdkafka alone, counting
+ *	consume BROKERS TOPIC MESSAGES floor    the floor (floor.c): decoding and
+ *	                                        aggregating as well
  *
- * Prints events=, seconds= (from the first message to the last) and
- * cpu_seconds= (of the whole process).  The settings are those that Weir's
+ * Prints events=, seconds= (from the first message to the last), cpu_seconds=
+ * (of the whole process) and groups=.  The settings are those that Weir's
  * consumer has (extension/kafka/settings.c).
  */
 #define _POSIX_C_SOURCE 200809L
 
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+
+#include "floor.h"
 
 #define BATCH 4000
 
@@ -107,15 +112,18 @@ main(int argc, char **argv)
 	rd_kafka_t *rk;
 	double first = 0;
 	double last = 0;
+	bool aggregate;
 	long want;
 	long got = 0;
 
-	if (argc != 4)
+	if (argc != 5)
 	{
-		fprintf(stderr, "usage: consume BROKERS TOPIC MESSAGES\n");
+		fprintf(stderr, "usage: consume BROKERS TOPIC MESSAGES count|floor\n");
 		return 2;
 	}
 	want = atol(argv[3]);
+	aggregate = strcmp(argv[4], "floor") == 0;
+	floor_begin();
 	rk = open_consumer(argv[1]);
 	assign(rk, argv[2]);
 	queue = rd_kafka_queue_get_consumer(rk);
@@ -126,6 +134,8 @@ main(int argc, char **argv)
 		for (ssize_t i = 0; i < n; i++)
 		{
 			got += !msgs[i]->err;
+			if (aggregate && !msgs[i]->err)
+				floor_take(msgs[i]->payload, msgs[i]->len);
 			rd_kafka_message_destroy(msgs[i]);
 		}
 		if (n > 0)
@@ -133,8 +143,8 @@ main(int argc, char **argv)
 		if (first == 0 && got > 0)
 			first = last;
 	}
-	printf("events=%ld seconds=%.3f cpu_seconds=%.3f\n", got, last - first,
-		   cpu_seconds());
+	printf("events=%ld seconds=%.3f cpu_seconds=%.3f groups=%ld\n", got,
+		   last - first, cpu_seconds(), floor_groups());
 	fflush(stdout);
 	_Exit(0);
 }
