@@ -117,7 +117,7 @@ static bool
 lane_is_idle(const Lane *lane)
 {
 	for (int p = 0; p < lane->npartitions; p++)
-		if (!lane->parts[p].idle)
+		if (!weir_partition_is_idle(&lane->parts[p]))
 			return false;
 	return true;
 }
@@ -363,7 +363,7 @@ put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v,
 	values[i++] = Int64GetDatum(Max(0, l->high - v->position));
 	nulls[i] = v->watermark == WEIR_NO_TIME;
 	values[i++] = TimestampTzGetDatum(v->watermark);
-	values[i++] = BoolGetDatum(l->idle);
+	values[i++] = BoolGetDatum(weir_partition_is_idle(l));
 	values[i++] = Int64GetDatum(v->events);
 	values[i++] = Int64GetDatum(v->late);
 	values[i++] = Int64GetDatum(v->dead);

@@ -7,10 +7,15 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/guc.h"
 
 TimestampTz
 weir_clock_wall(void)
 {
+#ifdef WEIR_FAULTS
+	if (weir_settings.test_clock > 0)
+		return weir_settings.test_clock * USECS_PER_SEC;
+#endif
 	return GetCurrentTimestamp();
 }
 

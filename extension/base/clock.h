@@ -1,7 +1,8 @@
 /*
  * base/clock.h
  *		The two clocks that Weir reads: wall time for what users see, monotonic
- *		time for intervals.
+ *		time for intervals.  In a build with fault points tests set the wall by
+ *		weir.test_clock.
  */
 #ifndef WEIR_CLOCK_H
 #define WEIR_CLOCK_H

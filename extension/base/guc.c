@@ -54,6 +54,11 @@ static const IntSetting int_settings[] = {
 	 "Memory for messages that were fetched and not yet read, per lane.",
 	 &weir_settings.queue_kb, 128 * 1024, 1024, INT_MAX / 1024, PGC_SIGHUP,
 	 GUC_UNIT_KB},
+#ifdef WEIR_FAULTS
+	{"weir.test_clock",
+	 "What the wall clock shows, in seconds since 2000; 0: the time.",
+	 &weir_settings.test_clock, 0, 0, INT_MAX, PGC_SIGHUP, 0},
+#endif
 };
 
 void

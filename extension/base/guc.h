@@ -16,6 +16,9 @@ typedef struct WeirSettings
 	int batch_size;        /* records a batch, at most */
 	int ingest_workers;    /* of a lane, unless the stream says */
 	int broker_timeout_ms; /* DDL's and flush's questions to a broker */
+#ifdef WEIR_FAULTS
+	int test_clock; /* wall clock, seconds since 2000; 0: the real one */
+#endif
 } WeirSettings;
 
 extern WeirSettings weir_settings;

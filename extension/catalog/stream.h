@@ -65,6 +65,7 @@ typedef struct StreamDef
 	int64 max_ahead;       /* us */
 	int64 idle_timeout;    /* us */
 	int workers;           /* that read it; 0: weir.ingest_workers */
+	int64 idle_advance;    /* us; -1: off */
 	char *start;           /* 'earliest', 'latest' or a timestamptz */
 	int ncolumns;          /* attno - 1 indexes columns */
 	StreamColumn *columns;

@@ -128,6 +128,12 @@ read_idle_timeout(StreamDraft *draft, const char *value)
 }
 
 static void
+read_idle_advance(StreamDraft *draft, const char *value)
+{
+	draft->def.idle_advance = read_interval("idle_advance", value);
+}
+
+static void
 read_start(StreamDraft *draft, const char *value)
 {
 	if (strcmp(value, "earliest") != 0 && strcmp(value, "latest") != 0)
@@ -171,10 +177,15 @@ read_on_error(StreamDraft *draft, const char *value)
 }
 
 static const StreamOption table_options[] = {
-	{"topic", read_topic},           {"format", read_format},
-	{"event_time", read_event_time}, {"watermark_delay", read_watermark_delay},
-	{"max_ahead", read_max_ahead},   {"idle_timeout", read_idle_timeout},
-	{"start", read_start},           {"on_error", read_on_error},
+	{"topic", read_topic},
+	{"format", read_format},
+	{"event_time", read_event_time},
+	{"watermark_delay", read_watermark_delay},
+	{"max_ahead", read_max_ahead},
+	{"idle_timeout", read_idle_timeout},
+	{"idle_advance", read_idle_advance},
+	{"start", read_start},
+	{"on_error", read_on_error},
 	{"workers", read_workers},
 };
 
@@ -329,6 +340,7 @@ weir_stream_read_options(StreamDraft *draft, List *options)
 	draft->def.on_error = STREAM_DEAD_LETTER;
 	draft->def.max_ahead = USECS_PER_DAY;
 	draft->def.idle_timeout = DEFAULT_IDLE_TIMEOUT;
+	draft->def.idle_advance = -1;
 	draft->def.start = pstrdup("earliest");
 	foreach(lc, options)
 	{

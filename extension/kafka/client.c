@@ -40,9 +40,8 @@ typedef struct Question
 
 typedef rd_kafka_resp_err_t (*AskFunction)(Question *q, int slice_ms);
 
-/* weir_client_open: see kafka.h. */
-KafkaClient *
-weir_client_open(List *settings, char *err, size_t errlen)
+static KafkaClient *
+open_client(List *settings, const KafkaSetting *forced, char *err, size_t errlen)
 {
 	KafkaClient *c = calloc(1, sizeof(KafkaClient));
 	rd_kafka_conf_t *conf;
@@ -52,12 +51,29 @@ weir_client_open(List *settings, char *err, size_t errlen)
 		snprintf(err, errlen, "out of memory");
 		return NULL;
 	}
-	conf = weir_kafka_conf(settings, KAFKA_CONSUMER, NULL, err, errlen);
+	conf = weir_kafka_conf(settings, KAFKA_CONSUMER, forced, err, errlen);
 	if (conf != NULL &&
 		weir_handle_open(&c->handle, RD_KAFKA_CONSUMER, conf, err, errlen))
 		return c;
 	free(c);
 	return NULL;
+}
+
+/* weir_client_open: see kafka.h. */
+KafkaClient *
+weir_client_open(List *settings, char *err, size_t errlen)
+{
+	return open_client(settings, NULL, err, errlen);
+}
+
+/* weir_client_open_uncommitted: see kafka.h. */
+KafkaClient *
+weir_client_open_uncommitted(List *settings, char *err, size_t errlen)
+{
+	static const KafkaSetting forced[] = {{"isolation.level", "read_uncommitted"},
+										  {NULL, NULL}};
+
+	return open_client(settings, forced, err, errlen);
 }
 
 /* weir_client_close: end it. */
@@ -271,6 +287,31 @@ weir_client_bounds(KafkaClient *c, const char *topic, int n,
 	q.when = RD_KAFKA_OFFSET_BEGINNING;
 	q.offsets = low;
 	return ask(&q, ask_offsets, timeout_ms, err, errlen);
+}
+
+/*
+ * weir_client_ends: see kafka.h.  In one slice: a distant broker's answer would
+ * be lost with the first ones.
+ */
+bool
+weir_client_ends(KafkaClient *c, const char *topic, int n,
+				 const int32 *partitions, int64 *ends, int timeout_ms)
+{
+	Question q = {.client = c, .n = n, .partitions = partitions};
+	rd_kafka_resp_err_t res;
+	char err[256];
+
+	q.topic = weir_handle_topic(&c->handle, topic, err, sizeof(err));
+	if (q.topic == NULL)
+		return false;
+	q.when = RD_KAFKA_OFFSET_END;
+	q.offsets = ends;
+	res = ask_offsets(&q, timeout_ms);
+	weir_handle_serve(&c->handle);
+	for (int i = 0; i < n && res == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+		if (ends[i] < 0)
+			res = RD_KAFKA_RESP_ERR__TIMED_OUT;
+	return res == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 /* weir_client_offsets: see kafka.h. */

@@ -153,6 +153,12 @@ typedef struct KafkaClient KafkaClient;
  * up after two seconds, however long the timeout.
  */
 extern KafkaClient *weir_client_open(List *settings, char *err, size_t errlen);
+/*
+ * The same, to ask where partitions end with all that is in open transactions,
+ * whatever the settings say of isolation.level: for weir_client_ends.
+ */
+extern KafkaClient *
+weir_client_open_uncommitted(List *settings, char *err, size_t errlen);
 extern void weir_client_close(KafkaClient *c);
 /*
  * A consumer's or producer's connections, to ask through; the result lives as
@@ -176,6 +182,14 @@ extern bool weir_client_offsets(KafkaClient *c, const char *topic,
 extern bool weir_client_bounds(KafkaClient *c, const char *topic, int n,
 							   const int32 *partitions, int64 *low, int64 *high,
 							   int timeout_ms, char *err, size_t errlen);
+/*
+ * Where n partitions end now, as their leaders say: one request per broker, asked
+ * once.  Waits timeout_ms at most and serves no interrupts meanwhile.  False: not
+ * all have answered.
+ */
+extern bool
+weir_client_ends(KafkaClient *c, const char *topic, int n,
+				 const int32 *partitions, int64 *ends, int timeout_ms);
 /*
  * First offset at or after time_us (since 1970) in each partition; the end
  * where there is none.  Fails when the broker keeps no times (weir-broker).

@@ -115,8 +115,23 @@ typedef struct LanePartition
 	volatile int64 durable;    /* committed and flushed; by the coordinator */
 	volatile int64 group;      /* the least of that over the stream's lanes */
 	volatile bool at_end;
-	volatile bool idle;
+	volatile bool silent;     /* at its end, no event for idle_timeout ... */
+	volatile int64 silent_at; /* ... since this time (monotonic us) */
+	/* Written by the coordinator: what the leader has answered. */
+	volatile int64 confirmed;    /* where the partition ended ... */
+	volatile int64 confirmed_at; /* ... when it was asked (monotonic us) */
 } LanePartition;
+
+/*
+ * Is the partition idle: silent, and its leader has said since that nothing is
+ * there beyond what was read, in open transactions neither?
+ */
+static inline bool
+weir_partition_is_idle(const LanePartition *p)
+{
+	return p->silent && p->confirmed_at >= p->silent_at &&
+		   p->confirmed == p->position;
+}
 
 typedef enum LaneState
 {

@@ -1,7 +1,6 @@
 /*
  * worker/coordinator.c
- *		The coordinator of a lane: checkpoints, closing windows, and who belongs
- *		to the lane.
+ *		The coordinator of a lane: checkpoints, and who belongs to the lane.
  *
  * One process per lane, started by the launcher; the only one of the lane that
  * writes to disk.  It starts the ingest workers.  A view that leaves (dropped,
@@ -210,30 +209,7 @@ release_gone(Coordinator *co)
 		weir_notify_launcher(MyDatabaseId);
 }
 
-/* --- closing watermark -------------------------------------------------------------------- */
-
-/* How far the windows of a view may close now (core/progress.h). */
-static int64
-closing_watermark(const Coordinator *co, const CheckpointView *v)
-{
-	const Lane *lane = co->lane;
-	WpClosing c;
-
-	wp_closing_begin(&c);
-	for (int p = 0; p < lane->npartitions; p++)
-	{
-		const LanePartition *lp = &lane->parts[p];
-		Shard *shard = &v->slot->shards[lp->worker];
-		ViewPartition vp;
-
-		LWLockAcquire(&shard->lock, LW_SHARED);
-		vp = shard->parts[p];
-		LWLockRelease(&shard->lock);
-		wp_closing_add(&c, vp.watermark,
-					   !wp_rests(&vp, lp->idle, lp->position, lp->high));
-	}
-	return wp_closing_watermark(&c, v->slot->closing);
-}
+/* --- checkpoint ------------------------------------------------------------------------------ */
 
 static int64
 sum_of_positions(const Lane *lane)
@@ -245,33 +221,16 @@ sum_of_positions(const Lane *lane)
 	return sum;
 }
 
-/* Set each view's closing watermark; true if there is anything to commit. */
+/* Is there anything to commit?  Views that have just left are. */
 static bool
 prepare(Coordinator *co)
 {
 	bool work = sum_of_positions(co->lane) != co->last_positions;
-	int64 now = weir_clock_monotonic();
 
 	for (int i = 0; i < co->c.nviews; i++)
-	{
-		CheckpointView *v = co->c.views[i];
-		int64 upto;
-
-		if (v->gone)
-		{
-			work = work || !co->released[i];
-			continue;
-		}
-		upto = wm_may_close(&v->slot->marks, now - v->last_closing)
-				   ? closing_watermark(co, v)
-				   : v->slot->closing;
-		work = work || weir_can_close(v, upto);
-		v->slot->closing = upto;
-	}
-	return work;
+		work = work || (co->c.views[i]->gone && !co->released[i]);
+	return weir_closing_prepare(co) || work;
 }
-
-/* --- checkpoint ------------------------------------------------------------------------------ */
 
 static void
 raise_barrier(Coordinator *co)

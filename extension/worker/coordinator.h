@@ -1,7 +1,8 @@
 /*
  * worker/coordinator.h
- *		Private to the coordinator: coordinator.c (its loop), setup.c (from the
- *		catalog and the state log to a running lane) and crew.c (its workers).
+ *		Private to the coordinator: coordinator.c (its loop), closing.c (how far
+ *		windows are to be closed), setup.c (from the catalog and the state log to
+ *		a running lane) and crew.c (its workers).
  */
 #ifndef WEIR_WORKER_COORDINATOR_H
 #define WEIR_WORKER_COORDINATOR_H
@@ -13,6 +14,14 @@
 #include "postmaster/bgworker.h"
 #include "worker/lane.h"
 
+/* Questions to the brokers whether silent partitions are idle (closing.c). */
+typedef struct IdleQuestions
+{
+	KafkaClient *client; /* NULL: nothing was to be asked yet */
+	int64 next;          /* monotonic us: not before */
+	int64 pause;         /* us; grows while there is no answer */
+} IdleQuestions;
+
 typedef struct Coordinator
 {
 	Lane *lane;
@@ -20,6 +29,7 @@ typedef struct Coordinator
 	uint64 *detach_barrier; /* by view: workers let go at this one; 0: not gone */
 	bool *released;
 	KafkaClient *client;
+	IdleQuestions idle;
 	char *stream_text; /* the stream's definition, to see it change */
 	BackgroundWorkerHandle *workers[WEIR_MAX_WORKERS];
 	MemoryContext cxt;
@@ -46,6 +56,14 @@ extern void weir_setup_joining(Coordinator *co);
 /* Write failed views down and mark gone those the catalog no longer runs. */
 extern void weir_recheck_views(Coordinator *co);
 extern void weir_record_failures(Coordinator *co);
+/* --- closing.c ------------------------------------------------------------- */
+
+/*
+ * Set each view's closing watermark, for the barrier that comes; true if there
+ * is anything to close.
+ */
+extern bool weir_closing_prepare(Coordinator *co);
+
 /* --- crew.c ---------------------------------------------------------------- */
 
 /* Ingest workers that a lane should have. */

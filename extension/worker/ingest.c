@@ -118,6 +118,7 @@ assign(Ingest *in)
 		if (lane->parts[p].worker != in->worker)
 			continue;
 		lane->parts[p].last_event = now;
+		lane->parts[p].at_end = lane->parts[p].silent = false;
 		lane->parts[p].position = least_position(in, p);
 		partitions[n] = lane->parts[p].partition;
 		offsets[n++] = lane->parts[p].position;

@@ -233,7 +233,7 @@ note_progress(Ingest *in, const EventBatch *b)
 		if (!b->ok[i] || b->event_time[i] == WEIR_NO_TIME)
 			continue;
 		p->last_event = now;
-		p->idle = false;
+		p->silent = false;
 	}
 	for (int i = 0; i < b->n; i += 16)
 		if (in->msgs[i].timestamp > 0)
@@ -257,7 +257,24 @@ weir_ingest_note_rate(Ingest *in)
 			in->self->freshness[i] /= 2;
 }
 
-/* A partition is idle only at its end, with its broker there. */
+/*
+ * A partition is silent if it was read to its end and has brought no event for
+ * idle_timeout.  Whether it is idle, too, its leader has to say (closing.c).
+ */
+static void
+note_silence(const Ingest *in, LanePartition *p, int64 now)
+{
+	bool silent = p->at_end && !in->self->broker_down &&
+				  now - p->last_event > in->stream->idle_timeout;
+
+	if (silent && !p->silent)
+	{
+		p->silent_at = now;
+		pg_write_barrier();
+	}
+	p->silent = silent;
+}
+
 void
 weir_ingest_note_partitions(Ingest *in)
 {
@@ -276,8 +293,7 @@ weir_ingest_note_partitions(Ingest *in)
 			p->high = high;
 		if (p->position < p->high)
 			p->at_end = false;
-		p->idle = p->at_end && !in->self->broker_down &&
-				  now - p->last_event > in->stream->idle_timeout;
+		note_silence(in, p, now);
 	}
 }
 

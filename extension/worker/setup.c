@@ -162,10 +162,10 @@ describe_stream(const StreamDef *s)
 	initStringInfo(&d);
 	appendStringInfo(&d,
 					 "%s %d %d %d " INT64_FORMAT " " INT64_FORMAT
-					 " " INT64_FORMAT " %d %u\n",
+					 " " INT64_FORMAT " " INT64_FORMAT " %d %u\n",
 					 s->topic, s->format, s->on_error, s->event_time,
 					 s->watermark_delay, s->max_ahead, s->idle_timeout,
-					 s->workers, s->owner);
+					 s->idle_advance, s->workers, s->owner);
 	for (int i = 0; i < s->ncolumns; i++)
 	{
 		const StreamColumn *c = &s->columns[i];
@@ -434,6 +434,7 @@ lay_out_view(CheckpointView *v, const Lane *lane)
 		memcpy(v->slot->shards[s].acked, v->progress.parts, bytes);
 	}
 	v->slot->closed_upto = v->progress.closed_upto;
+	v->slot->closing = v->progress.closed_upto;
 	wm_begin(&v->slot->marks, v->progress.closed_upto);
 }
 

@@ -64,5 +64,56 @@ SELECT weir.flush('stamped');
 SELECT * FROM stamped_v ORDER BY w, kind;
 SELECT * FROM differ('stamped_v');
 
+-- idle_advance: when all partitions are silent, the wall clock closes what is open.
+-- (weir.test_clock counts from 2000; 757382400 is at(0).)
+ALTER SYSTEM SET weir.test_clock = 757382400;
+SELECT pg_reload_conf();
+CREATE FOREIGN TABLE fading (
+    kind text, ts timestamptz, part int OPTIONS (metadata 'partition')
+) SERVER view_idle OPTIONS (topic 'view_idle_fading', event_time 'ts', idle_timeout '100 ms', idle_advance '30 s');
+CREATE FOREIGN TABLE lasting (
+    kind text, ts timestamptz, part int OPTIONS (metadata 'partition')
+) SERVER view_idle OPTIONS (topic 'view_idle_fading', event_time 'ts', idle_timeout '100 ms');
+SELECT weir.create_view('fades', $$ SELECT weir.tumble(ts, '10 s') AS w, count(*) FROM fading GROUP BY 1 $$);
+SELECT weir.create_view('fades_later', $$ SELECT weir.tumble(ts, '10 s') AS w, count(*) FROM fading GROUP BY 1 $$, lateness => '20 s');
+SELECT weir.create_view('lasts', $$ SELECT weir.tumble(ts, '10 s') AS w, count(*) FROM lasting GROUP BY 1 $$);
+INSERT INTO fading VALUES ('a', at(3), 0), ('a', at(14), 1), ('a', at(16), 2);
+SELECT wait_for($$(SELECT bool_and(idle) FROM weir.partitions WHERE stream IN ('fading'::regclass, 'lasting'::regclass))$$);
+SELECT wait_for($$(SELECT count(*) = 1 FROM fades_final)$$);
+-- A second before its time, and at its time.
+ALTER SYSTEM SET weir.test_clock = 757382449;
+SELECT pg_reload_conf();
+SELECT weir.checkpoint('fading');
+SELECT * FROM windows('fades');
+SELECT closed_upto FROM weir.status WHERE view_name = 'fades'::regclass;
+ALTER SYSTEM SET weir.test_clock = 757382450;
+SELECT pg_reload_conf();
+SELECT wait_for($$(SELECT count(*) = 2 FROM fades_final)$$);
+SELECT closed_upto FROM weir.status WHERE view_name = 'fades'::regclass;
+SELECT * FROM windows('fades_later');
+ALTER SYSTEM SET weir.test_clock = 757382470;
+SELECT pg_reload_conf();
+SELECT wait_for($$(SELECT count(*) = 2 FROM fades_later_final)$$);
+SELECT * FROM windows('lasts');
+-- What comes later is late if its window ended before what was closed; the clock
+-- alone makes nothing late.
+ALTER SYSTEM SET weir.test_clock = 757383400;
+SELECT pg_reload_conf();
+SELECT weir.checkpoint('fading');
+SELECT closed_upto FROM weir.status WHERE view_name IN ('fades'::regclass, 'fades_later'::regclass);
+INSERT INTO fading VALUES ('late', at(19), 1), ('in time', at(23), 0);
+SELECT weir.flush('fading');
+SELECT wait_for($$(SELECT count(*) = 3 FROM fades_final)$$);
+SELECT wait_for($$(SELECT count(*) = 3 FROM fades_later_final)$$);
+SELECT * FROM fades_final ORDER BY w;
+SELECT * FROM fades_later_final ORDER BY w;
+SELECT view_name, late, closed_upto FROM weir.status WHERE stream = 'fading'::regclass ORDER BY view_name::text;
+-- Now the clock has closed more than any event.
+INSERT INTO fading VALUES ('late', at(969), 3), ('in time', at(970), 3);
+SELECT weir.flush('fading');
+SELECT view_name, late FROM weir.status WHERE stream = 'fading'::regclass ORDER BY view_name::text;
+ALTER SYSTEM RESET weir.test_clock;
+SELECT pg_reload_conf();
+
 DROP SCHEMA view_idle CASCADE;
 DROP SERVER view_idle;

@@ -113,6 +113,24 @@ sub kill
 	return;
 }
 
+# Let it hang: connections stay, but nothing answers until it thaws.
+sub freeze
+{
+	my ($self) = @_;
+
+	croak 'only a Kafka of its own can be frozen' if $self->{kind} ne 'kafka';
+	_kafka('freeze', $self->{dir});
+	return;
+}
+
+sub thaw
+{
+	my ($self) = @_;
+
+	_kafka('thaw', $self->{dir});
+	return;
+}
+
 # A new topic with a name of its own: new_topic('events', 12, 'retention.ms=-1')
 sub new_topic
 {
