@@ -189,7 +189,7 @@ typedef struct Lane
 	int views[WEIR_LANE_VIEWS]; /* view slots; -1: gone */
 	int nids; /* the same by weir.views.id, kept in LANE_BACKOFF */
 	int32 ids[WEIR_LANE_VIEWS];
-	uint64 run; /* raised by each coordinator of the lane */
+	uint64 run; /* raised for each coordinator of the lane; by the launcher */
 	pid_t coordinator;
 	Latch *coordinator_latch;
 	int failures; /* in a row, for the back-off */
@@ -228,6 +228,7 @@ typedef struct Registry
 	Latch *launcher_latch; /* registry lock */
 	char problem[128];     /* registry lock: why views are not started */
 	pid_t launcher;
+	Oid scanned; /* database that the last scanner has been through */
 	/* Databases whose catalog changed: ring of OIDs, registry lock. */
 	int nchanged;
 	Oid changed[64];

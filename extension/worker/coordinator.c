@@ -50,15 +50,26 @@ leave(int code, Datum arg)
 	ConditionVariableBroadcast(&lane->checkpointed);
 }
 
+/* Take the lane over, unless the launcher has given up waiting for this one. */
 static void
 attach(Coordinator *co)
 {
+	Lane *lane = co->lane;
+	uint64 run;
+	bool mine;
+
+	memcpy(&run, MyBgworkerEntry->bgw_extra, sizeof(run));
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
-	co->lane->coordinator = MyProcPid;
-	co->lane->run++;
-	co->lane->coordinator_latch = MyLatch;
-	co->lane->ended = false;
+	mine = lane->run == run && lane->state == LANE_STARTING;
+	if (mine)
+	{
+		lane->coordinator = MyProcPid;
+		lane->coordinator_latch = MyLatch;
+		lane->ended = false;
+	}
 	LWLockRelease(&weir_registry->lock);
+	if (!mine)
+		proc_exit(0);
 	before_shmem_exit(leave, (Datum) 0);
 }
 

@@ -31,6 +31,7 @@
 #define SCAN_ALL_MS       60000
 #define MAX_BACKOFF_MS    60000
 #define REGISTER_RETRY_MS 5000
+#define SCAN_RETRY_MS     2000
 #define DELAY_MS          1000
 #define ADOPTION_US       (5 * USECS_PER_SEC)
 #define PATIENCE          20 /* turns, of 100 ms at least */
@@ -40,6 +41,9 @@ typedef struct Launcher
 	BackgroundWorkerHandle **coordinators; /* by lane */
 	List *scans; /* OIDs of databases still to be looked at */
 	BackgroundWorkerHandle *scanner; /* one at a time */
+	Oid scanning;                    /* its database */
+	List *failed; /* OIDs of databases whose scanner did not end well */
+	TimestampTz retry_at;
 	TimestampTz next_scan_all;
 	TimestampTz next_scan; /* not before: a worker slot was missing */
 	TimestampTz started;
@@ -150,6 +154,38 @@ is_open(Oid dboid)
 	return open;
 }
 
+/*
+ * The scanner has ended.  One that had not come to its end (it was killed, or
+ * could not connect) is started again after a while: nobody else looks.
+ */
+static void
+after_scan(Launcher *l)
+{
+	MemoryContext old = MemoryContextSwitchTo(l->cxt);
+
+	pfree(l->scanner);
+	l->scanner = NULL;
+	if (weir_registry->scanned != l->scanning)
+	{
+		l->failed = list_append_unique_oid(l->failed, l->scanning);
+		l->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												  SCAN_RETRY_MS);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+retry_scans(Launcher *l)
+{
+	if (l->failed == NIL || GetCurrentTimestamp() < l->retry_at)
+		return;
+	while (l->failed != NIL)
+	{
+		want_scan(l, linitial_oid(l->failed));
+		l->failed = list_delete_first(l->failed);
+	}
+}
+
 /* Start the next scanner, when the last one has ended. */
 static void
 run_scans(Launcher *l)
@@ -161,8 +197,8 @@ run_scans(Launcher *l)
 	if (l->scanner && GetBackgroundWorkerPid(l->scanner, &pid) != BGWH_STOPPED)
 		return;
 	if (l->scanner)
-		pfree(l->scanner);
-	l->scanner = NULL;
+		after_scan(l);
+	retry_scans(l);
 	while (l->scans != NIL && (is_banned(linitial_oid(l->scans)) ||
 							   !is_open(linitial_oid(l->scans))))
 		l->scans = list_delete_first(l->scans);
@@ -171,6 +207,8 @@ run_scans(Launcher *l)
 	weir_worker_fill(&worker, "weir_scanner_main", "weir scanner",
 					 ObjectIdGetDatum(linitial_oid(l->scans)));
 	old = MemoryContextSwitchTo(l->cxt);
+	l->scanning = linitial_oid(l->scans);
+	weir_registry->scanned = InvalidOid;
 	if (RegisterDynamicBackgroundWorker(&worker, &l->scanner))
 	{
 		l->scans = list_delete_first(l->scans);
@@ -201,6 +239,8 @@ start_coordinator(Launcher *l, int i)
 	snprintf(name, sizeof(name), "weir coordinator %d", i);
 	weir_worker_fill(&worker, "weir_coordinator_main", name, Int32GetDatum(i));
 	lane->state = LANE_STARTING;
+	lane->run++;
+	memcpy(worker.bgw_extra, &lane->run, sizeof(lane->run));
 	if (!RegisterDynamicBackgroundWorker(&worker, &l->coordinators[i]))
 	{
 		lane->state = LANE_WANTED;
@@ -288,7 +328,9 @@ serve_lane(Launcher *l, int i)
 	switch (lane->state)
 	{
 		case LANE_FREE:
-		case LANE_ENDING:
+			break;
+		case LANE_ENDING: /* a launcher before this one did not come to the end */
+			after_end(l, lane);
 			break;
 		case LANE_WANTED:
 			if (now >= lane->restart_at && !is_banned(lane->dboid))
@@ -379,7 +421,9 @@ weir_launcher_main(Datum arg)
 		run_scans(&launcher);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 launcher.scans || launcher.scanner ? 100 : next_due(),
+						 launcher.scans || launcher.scanner || launcher.failed
+							 ? 100
+							 : next_due(),
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}

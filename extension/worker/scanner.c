@@ -147,6 +147,7 @@ fill_registry(Candidate *all, int n)
 		if (l->coordinator_latch)
 			SetLatch(l->coordinator_latch);
 	}
+	weir_registry->scanned = MyDatabaseId;
 	if (weir_registry->launcher_latch)
 		SetLatch(weir_registry->launcher_latch);
 	LWLockRelease(&weir_registry->lock);
