@@ -12,6 +12,7 @@
 
 #include "access/xlog.h"
 #include "api/hooks.h"
+#include "base/fault.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -59,6 +60,7 @@ weir_pause(PG_FUNCTION_ARGS)
 								get_rel_name(row->view))));
 	else
 		weir_view_set_state(row->id, "paused", NULL);
+	WEIR_FAULT("pause-stored");
 	weir_notify_at_commit();
 	PG_RETURN_VOID();
 }
@@ -110,6 +112,7 @@ weir_resume(PG_FUNCTION_ARGS)
 		weir_view_set_state(row->id, "running", NULL);
 		weir_view_set_home(row->id);
 	}
+	WEIR_FAULT("resume-stored");
 	weir_notify_at_commit();
 	PG_RETURN_VOID();
 }
@@ -126,6 +129,7 @@ weir_reset(PG_FUNCTION_ARGS)
 	if (strcmp(row->state, "error") == 0)
 		weir_view_set_state(row->id, "running", NULL);
 
+	WEIR_FAULT("reset-stored");
 	SPI_connect();
 	weir_spi(psprintf("DELETE FROM %s",
 					  quote_qualified_identifier(get_namespace_name(

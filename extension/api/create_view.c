@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "api/hooks.h"
+#include "base/fault.h"
 #include "base/guc.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
@@ -367,6 +368,7 @@ weir_create_view(PG_FUNCTION_ARGS)
 		v.row.start = weir_normal_start(stream->start);
 	freeze_settings(&v);
 	(void) weir_view_insert(&v.row, (Datum) 0, true);
+	WEIR_FAULT("create-view-stored");
 	weir_notify_at_commit();
 	warn_about_broker(stream);
 	PG_RETURN_OID(v.row.view);
@@ -389,6 +391,7 @@ weir_drop_view(PG_FUNCTION_ARGS)
 					 quote_qualified_identifier(get_namespace_name(
 													get_rel_namespace(relid)),
 												get_rel_name(relid))));
+	WEIR_FAULT("drop-view-half");
 	if (OidIsValid(get_rel_namespace(row->query)))
 		run_ddl(psprintf("DROP VIEW %s CASCADE", query));
 	SPI_finish();

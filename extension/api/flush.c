@@ -19,6 +19,7 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/guc.h"
 #include "catalog/stream.h"
 #include "catalog/view.h"
@@ -199,6 +200,7 @@ pause_a_moment(Flush *f, Lane *lane)
 				 errhint(
 					 "Give a longer timeout; SELECT * FROM weir.status shows the lag.")));
 	CHECK_FOR_INTERRUPTS();
+	WEIR_FAULT("flush-waiting");
 	if (lane)
 	{
 		ConditionVariablePrepareToSleep(&lane->checkpointed);

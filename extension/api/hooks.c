@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "api/follow.h"
 #include "api/hooks.h"
+#include "base/fault.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_database.h"
 #include "catalog/view.h"
@@ -52,7 +53,9 @@ at_transaction_end(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 			notify = false;
+			WEIR_FAULT("control-committed");
 			weir_notify_launcher(MyDatabaseId);
+			WEIR_FAULT("control-notified");
 			break;
 		case XACT_EVENT_ABORT:
 			notify = false;

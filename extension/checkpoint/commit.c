@@ -150,6 +150,7 @@ after_commit(CheckpointLane *c)
 		if (closed)
 			v->last_closing = weir_clock_monotonic();
 		free_chunks(v->slot);
+		WEIR_FAULT("checkpoint-chunks-freed");
 	}
 	weir_free_dead_letters(c->lane);
 }
@@ -174,6 +175,7 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 		*current = -1;
 	}
 	weir_write_dead_letters(c->lane, c->stream);
+	WEIR_FAULT("checkpoint-dead-written");
 }
 
 /* Lock waits are no failure of the view: it takes part in the next checkpoint. */
@@ -231,6 +233,7 @@ attempt(CheckpointLane *c, bool *skip)
 		write_all(c, skip, &current);
 		PopActiveSnapshot();
 		xid = GetTopTransactionIdIfAny();
+		WEIR_FAULT("checkpoint-before-marks");
 		if (TransactionIdIsValid(xid))
 			add_marks(c, xid);
 		WEIR_FAULT("checkpoint-before-commit");
@@ -258,7 +261,10 @@ attempt(CheckpointLane *c, bool *skip)
 	PG_END_TRY();
 	MemoryContextSwitchTo(TopMemoryContext);
 	if (done)
+	{
+		WEIR_FAULT("checkpoint-before-settle");
 		settle_marks(c, xid, true);
+	}
 	return done;
 }
 
@@ -365,6 +371,7 @@ weir_checkpoint_free_closed(CheckpointView *v)
 	wm_drop(&slot->marks, n);
 	LWLockRelease(&slot->marks_lock);
 
+	WEIR_FAULT("closed-before-unlink");
 	for (; done < v->attempt.nclosed &&
 		   wc_is_closed(v->closed[done].close, slot->marks.freed_upto);
 		 done++)
@@ -376,6 +383,7 @@ weir_checkpoint_free_closed(CheckpointView *v)
 		else
 			unlink_base(slot, c->base);
 	}
+	WEIR_FAULT("closed-unlinked");
 	v->attempt.nclosed -= done;
 	memmove(v->closed, v->closed + done,
 			v->attempt.nclosed * sizeof(ClosedPane));

@@ -15,6 +15,7 @@
 #include "base/weir.h"
 
 #include "access/table.h"
+#include "base/fault.h"
 #include "catalog/pg_type.h"
 #include "catalog/spi.h"
 #include "catalog/view.h"
@@ -140,6 +141,7 @@ weir_ensure_partition(Oid final, int64 window, int64 size)
 	run_ddl(
 		psprintf("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
 				 part, parent));
+	WEIR_FAULT("checkpoint-partition-made");
 	table_close(rel, AccessShareLock);
 	run_ddl(
 		psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",

@@ -14,6 +14,7 @@
 #include "base/weir.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "core/closing.h"
 #include "exec/apply.h"
 
@@ -137,6 +138,7 @@ weir_apply_copy(ViewApply *a, int64 budget_us)
 		{
 			if (copy_slice(a, pane) < 0)
 				return -1;
+			WEIR_FAULT("ingest-slice-copied");
 			if (weir_clock_monotonic() > stop)
 				return 0;
 		}

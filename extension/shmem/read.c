@@ -18,6 +18,7 @@
 
 #include "access/transam.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "core/closing.h"
 #include "miscadmin.h"
 #include "shmem/read.h"
@@ -168,6 +169,7 @@ read_pane(Reader *r, Shard *shard, Pane *pane)
 			done = copy_groups(r, pane, &pos, &need);
 		}
 		LWLockRelease(&shard->lock);
+		WEIR_FAULT("read-slice-copied");
 		if (!alive)
 			return false;
 		hand_out(r, start, from, r->used);

@@ -206,11 +206,13 @@ release_gone(Coordinator *co)
 			left++;
 			continue;
 		}
+		WEIR_FAULT("coordinator-before-release");
 		/* Before the slot can be another view's: see take_view (ingest). */
 		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 		co->lane->views[i] = -1;
 		LWLockRelease(&weir_registry->lock);
 		weir_view_release(co->c.views[i]->slot);
+		WEIR_FAULT("coordinator-view-released");
 		co->released[i] = true;
 		freed = true;
 	}
@@ -316,6 +318,7 @@ checkpoint(Coordinator *co)
 
 	weir_record_failures(co);
 	detach_gone(co);
+	WEIR_FAULT("coordinator-before-watermarks");
 	if (!prepare(co) && !requested && !stop)
 		return;
 	co->last_positions = sum_of_positions(lane);
@@ -331,7 +334,10 @@ checkpoint(Coordinator *co)
 		pg_atomic_write_u64(&lane->checkpoint_done, wanted);
 	ConditionVariableBroadcast(&lane->checkpointed);
 	if (stop)
+	{
+		WEIR_FAULT("coordinator-last-checkpoint");
 		end_lane(co);
+	}
 }
 
 /* --- the topic grows --------------------------------------------------------------------------- */
@@ -458,6 +464,7 @@ weir_coordinator_main(Datum arg)
 	PG_TRY();
 	{
 		weir_setup_views(co);
+		WEIR_FAULT("setup-planned");
 		weir_record_failures(co);
 		if (!any_view_left(co))
 			end_lane(co);
@@ -465,6 +472,7 @@ weir_coordinator_main(Datum arg)
 		weir_record_failures(co);
 		detach_gone(co);
 		weir_crew_start(co);
+		WEIR_FAULT("coordinator-workers-started");
 		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 		co->lane->state = LANE_RUNNING;
 		LWLockRelease(&weir_registry->lock);

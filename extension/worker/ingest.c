@@ -185,6 +185,7 @@ take_barrier(Ingest *in, uint64 barrier)
 		if (in->views[i].apply)
 			weir_apply_freeze(in->views[i].apply);
 	freeze_dead_letters(in->self);
+	WEIR_FAULT("ingest-frozen");
 	we_take(&in->barrier, barrier);
 	pg_write_barrier();
 	pg_atomic_write_u64(&in->self->acked, barrier);
@@ -383,6 +384,7 @@ serve_joining(Ingest *in)
 	if ((int) pg_atomic_read_u32(&in->lane->ready) == in->nviews)
 		return;
 	weir_ingest_load_views(in);
+	WEIR_FAULT("ingest-views-joined");
 	assign(in);
 }
 
@@ -401,7 +403,10 @@ turn(Ingest *in)
 						   MAX_EVENTS, &nevents);
 	kept = drop_known(in, n);
 	if (kept > 0)
+	{
+		WEIR_FAULT("ingest-fetched");
 		weir_ingest_batch(in, kept);
+	}
 	weir_consumer_release(in->consumer);
 	for (int i = 0; i < nevents; i++)
 		serve_event(in, &in->events[i]);
@@ -445,6 +450,7 @@ weir_ingest_main(Datum arg)
 	{
 		wait_for_partitions(ingest);
 		prepare(ingest);
+		WEIR_FAULT("ingest-prepared");
 		open_consumer(ingest);
 		ingest->second = weir_clock_monotonic();
 		for (;;)

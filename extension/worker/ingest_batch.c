@@ -157,6 +157,7 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 		return;
 	for (int i = 0; i < v->apply->nerrors; i++)
 		row_letter(in, v, &v->apply->errors[i]);
+	WEIR_FAULT("ingest-before-publish");
 	weir_apply_publish(v->apply);
 }
 
@@ -325,7 +326,10 @@ weir_ingest_batch(Ingest *in, int n)
 	{
 		for (int i = 0; i < in->nviews; i++)
 			if (in->views[i].apply)
+			{
 				try_apply_view(in, &in->views[i], b);
+				WEIR_FAULT("ingest-view-applied");
+			}
 		note_progress(in, b);
 	}
 	end_transaction(in);

@@ -10,6 +10,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "base/fault.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -136,7 +137,10 @@ weir_ingest_drop_detached(Ingest *in)
 	for (int i = 0; i < in->nviews; i++)
 		if (in->views[i].apply &&
 			pg_atomic_read_u32(&in->views[i].slot->detached))
+		{
 			let_go(&in->views[i]);
+			WEIR_FAULT("ingest-view-left");
+		}
 }
 
 void

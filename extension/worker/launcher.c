@@ -16,6 +16,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "base/fault.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -251,6 +252,7 @@ start_coordinator(Launcher *l, int i)
 				WEIR_ERROR_LEN);
 	}
 	MemoryContextSwitchTo(old);
+	WEIR_FAULT("launcher-coordinator-registered");
 }
 
 static bool
@@ -296,7 +298,9 @@ after_end(Launcher *l, Lane *lane)
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	lane->state = LANE_ENDING;
 	LWLockRelease(&weir_registry->lock);
+	WEIR_FAULT("launcher-lane-ended");
 	weir_lane_release(lane);
+	WEIR_FAULT("launcher-lane-released");
 	if (lane->ended && lane->delayed)
 	{
 		lane->restart_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),

@@ -14,6 +14,7 @@
 #include "base/weir.h"
 
 #include "access/xact.h"
+#include "base/fault.h"
 #include "catalog/view.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -192,7 +193,9 @@ weir_scanner_main(Datum database)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	n = load_candidates(&all);
+	WEIR_FAULT("scanner-loaded");
 	queued = fill_registry(all, n);
+	WEIR_FAULT("scanner-filled");
 	if (queued > 0)
 		ereport(WARNING, (errmsg("%d continuous views wait for a lane", queued),
 						  errhint("Raise weir.max_lanes or weir.max_views.")));

@@ -13,6 +13,7 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/guc.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
@@ -500,10 +501,12 @@ start_view(Coordinator *co, CheckpointView *v)
 	}
 	lay_out_view(v, co->lane);
 	restore_view(v);
+	WEIR_FAULT("setup-restored");
 	v->progress.incarnation++;
 	v->slot->incarnation = v->progress.incarnation;
 	weir_progress_store(v->row->id, &v->progress);
 	v->slot->marks.birth = GetTopTransactionId();
+	WEIR_FAULT("setup-stored");
 }
 
 static void
@@ -532,10 +535,12 @@ weir_setup_lane(Coordinator *co)
 
 	for (int i = 0; i < co->c.nviews; i++)
 		wait_for_positions(co, co->c.views[i], npartitions);
+	WEIR_FAULT("setup-positions-known");
 	lay_out_lane(co, npartitions);
 	for (int i = 0; i < co->c.nviews; i++)
 		if (!co->c.views[i]->gone)
 			try_start(co, co->c.views[i]);
+	WEIR_FAULT("setup-committed");
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < co->c.nviews; i++)
 		co->c.views[i]->slot->live = !co->c.views[i]->gone;
@@ -560,6 +565,7 @@ weir_setup_joining(Coordinator *co)
 			v->gone = true;
 		if (!v->gone)
 			try_start(co, v);
+		WEIR_FAULT("setup-view-joining");
 		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 		v->slot->live = !v->gone;
 		LWLockRelease(&weir_registry->lock);

@@ -33,8 +33,9 @@ use Weir::Session;
 
 our @EXPORT = (
 	qw(cluster crash setup_events kafka start_kafka start_broker produce
-	  start_producer finish_producer hold_transaction end_transaction wait_until sql log_end log_says
-	  set_fault clear_faults),
+	  start_producer finish_producer hold_transaction end_transaction
+	  wait_until sql log_end log_says
+	  set_fault fault_reached release_fault clear_faults),
 	@Weir::Oracle::EXPORT,
 	@Test::More::EXPORT);
 
@@ -259,7 +260,9 @@ sub wait_until
 
 # set_fault($node, $point => $action): from now on every process of the server
 # that comes by the named fault point does what the action says: 'panic' (kill
-# -9), 'exit' or 'error'.  clear_faults ends that.
+# -9), 'exit', 'error', 'wait' or 'postmaster' (kill -9 of it); 'panic 3' the
+# third time only that a process comes by.  docs/development.md has the points.
+# clear_faults ends that, and releases who waits.
 sub set_fault
 {
 	my ($node, %faults) = @_;
@@ -271,11 +274,37 @@ sub set_fault
 	return;
 }
 
+# fault_reached($node, $timeout): wait until a process is at an armed point, at
+# most $timeout seconds (30).  Returns its process id, or nothing.
+sub fault_reached
+{
+	my ($node, $timeout) = @_;
+	my $file = $node->data_dir . '/weir_fault_reached';
+	my $end = time + ($timeout // 30);
+
+	while (time < $end)
+	{
+		return $1 if -s $file && slurp_file($file) =~ /^\S+ (\d+)$/m;
+		sleep 0.005;
+	}
+	return;
+}
+
+# release_fault($node): the process that waits at a point goes on.
+sub release_fault
+{
+	my ($node) = @_;
+
+	unlink $node->data_dir . '/weir_fault_reached';
+	return;
+}
+
 sub clear_faults
 {
 	my ($node) = @_;
 
 	unlink $node->data_dir . '/weir_faults';
+	release_fault($node);
 	return;
 }
 
