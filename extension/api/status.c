@@ -216,8 +216,9 @@ fill_status(ViewStatus *s, Starts *starts, ViewSlot *slot)
 	starts->n = 0;
 	s->id = slot->view;
 	s->lane = slot->lane;
-	s->state = lane_state(lane);
-	strlcpy(s->error, lane_error(lane), WEIR_ERROR_LEN);
+	s->state = slot->postponed[0] ? "postponed" : lane_state(lane);
+	strlcpy(s->error, slot->postponed[0] ? slot->postponed : lane_error(lane),
+			WEIR_ERROR_LEN);
 	s->lag = lane_lag(lane);
 	s->rate = lane_rate(lane);
 	s->workers = lane->state == LANE_RUNNING ? lane->nworkers : 0;

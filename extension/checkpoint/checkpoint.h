@@ -23,6 +23,15 @@ typedef struct ClosedPane
 	int64 close; /* end + lateness */
 } ClosedPane;
 
+/* A view that could not be written, and is to be tried again (trouble.c). */
+typedef struct Postponed
+{
+	int times;   /* in a row; 0: it was written */
+	bool server; /* the last time the server was in trouble, else a lock */
+	int64 since; /* monotonic us */
+	int64 next;
+} Postponed;
+
 /* A view in the hands of its lane's coordinator. */
 typedef struct CheckpointView
 {
@@ -37,6 +46,7 @@ typedef struct CheckpointView
 	int64 last_closing; /* monotonic us of the last commit that closed */
 	bool gone;          /* dropped, paused, reset or failed */
 	char *error;        /* why it failed, in cxt */
+	Postponed postponed;
 	ClosedPane *closed; /* ascending in close */
 	int max_closed;
 	WcAttempt attempt; /* how many of closed, and whose */
@@ -55,15 +65,26 @@ typedef struct CheckpointLane
 /*
  * Commit the barrier that every worker has acknowledged and copied: final rows,
  * changed state, positions, dead letters, in one transaction.  A view that
- * raises is left out (gone, error) and the rest is tried again; one whose row is
- * locked is left for the next checkpoint.  durable: the commit's WAL is flushed
+ * raises is left out, failed or postponed, and the rest is tried again; one whose
+ * row is locked is left for the next checkpoint.  durable: the commit's WAL is flushed
  * before this returns.  Raises when nothing can be written.  Called outside a
  * transaction.
  */
 extern void weir_checkpoint_commit(CheckpointLane *c, bool durable);
 
+/* --- a view that raises (trouble.c) ---------------------------------------- */
+
 /* A lock was in the way (timeout, deadlock): nobody's failure, try again later. */
 extern bool weir_is_lock_error(const ErrorData *e);
+/* The server is in trouble: disk full, out of memory ... */
+extern bool weir_is_server_error(const ErrorData *e);
+/* The view raised e, and the transaction is rolled back: postponed or failed. */
+extern void weir_view_raised(CheckpointView *v, const ErrorData *e);
+/* Is a postponed view to be tried again now, or still to be left out? */
+extern bool weir_view_is_due(const CheckpointView *v);
+extern bool weir_view_must_wait(const CheckpointView *v);
+/* A checkpoint was committed; attempt.written says of which views. */
+extern void weir_settle_postponed(CheckpointLane *c);
 
 /* Free closed panes that no snapshot can need any more.  No transaction. */
 extern void weir_checkpoint_free_closed(CheckpointView *v);

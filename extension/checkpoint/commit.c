@@ -25,8 +25,6 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#define SERVER_TRIES 4
-
 /* --- one view ----------------------------------------------------------------- */
 
 /* Positions and counters as the workers had them at the barrier. */
@@ -139,6 +137,7 @@ take_over(CheckpointView *v)
 static void
 after_commit(CheckpointLane *c)
 {
+	weir_settle_postponed(c);
 	for (int i = 0; i < c->nviews; i++)
 	{
 		CheckpointView *v = c->views[i];
@@ -178,43 +177,7 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 	WEIR_FAULT("checkpoint-dead-written");
 }
 
-/* Lock waits are no failure of the view: it takes part in the next checkpoint. */
-bool
-weir_is_lock_error(const ErrorData *e)
-{
-	return e->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		   e->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
-}
-
-/*
- * Trouble of the server (disk full, out of memory, shutdown), which the whole
- * lane meets: it starts again after a pause.  A view's own functions can raise
- * the same codes, so after some times it is taken for the view's.
- */
-static bool
-is_servers(const ErrorData *e, const Lane *lane)
-{
-	int category = ERRCODE_TO_CATEGORY(e->sqlerrcode);
-
-	return lane->failures < SERVER_TRIES &&
-		   (category == ERRCODE_INSUFFICIENT_RESOURCES ||
-			category == ERRCODE_OPERATOR_INTERVENTION ||
-			category == ERRCODE_SYSTEM_ERROR);
-}
-
-static void
-fail_view(CheckpointView *v, ErrorData *e)
-{
-	v->gone = true;
-	v->error = MemoryContextStrdup(v->cxt, e->message);
-	ereport(LOG, (errmsg("continuous view \"%s\" stops: %s", v->row->name,
-						 e->message)));
-}
-
-/*
- * One attempt.  False: a view failed, or waits for a lock and is now in skip;
- * try again without it.
- */
+/* One attempt.  False: a view raised and is now in skip; try again without it. */
 static bool
 attempt(CheckpointLane *c, bool *skip)
 {
@@ -248,15 +211,11 @@ attempt(CheckpointLane *c, bool *skip)
 		if (current < 0)
 			PG_RE_THROW();
 		e = CopyErrorData();
-		if (is_servers(e, c->lane))
-			PG_RE_THROW();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		settle_marks(c, xid, false);
-		if (weir_is_lock_error(e))
-			skip[current] = true;
-		else
-			fail_view(c->views[current], e);
+		skip[current] = true;
+		weir_view_raised(c->views[current], e);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(TopMemoryContext);
@@ -274,6 +233,8 @@ weir_checkpoint_commit(CheckpointLane *c, bool durable)
 	bool *skip = palloc0(sizeof(bool) * Max(c->nviews, 1));
 	int before = synchronous_commit;
 
+	for (int i = 0; i < c->nviews && !durable; i++)
+		skip[i] = weir_view_must_wait(c->views[i]);
 	if (!durable)
 		synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
 	else if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)

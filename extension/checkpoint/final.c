@@ -276,6 +276,9 @@ weir_write_final(CheckpointView *v)
 	user = weir_become_owner(v->row->owner);
 	nest = weir_settings_enter(v->row);
 	SPI_connect();
+	/* What is deferred would raise at COMMIT, where no view is named. */
+	weir_spi("SET CONSTRAINTS ALL IMMEDIATE", 0, NULL, NULL, NULL,
+			 SPI_OK_UTILITY);
 	prepare_insert(&w);
 	merge = weir_merge_new(v->reader, CurrentMemoryContext);
 	for (int first = v->attempt.first, last; first < v->attempt.nclosed;

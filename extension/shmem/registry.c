@@ -137,6 +137,7 @@ weir_view_claim(Oid dboid, int32 view, int64 generation, int lane)
 		pg_atomic_write_u32(&v->failed, 0);
 		pg_atomic_write_u32(&v->detached, 0);
 		v->error[0] = '\0';
+		v->postponed[0] = '\0';
 		return i;
 	}
 	return -1;

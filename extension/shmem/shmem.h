@@ -77,6 +77,7 @@ typedef struct ViewSlot
 	int32 view;       /* weir.views.id */
 	int64 generation; /* of weir.progress when the lane began */
 	int lane;
+	char postponed[WEIR_ERROR_LEN]; /* why its checkpoints are; coordinator */
 	/* Set once by the coordinator before workers start. */
 	uint64 fingerprint; /* of the plan that workers run */
 	int64 window_size;

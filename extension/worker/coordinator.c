@@ -241,7 +241,8 @@ prepare(Coordinator *co)
 	bool work = sum_of_positions(co->lane) != co->last_positions;
 
 	for (int i = 0; i < co->c.nviews; i++)
-		work = work || (co->c.views[i]->gone && !co->released[i]);
+		work = work || (co->c.views[i]->gone && !co->released[i]) ||
+			   weir_view_is_due(co->c.views[i]);
 	return weir_closing_prepare(co) || work;
 }
 

@@ -101,7 +101,8 @@ load_view(CheckpointView *v)
 
 /*
  * In a PG_CATCH: the transaction is rolled back, and the view leaves with the
- * reason, or to come again if a lock was in the way.
+ * reason, or to come again if a lock was in the way or the disk is full.  (Out of
+ * memory is mostly our own, which does not pass.)
  */
 static void
 leave_out(Coordinator *co, CheckpointView *v)
@@ -115,8 +116,12 @@ leave_out(Coordinator *co, CheckpointView *v)
 	FlushErrorState();
 	AbortCurrentTransaction();
 	v->gone = true;
-	if (weir_is_lock_error(e))
+	if (weir_is_lock_error(e) ||
+		(weir_is_server_error(e) && e->sqlerrcode != ERRCODE_OUT_OF_MEMORY))
+	{
 		co->lane->delayed = true;
+		strlcpy(co->lane->error, e->message, WEIR_ERROR_LEN);
+	}
 	else
 		v->error = e->message;
 }
@@ -608,7 +613,7 @@ weir_recheck_views(Coordinator *co)
 		pg_atomic_write_u32(&co->lane->stop, 1);
 }
 
-/* Write down why the view stopped; false: its row is locked just now. */
+/* Write down why the view stopped; false: that cannot be done just now. */
 static bool
 record_failure(Coordinator *co, CheckpointView *v)
 {
@@ -626,7 +631,8 @@ record_failure(Coordinator *co, CheckpointView *v)
 
 		MemoryContextSwitchTo(co->c.cxt);
 		e = CopyErrorData();
-		if (ProcDiePending || !weir_is_lock_error(e))
+		if (ProcDiePending ||
+			!(weir_is_lock_error(e) || weir_is_server_error(e)))
 			PG_RE_THROW();
 		FlushErrorState();
 		AbortCurrentTransaction();

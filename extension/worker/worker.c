@@ -76,6 +76,8 @@ weir_worker_begin(Oid dboid)
 void
 weir_worker_interrupts(void)
 {
+	/* pg_cancel_backend ends what runs for a view; here nothing does. */
+	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
 	if (!PostmasterIsAlive())
 		proc_exit(1);
