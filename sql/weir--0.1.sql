@@ -54,6 +54,7 @@ CREATE TABLE weir.views (
     retention   interval,
     start       text NOT NULL,              -- 'earliest', 'latest' or a time
     settings    text[] NOT NULL,            -- frozen: name, value, name, value ...
+    keep_late   boolean NOT NULL,           -- late events go to late_event_log
     state       text NOT NULL DEFAULT 'running'
                 CHECK (state IN ('running', 'paused', 'error')),
     reason      text,                       -- why it is in error
@@ -116,19 +117,41 @@ ALTER TABLE weir.dead_letter_log ALTER COLUMN payload SET STORAGE EXTERNAL;
 CREATE UNIQUE INDEX dead_letters_key
     ON weir.dead_letter_log (stream, partition, "offset", coalesce(view, 0));
 
+-- Late events of the views that keep them: one row a window they were late for.
+CREATE TABLE weir.late_event_log (
+    stream       regclass NOT NULL,
+    view         int NOT NULL,
+    topic        text NOT NULL,
+    partition    int NOT NULL,
+    "offset"     bigint NOT NULL,
+    "timestamp"  timestamptz,               -- Kafka's
+    key          bytea,
+    payload      bytea,
+    event_time   timestamptz NOT NULL,
+    window_start timestamptz NOT NULL,
+    window_end   timestamptz NOT NULL,
+    late_by      interval NOT NULL,         -- since the window had closed for it
+    recorded_at  timestamptz NOT NULL DEFAULT now()
+);
+ALTER TABLE weir.late_event_log ALTER COLUMN payload SET STORAGE EXTERNAL;
+CREATE UNIQUE INDEX late_events_key
+    ON weir.late_event_log (stream, partition, "offset", view, window_start);
+CREATE INDEX late_events_view ON weir.late_event_log (view);
+
 SELECT pg_catalog.pg_extension_config_dump('weir.view_id', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.views', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.progress', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.state', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.dead_letter_log', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.late_event_log', '');
 
 -- --- control ---------------------------------------------------------------
 
 CREATE FUNCTION weir.create_view(name text, query text,
         start text DEFAULT NULL, lateness interval DEFAULT '0',
-        retention interval DEFAULT NULL)
+        retention interval DEFAULT NULL, keep_late boolean DEFAULT false)
     RETURNS regclass LANGUAGE C AS 'MODULE_PATHNAME', 'weir_create_view';
-COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval) IS
+COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval, boolean) IS
     'define a continuous view; it starts when the transaction commits';
 
 CREATE FUNCTION weir.drop_view(name regclass) RETURNS void
@@ -232,7 +255,21 @@ CREATE VIEW weir.dead_letters WITH (security_barrier) AS
     LEFT JOIN weir.views v ON v.id = d.view
     WHERE pg_catalog.has_table_privilege(d.stream, 'SELECT');
 
-GRANT SELECT ON weir.dead_letters, weir.status, weir.partitions, weir.views TO PUBLIC;
+-- A message as jsonb; NULL where it is not JSON, or none that jsonb can hold.
+CREATE FUNCTION weir.message_as_jsonb(message bytea) RETURNS jsonb
+    LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'weir_message_as_jsonb';
+
+-- Late events that views have kept, of the streams that the reader may read.
+CREATE VIEW weir.late_events WITH (security_barrier) AS
+    SELECT l.stream, v.view, l.topic, l.partition, l."offset", l."timestamp",
+           l.key, l.payload, l.event_time, l.window_start, l.window_end,
+           l.late_by, l.recorded_at, weir.message_as_jsonb(l.payload) AS "row"
+    FROM weir.late_event_log l
+    JOIN weir.views v ON v.id = l.view
+    WHERE pg_catalog.has_table_privilege(l.stream, 'SELECT');
+
+GRANT SELECT ON weir.dead_letters, weir.late_events, weir.status, weir.partitions, weir.views TO PUBLIC;
 
 -- --- objects that go away by plain DROP -------------------------------------
 

@@ -349,9 +349,10 @@ weir_create_view(PG_FUNCTION_ARGS)
 	char *sql;
 
 	check_state();
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("name, query and lateness must not be NULL")));
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3) || PG_ARGISNULL(5))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("name, query, lateness and keep_late must not be NULL")));
 	if (!PG_ARGISNULL(4))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -359,6 +360,7 @@ weir_create_view(PG_FUNCTION_ARGS)
 				 errhint("Drop partitions of the view's _final table instead.")));
 	sql = check_query(PG_GETARG_TEXT_PP(1));
 	v.row.lateness = check_lateness(PG_GETARG_INTERVAL_P(3));
+	v.row.keep_late = PG_GETARG_BOOL(5);
 	if (!PG_ARGISNULL(2))
 		v.row.start = weir_normal_start(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	resolve_name(&v, PG_GETARG_TEXT_PP(0));

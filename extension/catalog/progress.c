@@ -205,6 +205,8 @@ weir_progress_reset(int32 view)
 			 SPI_OK_DELETE);
 	weir_spi("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type, &arg,
 			 NULL, SPI_OK_DELETE);
+	weir_spi("DELETE FROM weir.late_event_log WHERE view = $1", 1, &type, &arg,
+			 NULL, SPI_OK_DELETE);
 	SPI_finish();
 	weir_become_again(user);
 }

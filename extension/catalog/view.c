@@ -59,7 +59,8 @@ weir_become_again(WeirUser user)
 #define VIEW_COLUMNS                                                      \
 	"v.id, v.view::oid, v.query::oid, v.final::oid, v.open::oid, "        \
 	"v.stream::oid, (extract(epoch from v.lateness) * 1000000)::bigint, " \
-	"v.start, v.settings, v.state, h.database, p.generation "             \
+	"v.start, v.settings, v.state, h.database, p.generation, "            \
+	"v.keep_late "                                                        \
 	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "           \
 	"LEFT JOIN weir.progress p ON p.view = v.id "
 
@@ -125,6 +126,7 @@ read_view(int row, MemoryContext cxt)
 	v->state = get_text(row, 10, cxt);
 	v->home = get_oid(row, 11) == MyDatabaseId;
 	v->generation = DatumGetInt64(weir_spi_get(row, 12, &isnull));
+	v->keep_late = DatumGetBool(weir_spi_get(row, 13, &isnull));
 	v->owner = weir_relation_owner(v->query);
 	v->name = get_rel_name(v->view);
 	v->name = MemoryContextStrdup(cxt, v->name ? v->name : "?");
@@ -242,10 +244,10 @@ settings_array(const ViewRow *v)
 int32
 weir_view_insert(const ViewRow *v, Datum retention, bool no_retention)
 {
-	Oid types[] = {OIDOID,  OIDOID,      OIDOID,  OIDOID,      OIDOID,
-				   INT8OID, INTERVALOID, TEXTOID, TEXTARRAYOID};
+	Oid types[] = {OIDOID,  OIDOID,      OIDOID,  OIDOID,       OIDOID,
+				   INT8OID, INTERVALOID, TEXTOID, TEXTARRAYOID, BOOLOID};
 	Datum values[lengthof(types)];
-	char nulls[lengthof(types) + 1] = "         ";
+	char nulls[lengthof(types) + 1] = "          ";
 	WeirUser user = weir_become_system();
 	bool isnull;
 	int32 id;
@@ -260,11 +262,12 @@ weir_view_insert(const ViewRow *v, Datum retention, bool no_retention)
 	nulls[6] = no_retention ? 'n' : ' ';
 	values[7] = CStringGetTextDatum(v->start);
 	values[8] = settings_array(v);
+	values[9] = BoolGetDatum(v->keep_late);
 
 	SPI_connect();
 	weir_spi("INSERT INTO weir.views (view, query, final, open, stream, lateness, "
-			 "retention, start, settings) VALUES ($1, $2, $3, $4, $5, "
-			 "$6 * interval '1 microsecond', $7, $8, $9) RETURNING id",
+			 "retention, start, settings, keep_late) VALUES ($1, $2, $3, $4, $5, "
+			 "$6 * interval '1 microsecond', $7, $8, $9, $10) RETURNING id",
 			 lengthof(types), types, values, nulls, SPI_OK_INSERT_RETURNING);
 	id = DatumGetInt32(weir_spi_get(0, 1, &isnull));
 	SPI_finish();
@@ -288,6 +291,8 @@ weir_view_delete(int32 id)
 			SPI_OK_DELETE);
 	execute("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type,
 			&value, NULL, SPI_OK_DELETE);
+	execute("DELETE FROM weir.late_event_log WHERE view = $1", 1, &type, &value,
+			NULL, SPI_OK_DELETE);
 	execute("DELETE FROM weir.views WHERE id = $1", 1, &type, &value, NULL,
 			SPI_OK_DELETE);
 }

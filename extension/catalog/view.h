@@ -24,6 +24,7 @@ typedef struct ViewRow
 	Oid stream;
 	Oid owner;      /* of the view */
 	int64 lateness; /* us */
+	bool keep_late; /* late events go to weir.late_events */
 	char *start;
 	int nsettings; /* names and values, alternating */
 	char **settings;

@@ -95,9 +95,12 @@ extern bool weir_can_close(CheckpointView *v, int64 upto);
 extern void weir_write_final(CheckpointView *v);
 /* Make sure that v_final has a partition for a window (partition.c). */
 extern void weir_ensure_partition(Oid final, int64 window, int64 size);
-/* Dead letters up to the barrier (dead_letters.c). */
-extern void weir_write_dead_letters(Lane *lane, const StreamDef *stream);
-extern void weir_free_dead_letters(Lane *lane);
+/*
+ * Dead letters and late events up to the barrier (letters.c): those of the whole
+ * stream, and those of the views that are written.  After the commit, free them.
+ */
+extern void weir_write_letters(CheckpointLane *c);
+extern void weir_free_letters(Lane *lane);
 
 /* --- the state log (state_log.c) ------------------------------------------ */
 

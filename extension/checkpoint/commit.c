@@ -151,7 +151,7 @@ after_commit(CheckpointLane *c)
 		free_chunks(v->slot);
 		WEIR_FAULT("checkpoint-chunks-freed");
 	}
-	weir_free_dead_letters(c->lane);
+	weir_free_letters(c->lane);
 }
 
 /* --- the transaction ---------------------------------------------------------------- */
@@ -173,8 +173,8 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 			v->gone = true;
 		*current = -1;
 	}
-	weir_write_dead_letters(c->lane, c->stream);
-	WEIR_FAULT("checkpoint-dead-written");
+	weir_write_letters(c);
+	WEIR_FAULT("checkpoint-letters-written");
 }
 
 /* One attempt.  False: a view raised and is now in skip; try again without it. */

@@ -465,6 +465,7 @@ weir_decode(Decoder *d, const KafkaMessage *msgs, int n)
 	old = MemoryContextSwitchTo(b->cxt);
 	chunk_reset(d);
 	b->n = n;
+	b->msgs = msgs;
 	b->nerrors = 0;
 	d->nslow = 0;
 	for (i = 0; i < n; i++)

@@ -47,6 +47,7 @@ typedef struct EventBatch
 	int64 *event_time; /* PostgreSQL's epoch, us; WEIR_NO_TIME: none */
 	bool *ok;          /* false: listed in errors */
 	ColumnVector *columns;
+	const KafkaMessage *msgs; /* what was decoded */
 	int nerrors;
 	DecodeError *errors; /* ascending by record */
 } EventBatch;

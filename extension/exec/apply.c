@@ -121,8 +121,30 @@ evaluate(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 
 /* --- windows, lateness ------------------------------------------------------ */
 
+/* A row is late for a window; keep it if the view says so.  False: no memory. */
+static bool
+note_late(ViewApply *a, const EventBatch *b, int32 row, int64 start, int64 end)
+{
+	Letter *l;
+
+	a->late[b->partition[row]]++;
+	if (!a->keep_late)
+		return true;
+	l = weir_letter_new(&b->msgs[row], a->slot->view, "");
+	if (l == NULL)
+		return false;
+	l->kind = LETTER_LATE;
+	l->late.event_time = b->event_time[row];
+	l->late.window_start = start;
+	l->late.window_end = end;
+	l->late.by = Max(a->watermark[row], a->closed_upto) - end - a->lateness;
+	weir_letter_add(&a->worker->tried, l);
+	return true;
+}
+
 /*
- * Find the window of each row; drop the late ones.  Raises when a time is out of range.
+ * Find the window of each row; drop the late ones.  Raises when a time is out of
+ * range.  Returns rows left, or -1: no memory to keep the late ones.
  */
 static int
 assign_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
@@ -149,7 +171,8 @@ assign_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 		}
 		if (wp_is_late(end + a->lateness, a->watermark[row], a->closed_upto))
 		{
-			a->late[b->partition[row]]++;
+			if (!note_late(a, b, row, start, end))
+				return -1;
 			continue;
 		}
 		a->start[row] = start;
@@ -417,6 +440,7 @@ weir_apply_publish(ViewApply *a)
 	LWLockAcquire(&a->shard->lock, LW_EXCLUSIVE);
 	memcpy(a->shard->parts, a->parts, sizeof(ViewPartition) * a->npartitions);
 	LWLockRelease(&a->shard->lock);
+	weir_letters_move(&a->worker->kept, &a->worker->letters);
 }
 
 /* --- putting it together ------------------------------------------------------------ */
@@ -455,6 +479,8 @@ prepare(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 	memset(a->late, 0, sizeof(int64) * a->npartitions);
 	nrows = filter_rows(a, b, rows, nrows);
 	nrows = assign_windows(a, b, rows, nrows);
+	if (nrows < 0)
+		return -1;
 	evaluate(a, b, rows, nrows);
 	check_arguments(a, b, rows, nrows);
 	if (!find_groups(a, b, rows, nrows))
@@ -509,9 +535,12 @@ apply_rows(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows,
 	PG_END_TRY();
 	if (result == APPLIED && left < 0)
 		result = NO_MEMORY;
-	if (result == APPLIED)
+	if (result != APPLIED)
+		weir_letters_free(&a->worker->tried);
+	else
 	{
 		publish(a, b, a->alive, left);
+		weir_letters_move(&a->worker->tried, &a->worker->kept);
 		for (int p = 0; p < a->npartitions; p++)
 			a->parts[p].late += a->late[p];
 	}

@@ -10,6 +10,7 @@
 #include "core/barrier.h"
 #include "decode/decode.h"
 #include "exec/final.h"
+#include "exec/letter.h"
 #include "executor/executor.h"
 #include "plan/plan.h"
 #include "shmem/pane.h"
@@ -42,6 +43,8 @@ typedef struct ViewApply
 	int64 delay; /* watermark_delay of the stream */
 	int64 lateness;
 	int64 closed_upto; /* lateness by what was closed */
+	bool keep_late;
+	LaneWorker *worker; /* holds the letters */
 	int npartitions;
 	ViewPartition *parts; /* working copy, published with the batch */
 	int64 *late;          /* per partition, of the rows being applied */
@@ -113,7 +116,7 @@ extern bool weir_apply_run(ViewApply *a, const EventBatch *b);
 
 /*
  * The batch is applied as a whole and its errors are kept: positions and
- * counters may be seen, and committed.
+ * counters may be seen, and committed, and so may late events that are kept.
  */
 extern void weir_apply_publish(ViewApply *a);
 

@@ -138,6 +138,8 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->lateness = slot->lateness;
 	/* A barrier under way may have been acknowledged without this view. */
 	a->closed_upto = Max(slot->closed_upto, slot->closing);
+	a->keep_late = slot->keep_late;
+	a->worker = &weir_registry->lanes[slot->lane].workers[shard];
 	a->npartitions = npartitions;
 	a->capacity = capacity;
 	we_begin(&a->epochs);

@@ -82,6 +82,7 @@ typedef struct ViewSlot
 	uint64 fingerprint; /* of the plan that workers run */
 	int64 window_size;
 	int64 lateness;
+	bool keep_late; /* late events are kept as letters */
 	int nshards;
 	int32 incarnation;
 	MemoryAccount memory; /* panes, base and chunks */
@@ -144,23 +145,44 @@ typedef enum LaneState
 	LANE_BACKOFF /* failed; free again at restart_at */
 } LaneState;
 
-/* A message that could not be used; lives in the arena until committed. */
-typedef struct DeadLetter
+typedef enum LetterKind
 {
-	struct DeadLetter *next;
-	uint32 bytes; /* of the arena block */
+	LETTER_DEAD, /* a message that could not be used */
+	LETTER_LATE /* an event that was late for a window, of a view that keeps them */
+} LetterKind;
+
+/* A message that is kept aside; lives in the arena until committed. */
+typedef struct Letter
+{
+	struct Letter *next;
+	size_t bytes; /* of the arena block */
+	LetterKind kind;
+	bool decided; /* coordinator: written, or not to be written any more */
 	int32 view;   /* 0: the whole stream */
 	int32 partition;
 	int64 offset;
 	int64 timestamp; /* us since 1970, -1: none */
-	int sqlstate;
+	union
+	{
+		struct
+		{
+			int sqlstate;
+		} dead;
+		struct
+		{
+			int64 event_time; /* PostgreSQL's epoch, as all of these */
+			int64 window_start;
+			int64 window_end;
+			int64 by; /* us since its window had closed for it */
+		} late;
+	};
 	uint32 reason_len;
 	uint32 key_len;
 	uint32 payload_len;
 	bool has_key;
 	bool has_payload;
 	char data[FLEXIBLE_ARRAY_MEMBER]; /* reason, key, payload */
-} DeadLetter;
+} Letter;
 
 typedef struct LaneWorker
 {
@@ -171,8 +193,10 @@ typedef struct LaneWorker
 	pg_atomic_uint64 copied;  /* last barrier whose groups are copied out */
 	pg_atomic_uint32 blocked; /* waits for memory */
 	/* The worker's; frozen is the coordinator's from acked to the next one. */
-	DeadLetter *dead_current; /* since the last barrier */
-	DeadLetter *dead_frozen;  /* up to it */
+	Letter *tried;   /* of a view that applies a batch: of records under way */
+	Letter *kept;    /* ... of records applied, not published yet */
+	Letter *letters; /* since the last barrier */
+	Letter *frozen;  /* up to it */
 	/* What weir.status shows; written by the worker, each but error a word. */
 	volatile int64 rate; /* events in the last full second */
 	volatile uint32 freshness[WEIR_FRESHNESS_SLOTS];

@@ -164,27 +164,13 @@ open_consumer(Ingest *in)
 /* --- barrier ---------------------------------------------------------------------- */
 
 static void
-freeze_dead_letters(LaneWorker *w)
-{
-	DeadLetter *last = w->dead_current;
-
-	if (last == NULL)
-		return;
-	while (last->next)
-		last = last->next;
-	last->next = w->dead_frozen;
-	w->dead_frozen = w->dead_current;
-	w->dead_current = NULL;
-}
-
-static void
 take_barrier(Ingest *in, uint64 barrier)
 {
 	weir_ingest_drop_detached(in);
 	for (int i = 0; i < in->nviews; i++)
 		if (in->views[i].apply)
 			weir_apply_freeze(in->views[i].apply);
-	freeze_dead_letters(in->self);
+	weir_letters_move(&in->self->letters, &in->self->frozen);
 	WEIR_FAULT("ingest-frozen");
 	we_take(&in->barrier, barrier);
 	pg_write_barrier();

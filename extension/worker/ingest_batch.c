@@ -48,8 +48,8 @@ dead_letter(Ingest *in, int record, int sqlstate, const char *reason)
 
 	if (in->stream->on_error == STREAM_SKIP)
 		return;
-	while (
-		!weir_dead_letter_add(in->self, 0, &in->msgs[record], sqlstate, reason))
+	while (!weir_letter_dead(&in->self->letters, &in->msgs[record], 0, sqlstate,
+							 reason))
 	{
 		if (weir_clock_monotonic() - since > MEMORY_PATIENCE_US)
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
@@ -132,8 +132,8 @@ static void
 row_letter(Ingest *in, IngestView *v, const RowError *e)
 {
 	if (in->stream->on_error != STREAM_SKIP &&
-		!weir_dead_letter_add(in->self, v->row->id, &in->msgs[e->row],
-							  e->sqlstate, e->reason))
+		!weir_letter_dead(&in->self->letters, &in->msgs[e->row], v->row->id,
+						  e->sqlstate, e->reason))
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("no shared memory left for a dead letter"),
 						errhint("Raise weir.memory_limit.")));

@@ -102,9 +102,13 @@ weir_ingest_load_views(Ingest *in)
 }
 
 static void
-let_go(IngestView *v)
+let_go(Ingest *in, IngestView *v)
 {
 	Chunk *c;
+
+	/* Only a view that is amid a batch has some: they are its own. */
+	weir_letters_free(&in->self->tried);
+	weir_letters_free(&in->self->kept);
 
 	while ((c = v->apply->chunks) != NULL)
 	{
@@ -125,7 +129,7 @@ weir_ingest_drop_failed(Ingest *in)
 		IngestView *v = &in->views[i];
 
 		if (v->apply && pg_atomic_read_u32(&v->slot->failed))
-			let_go(v);
+			let_go(in, v);
 		left = left || v->apply;
 	}
 	return left;
@@ -138,7 +142,7 @@ weir_ingest_drop_detached(Ingest *in)
 		if (in->views[i].apply &&
 			pg_atomic_read_u32(&in->views[i].slot->detached))
 		{
-			let_go(&in->views[i]);
+			let_go(in, &in->views[i]);
 			WEIR_FAULT("ingest-view-left");
 		}
 }
@@ -153,7 +157,7 @@ weir_ingest_fail_view(Ingest *in, IngestView *v, const char *reason)
 	pg_atomic_write_u32(&v->slot->failed, 1);
 	LWLockRelease(&weir_registry->lock);
 	if (v->apply)
-		let_go(v);
+		let_go(in, v);
 	weir_wake_coordinator(in->lane);
 }
 

@@ -45,12 +45,4 @@ extern void weir_lane_release(Lane *lane);
 /* Free what one view of a lane holds; its worker has let go of it. */
 extern void weir_view_release(ViewSlot *slot);
 
-/*
- * Add a dead letter of this worker (ingest).  False: the arena is full, but for
- * what a checkpoint needs.
- */
-extern bool
-weir_dead_letter_add(LaneWorker *w, int32 view, const KafkaMessage *m,
-					 int sqlstate, const char *reason);
-
 #endif /* WEIR_WORKER_LANE_H */

@@ -7,6 +7,7 @@
  */
 #include "base/weir.h"
 
+#include "exec/letter.h"
 #include "shmem/pane.h"
 #include "worker/lane.h"
 
@@ -71,22 +72,12 @@ weir_view_release(ViewSlot *slot)
 }
 
 static void
-release_dead(DeadLetter **list)
-{
-	DeadLetter *d;
-
-	while ((d = *list) != NULL)
-	{
-		*list = d->next;
-		weir_arena_free(d, d->bytes);
-	}
-}
-
-static void
 release_worker(LaneWorker *w)
 {
-	release_dead(&w->dead_current);
-	release_dead(&w->dead_frozen);
+	weir_letters_free(&w->tried);
+	weir_letters_free(&w->kept);
+	weir_letters_free(&w->letters);
+	weir_letters_free(&w->frozen);
 	memset((void *) w->freshness, 0, sizeof(w->freshness));
 	w->rate = 0;
 	w->broker_down = false;
@@ -108,39 +99,4 @@ weir_lane_release(Lane *lane)
 	lane->npartitions = 0;
 	lane->nworkers = 0;
 	lane->broker_down = false;
-}
-
-bool
-weir_dead_letter_add(LaneWorker *w, int32 view, const KafkaMessage *m,
-					 int sqlstate, const char *reason)
-{
-	size_t reason_len = strlen(reason);
-	size_t bytes = offsetof(DeadLetter, data) + reason_len + m->key_len + m->len;
-	DeadLetter *d = weir_arena_alloc(bytes);
-	char *p;
-
-	if (d == NULL)
-		return false;
-	d->bytes = (uint32) bytes;
-	d->view = view;
-	d->partition = m->partition;
-	d->offset = m->offset;
-	d->timestamp = m->timestamp;
-	d->sqlstate = sqlstate;
-	d->reason_len = (uint32) reason_len;
-	d->key_len = (uint32) m->key_len;
-	d->payload_len = (uint32) m->len;
-	d->has_key = m->key != NULL;
-	d->has_payload = m->payload != NULL;
-	p = d->data;
-	memcpy(p, reason, reason_len);
-	p += reason_len;
-	if (m->key_len > 0)
-		memcpy(p, m->key, m->key_len);
-	p += m->key_len;
-	if (m->len > 0)
-		memcpy(p, m->payload, m->len);
-	d->next = w->dead_current;
-	w->dead_current = d;
-	return true;
 }

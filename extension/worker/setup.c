@@ -60,6 +60,7 @@ compile_view(CheckpointView *v)
 	v->slot->fingerprint = v->plan->fingerprint;
 	v->slot->window_size = v->plan->window.size;
 	v->slot->lateness = v->row->lateness;
+	v->slot->keep_late = v->row->keep_late;
 	v->slot->closing = WEIR_NO_TIME;
 }
 

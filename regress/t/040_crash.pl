@@ -294,8 +294,8 @@ checkpoint-before-commit         load     3  lane
 checkpoint-before-marks          load     3  lane
 checkpoint-before-settle         load     3  lane
 checkpoint-chunks-freed          load     5  lane
-checkpoint-dead-written          load     3  lane
 checkpoint-final-written         load     5  view
+checkpoint-letters-written       load     3  lane
 checkpoint-partition-made        day      1  view
 checkpoint-state-written         load     5  view
 closed-before-unlink             load     1  lane

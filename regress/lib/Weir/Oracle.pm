@@ -21,7 +21,8 @@ use Carp;
 use Exporter 'import';
 use Test::More ();
 
-our @EXPORT = qw(archive_stream oracle_diff oracle_counts view_equals_batch);
+our @EXPORT = qw(archive_stream oracle_diff oracle_counts oracle_late
+  view_equals_batch late_events_equal);
 
 my $archives = 0;
 
@@ -148,6 +149,49 @@ sub oracle_counts
 		SELECT coalesce(sum(weir_all - cardinality(weir_windows)), 0),
 			count(*) FILTER (WHERE weir_windows <> '{}' AND ($failing))
 		FROM ($windows) w WHERE $filter});
+}
+
+# oracle_late(%options): the query for what was late, one row a record and
+# window: part, off, window_start, and by how much.  Options as for oracle_diff,
+# archive among them.
+sub oracle_late
+{
+	my (%o) = @_;
+	my $filter = $o{filter} // 'true';
+	my $lateness = $o{lateness} // '0';
+	my $part = $o{part} // 'part';
+	my $off = $o{off} // 'off';
+	my $close = "s + interval '$o{size}' + interval '$lateness'";
+	my $windows = _with_windows($o{archive} // croak('no archive'), %o);
+
+	return "SELECT $part, $off, s AS window_start, weir_watermark - ($close) AS late_by"
+	  . " FROM ($windows) w, LATERAL (SELECT $o{window} AS s) x"
+	  . " WHERE ($filter) AND $close <= weir_watermark";
+}
+
+# late_events_equal($node, $name, %options): what is kept of a view's late events,
+# and counted by partition, is what the archive says; two tests.  Nothing may be
+# late by the exceptions (idleness, the clock, an operator).
+sub late_events_equal
+{
+	my ($node, $name, %o) = @_;
+	my $db = $o{dbname} // 'postgres';
+	my $ought = oracle_late(%o);
+	my $is = q{SELECT partition, "offset", window_start, late_by FROM weir.late_events}
+	  . " WHERE view = '$o{view}'::regclass";
+	my $counted = 'SELECT partition, late FROM weir.partitions'
+	  . " WHERE view_name = '$o{view}'::regclass AND late > 0";
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	Test::More::is(
+		$node->safe_psql($db, "SELECT (SELECT count(*) FROM (($ought) EXCEPT ALL ($is)) d)"
+			  . ", (SELECT count(*) FROM (($is) EXCEPT ALL ($ought)) d)"),
+		'0|0', "$name: each late event is kept, and no other");
+	Test::More::is(
+		$node->safe_psql($db, "$counted ORDER BY 1"),
+		$node->safe_psql($db, "SELECT partition, count(*) FROM ($is) l GROUP BY 1 ORDER BY 1"),
+		"$name: as many as are counted, by partition");
+	return;
 }
 
 # The archive's records that have an open window, with their open windows.

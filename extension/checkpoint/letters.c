@@ -1,0 +1,208 @@
+/*
+ * checkpoint/letters.c
+ *		Messages that were kept aside, from shared memory to Weir's tables: dead
+ *		letters to weir.dead_letter_log, late events to weir.late_event_log.
+ *
+ * Runs in the coordinator, in the transaction of a checkpoint: what each worker
+ * had when it acknowledged the barrier is the coordinator's.  Two lanes may
+ * read the same records: the second one's rows are dropped by the unique indexes.
+ *
+ * Those of a view are written with its progress, so that its counters say how
+ * many there are: a view that waits for the next checkpoint keeps them, and with
+ * one that has gone (reset, say) they go.
+ *
+ * Datums of a letter are in a context that each letter resets.
+ */
+#include "base/weir.h"
+
+#include "catalog/pg_type.h"
+#include "catalog/spi.h"
+#include "catalog/view.h"
+#include "checkpoint/checkpoint.h"
+#include "exec/letter.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#define MAX_VALUES 12
+#define COMMON     8 /* first values of both kinds */
+
+/* --- statements --------------------------------------------------------------- */
+
+static const struct
+{
+	const char *sql;
+	int n;
+	Oid types[MAX_VALUES];
+} statements[] = {
+	[LETTER_DEAD] =
+		{"INSERT INTO weir.dead_letter_log (stream, view, topic, partition, \"offset\", "
+		 "\"timestamp\", key, payload, sqlstate, reason) "
+		 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+		 COMMON + 2,
+		 {OIDOID, INT4OID, TEXTOID, INT4OID, INT8OID, TIMESTAMPTZOID, BYTEAOID,
+		  BYTEAOID, TEXTOID, TEXTOID}},
+	[LETTER_LATE] =
+		{"INSERT INTO weir.late_event_log (stream, view, topic, partition, \"offset\", "
+		 "\"timestamp\", key, payload, event_time, window_start, window_end, late_by) "
+		 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+		 "$12 * interval '1 microsecond') ON CONFLICT DO NOTHING",
+		 COMMON + 4,
+		 {OIDOID, INT4OID, TEXTOID, INT4OID, INT8OID, TIMESTAMPTZOID, BYTEAOID,
+		  BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}},
+};
+
+typedef struct LetterWriter
+{
+	const CheckpointLane *c;
+	SPIPlanPtr plans[lengthof(statements)];
+	MemoryContext cxt;
+	Datum values[MAX_VALUES];
+	char nulls[MAX_VALUES];
+} LetterWriter;
+
+static Datum
+bytes_datum(const char *data, uint32 len)
+{
+	bytea *b = palloc(len + VARHDRSZ);
+
+	SET_VARSIZE(b, len + VARHDRSZ);
+	memcpy(VARDATA(b), data, len);
+	return PointerGetDatum(b);
+}
+
+static void
+fill_common(LetterWriter *w, const Letter *l)
+{
+	const StreamDef *stream = w->c->stream;
+	const char *key = l->data + l->reason_len;
+	int64 timestamp = l->timestamp - WEIR_EPOCH_SHIFT;
+
+	memset(w->nulls, ' ', sizeof(w->nulls));
+	w->values[0] = ObjectIdGetDatum(stream->relid);
+	w->values[1] = Int32GetDatum(l->view);
+	w->nulls[1] = l->view == 0 ? 'n' : ' ';
+	w->values[2] = CStringGetTextDatum(stream->topic);
+	w->values[3] = Int32GetDatum(l->partition);
+	w->values[4] = Int64GetDatum(l->offset);
+	w->values[5] = TimestampTzGetDatum(timestamp);
+	w->nulls[5] = l->timestamp < 0 || !IS_VALID_TIMESTAMP(timestamp) ? 'n' : ' ';
+	w->values[6] = bytes_datum(key, l->key_len);
+	w->nulls[6] = l->has_key ? ' ' : 'n';
+	w->values[7] = bytes_datum(key + l->key_len, l->payload_len);
+	w->nulls[7] = l->has_payload ? ' ' : 'n';
+}
+
+static void
+fill_kind(LetterWriter *w, const Letter *l)
+{
+	Datum *v = w->values + COMMON;
+
+	switch (l->kind)
+	{
+		case LETTER_DEAD:
+			v[0] = CStringGetTextDatum(unpack_sql_state(l->dead.sqlstate));
+			v[1] = PointerGetDatum(
+				cstring_to_text_with_len(l->data, l->reason_len));
+			break;
+		case LETTER_LATE:
+			v[0] = TimestampTzGetDatum(l->late.event_time);
+			v[1] = TimestampTzGetDatum(l->late.window_start);
+			v[2] = TimestampTzGetDatum(l->late.window_end);
+			v[3] = Int64GetDatum(l->late.by);
+			break;
+	}
+}
+
+static void
+write_letter(LetterWriter *w, const Letter *l)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->cxt);
+
+	fill_common(w, l);
+	fill_kind(w, l);
+	MemoryContextSwitchTo(old);
+	if (w->plans[l->kind] == NULL)
+		w->plans[l->kind] = SPI_prepare(statements[l->kind].sql,
+										statements[l->kind].n,
+										(Oid *) statements[l->kind].types);
+	if (w->plans[l->kind] == NULL ||
+		SPI_execute_plan(w->plans[l->kind], w->values, w->nulls, false, 0) !=
+			SPI_OK_INSERT)
+		elog(ERROR, "statement failed: %s", statements[l->kind].sql);
+	MemoryContextReset(w->cxt);
+}
+
+/* --- which ones ------------------------------------------------------------------- */
+
+typedef enum LetterFate
+{
+	WRITE,
+	KEEP,
+	DROP
+} LetterFate;
+
+static LetterFate
+fate(const CheckpointLane *c, const Letter *l)
+{
+	if (l->view == 0)
+		return WRITE;
+	for (int i = 0; i < c->nviews; i++)
+		if (c->views[i]->slot->view == l->view && !c->views[i]->gone)
+			return c->views[i]->attempt.written ? WRITE : KEEP;
+	return DROP;
+}
+
+static bool
+any_letter(const Lane *lane)
+{
+	for (int w = 0; w < lane->nworkers; w++)
+		if (lane->workers[w].frozen)
+			return true;
+	return false;
+}
+
+void
+weir_write_letters(CheckpointLane *c)
+{
+	LetterWriter w = {.c = c};
+	WeirUser user;
+
+	if (!any_letter(c->lane))
+		return;
+	user = weir_become_system();
+	SPI_connect();
+	w.cxt = AllocSetContextCreate(CurrentMemoryContext, "weir letter",
+								  ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < c->lane->nworkers; i++)
+		for (Letter *l = c->lane->workers[i].frozen; l; l = l->next)
+		{
+			LetterFate f = fate(c, l);
+
+			l->decided = f != KEEP;
+			if (f == WRITE)
+				write_letter(&w, l);
+		}
+	SPI_finish();
+	weir_become_again(user);
+}
+
+void
+weir_free_letters(Lane *lane)
+{
+	for (int i = 0; i < lane->nworkers; i++)
+	{
+		Letter **link = &lane->workers[i].frozen;
+		Letter *l;
+
+		while ((l = *link) != NULL)
+		{
+			if (l->decided)
+			{
+				*link = l->next;
+				weir_arena_free(l, l->bytes);
+			}
+			else
+				link = &l->next;
+		}
+	}
+}
