@@ -5,7 +5,7 @@
  * Ingest workers and SELECT on a stream use it, each from its own thread; there
  * is no lock.  Partitions are assigned, never subscribed, and all arrive in one
  * queue (one poll per partition would let an idle one throttle the others).
- * Positions are the caller's: after OFFSET_LOST or a hold it assigns again, and
+ * Positions are the caller's: after OFFSET_LOST it assigns again, and
  * it drops what lies below its position.
  *
  * Memory is malloc'ed, as librdkafka's is, so that a handle can outlive the
@@ -32,10 +32,6 @@ struct KafkaConsumer
 	rd_kafka_message_t **rkm; /* of the last poll */
 	int capacity;
 	int nheld; /* in use in rkm */
-
-	int32 *held; /* partitions held back */
-	int nheld_back;
-	int held_room;
 
 	KafkaEvent *events; /* not passed on yet */
 	int nevents;
@@ -131,7 +127,6 @@ weir_consumer_close(KafkaConsumer *c)
 	if (c->fds[1] >= 0)
 		close(c->fds[1]);
 	free(c->rkm);
-	free(c->held);
 	free(c->events);
 	free(c->topic);
 	free(c);
@@ -163,6 +158,18 @@ partition_list(KafkaConsumer *c, int n, const int32 *partitions,
 	return list;
 }
 
+/* Ends of partitions that were met before positions change mean nothing. */
+static void
+forget_ends(KafkaConsumer *c)
+{
+	int kept = 0;
+
+	for (int i = 0; i < c->nevents; i++)
+		if (c->events[i].kind != KAFKA_EVENT_EOF)
+			c->events[kept++] = c->events[i];
+	c->nevents = kept;
+}
+
 /* weir_consumer_assign: see kafka.h. */
 bool
 weir_consumer_assign(KafkaConsumer *c, int n, const int32 *partitions,
@@ -178,7 +185,7 @@ weir_consumer_assign(KafkaConsumer *c, int n, const int32 *partitions,
 	if (!c->client.handle.redirected)
 		rd_kafka_poll_set_consumer(c->client.handle.rk);
 	c->client.handle.redirected = true;
-	c->nheld_back = 0;
+	forget_ends(c);
 
 	list = partition_list(c, n, partitions, offsets);
 	res = rd_kafka_assign(c->client.handle.rk, list);
@@ -292,63 +299,28 @@ take_events(KafkaConsumer *c, KafkaEvent *events, int max_events)
 	return n;
 }
 
-/* Forward a partition's queue to the common one, or not. */
-static void
-forward(KafkaConsumer *c, int32 partition, bool on)
-{
-	rd_kafka_queue_t *q;
-
-	q = rd_kafka_queue_get_partition(c->client.handle.rk, c->topic, partition);
-	if (q == NULL)
-		return;
-	rd_kafka_queue_forward(q, on ? c->queue : NULL);
-	rd_kafka_queue_destroy(q);
-}
-
-/* Remember that a partition is held back, or no longer. */
-static bool
-note_held(KafkaConsumer *c, int32 partition, bool hold)
-{
-	int32 *bigger;
-	int i;
-
-	for (i = 0; i < c->nheld_back && c->held[i] != partition; i++)
-		;
-	if (!hold && i < c->nheld_back)
-		c->held[i] = c->held[--c->nheld_back];
-	if (!hold || i < c->nheld_back)
-		return true;
-	if (c->nheld_back == c->held_room)
-	{
-		bigger = realloc(c->held, (c->held_room + 16) * sizeof(int32));
-		if (bigger == NULL)
-			return false;
-		c->held = bigger;
-		c->held_room += 16;
-	}
-	c->held[c->nheld_back++] = partition;
-	return true;
-}
-
-/* weir_consumer_hold: unforward the partition's queue, or forward it again. */
-void
-weir_consumer_hold(KafkaConsumer *c, int32 partition, bool hold)
-{
-	if (note_held(c, partition, hold))
-		forward(c, partition, !hold);
-}
-
 /*
- * Hold again what is held.  An assignment takes effect some time later, on
- * librdkafka's thread, and forwards its partitions anew.
+ * weir_consumer_hold: see kafka.h.  What librdkafka has queued of a partition
+ * that leaves the assignment is outdated at once, so nothing of it comes after
+ * this has returned.
  */
-static void
-repeat_holds(KafkaConsumer *c)
+bool
+weir_consumer_hold(KafkaConsumer *c, int n, const int32 *partitions,
+				   const int64 *offsets, char *err, size_t errlen)
 {
-	int i;
+	rd_kafka_t *rk = c->client.handle.rk;
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_error_t *error;
 
-	for (i = 0; i < c->nheld_back; i++)
-		forward(c, c->held[i], false);
+	list = partition_list(c, n, partitions, offsets);
+	error = offsets == NULL ? rd_kafka_incremental_unassign(rk, list)
+							: rd_kafka_incremental_assign(rk, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (error == NULL)
+		return true;
+	snprintf(err, errlen, "%s", rd_kafka_error_string(error));
+	rd_kafka_error_destroy(error);
+	return false;
 }
 
 /* weir_consumer_poll: see kafka.h. */
@@ -360,7 +332,6 @@ weir_consumer_poll(KafkaConsumer *c, KafkaMessage *msgs, int max,
 	int i;
 
 	weir_consumer_release(c);
-	repeat_holds(c);
 	max = ensure_room(c, max);
 	n = rd_kafka_consume_batch_queue(c->queue, 0, c->rkm, max);
 	for (i = 0; i < n; i++)

@@ -127,11 +127,13 @@ extern void weir_consumer_commit(KafkaConsumer *c, int n,
 								 const int32 *partitions, const int64 *offsets);
 
 /*
- * Stop and go on delivering a partition, without pause, which can lose offsets
- * before librdkafka 2.1.  What was already on its way to us is still delivered;
- * an assign ends all holds.
+ * Hold partitions back: fetch no more of them and drop what has been fetched and
+ * not taken (offsets NULL); or go on at the offsets, which the caller knows.  Not
+ * by pause, which can lose offsets before librdkafka 2.1.  An assign ends all
+ * holds.
  */
-extern void weir_consumer_hold(KafkaConsumer *c, int32 partition, bool hold);
+extern bool weir_consumer_hold(KafkaConsumer *c, int n, const int32 *partitions,
+							   const int64 *offsets, char *err, size_t errlen);
 
 /* Fetch no more of a partition, for good; only an assign undoes it. */
 extern void weir_consumer_finish(KafkaConsumer *c, int32 partition);
