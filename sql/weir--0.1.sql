@@ -52,6 +52,9 @@ CREATE TABLE weir.views (
     stream      regclass NOT NULL,
     lateness    interval NOT NULL,
     retention   interval,
+    memory_limit bigint,                    -- bytes; NULL: only weir.memory_limit
+    on_memory_limit text NOT NULL DEFAULT 'wait'
+                CHECK (on_memory_limit IN ('wait', 'error')),
     start       text NOT NULL,              -- 'earliest', 'latest' or a time
     settings    text[] NOT NULL,            -- frozen: name, value, name, value ...
     keep_late   boolean NOT NULL,           -- late events go to late_event_log
@@ -149,9 +152,10 @@ SELECT pg_catalog.pg_extension_config_dump('weir.late_event_log', '');
 
 CREATE FUNCTION weir.create_view(name text, query text,
         start text DEFAULT NULL, lateness interval DEFAULT '0',
-        retention interval DEFAULT NULL, keep_late boolean DEFAULT false)
+        retention interval DEFAULT NULL, keep_late boolean DEFAULT false,
+        memory_limit text DEFAULT NULL, on_memory_limit text DEFAULT 'wait')
     RETURNS regclass LANGUAGE C AS 'MODULE_PATHNAME', 'weir_create_view';
-COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval, boolean) IS
+COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval, boolean, text, text) IS
     'define a continuous view; it starts when the transaction commits';
 
 CREATE FUNCTION weir.drop_view(name regclass) RETURNS void
@@ -173,6 +177,12 @@ CREATE FUNCTION weir.reset(view regclass, start text) RETURNS void
 COMMENT ON FUNCTION weir.reset(regclass, text) IS
     'throw the results of a view away and compute them anew from ''earliest'', ''latest'' or a time';
 
+CREATE FUNCTION weir.set_memory_limit(view regclass, memory_limit text,
+        on_memory_limit text DEFAULT NULL)
+    RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_set_memory_limit';
+COMMENT ON FUNCTION weir.set_memory_limit(regclass, text, text) IS
+    'set how much shared memory a continuous view may have, and what it does at the limit';
+
 CREATE FUNCTION weir.flush(target regclass, timeout interval DEFAULT '30 s')
     RETURNS void LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_flush';
 COMMENT ON FUNCTION weir.flush(regclass, interval) IS
@@ -189,14 +199,16 @@ CREATE FUNCTION weir.running_views(OUT id int, OUT lane int, OUT state text,
         OUT lag bigint, OUT events_per_second bigint,
         OUT freshness_p50_ms float8, OUT freshness_p99_ms float8,
         OUT windows_open bigint, OUT windows_final bigint,
-        OUT memory bigint, OUT watermark timestamptz, OUT workers int)
+        OUT memory bigint, OUT watermark timestamptz, OUT held int,
+        OUT queue_memory bigint, OUT workers int)
     RETURNS SETOF record LANGUAGE C STRICT
     AS 'MODULE_PATHNAME', 'weir_running_views';
 
 CREATE FUNCTION weir.running_partitions(OUT id int, OUT partition int,
         OUT start_offset bigint, OUT "position" bigint, OUT committed bigint,
         OUT high_watermark bigint, OUT lag bigint, OUT watermark timestamptz,
-        OUT idle boolean, OUT events bigint, OUT late bigint, OUT dead bigint)
+        OUT idle boolean, OUT events bigint, OUT late bigint, OUT dead bigint,
+        OUT held boolean)
     RETURNS SETOF record LANGUAGE C STRICT
     AS 'MODULE_PATHNAME', 'weir_running_partitions';
 
@@ -221,7 +233,8 @@ CREATE VIEW weir.status AS
            r.freshness_p50_ms, r.freshness_p99_ms, r.windows_open,
            p.windows_final, r.watermark,
            weir.microseconds_to_time(p.closed_upto) AS closed_upto,
-           r.memory, r.lane, r.workers, coalesce(v.reason, r.error,
+           r.memory, v.memory_limit, r.queue_memory, r.held, r.lane, r.workers,
+           coalesce(v.reason, r.error,
                CASE WHEN r.id IS NULL AND v.state = 'running' THEN weir.problem() END) AS error
     FROM weir.views v
     LEFT JOIN weir.progress p ON p.view = v.id
@@ -236,7 +249,7 @@ CREATE VIEW weir.partitions AS
            coalesce(r.watermark, weir.microseconds_to_time(c.watermark)) AS watermark,
            r.idle, coalesce(r.events, c.events) AS events,
            coalesce(r.late, c.late) AS late,
-           coalesce(r.dead, c.dead) AS dead_letters
+           coalesce(r.dead, c.dead) AS dead_letters, r.held
     FROM weir.views v
     JOIN weir.progress p ON p.view = v.id
     CROSS JOIN LATERAL (

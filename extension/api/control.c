@@ -11,6 +11,7 @@
 #include "base/weir.h"
 
 #include "access/xlog.h"
+#include "api/control.h"
 #include "api/hooks.h"
 #include "base/fault.h"
 #include "catalog/namespace.h"
@@ -31,9 +32,8 @@ PG_FUNCTION_INFO_V1(weir_resume);
 PG_FUNCTION_INFO_V1(weir_reset);
 PG_FUNCTION_INFO_V1(weir_on_drop);
 
-/* The view, locked, which the user must own, on a server where it can be changed. */
-static ViewRow *
-controlled_view(Oid relid)
+ViewRow *
+weir_controlled_view(Oid relid)
 {
 	ViewRow *row;
 
@@ -53,7 +53,7 @@ controlled_view(Oid relid)
 Datum
 weir_pause(PG_FUNCTION_ARGS)
 {
-	ViewRow *row = controlled_view(PG_GETARG_OID(0));
+	ViewRow *row = weir_controlled_view(PG_GETARG_OID(0));
 
 	if (strcmp(row->state, "paused") == 0)
 		ereport(NOTICE, (errmsg("continuous view \"%s\" is paused already",
@@ -100,7 +100,7 @@ check_portable(const ViewRow *row)
 Datum
 weir_resume(PG_FUNCTION_ARGS)
 {
-	ViewRow *row = controlled_view(PG_GETARG_OID(0));
+	ViewRow *row = weir_controlled_view(PG_GETARG_OID(0));
 
 	if (strcmp(row->state, "running") == 0 && row->home)
 		ereport(NOTICE, (errmsg("continuous view \"%s\" is running already",
@@ -120,7 +120,7 @@ weir_resume(PG_FUNCTION_ARGS)
 Datum
 weir_reset(PG_FUNCTION_ARGS)
 {
-	ViewRow *row = controlled_view(PG_GETARG_OID(0));
+	ViewRow *row = weir_controlled_view(PG_GETARG_OID(0));
 	char *start = weir_normal_start(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 
 	weir_view_set_start(row->id, start);

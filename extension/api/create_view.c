@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "api/hooks.h"
+#include "api/memory_limit.h"
 #include "base/fault.h"
 #include "base/guc.h"
 #include "catalog/dependency.h"
@@ -361,6 +362,7 @@ weir_create_view(PG_FUNCTION_ARGS)
 	sql = check_query(PG_GETARG_TEXT_PP(1));
 	v.row.lateness = check_lateness(PG_GETARG_INTERVAL_P(3));
 	v.row.keep_late = PG_GETARG_BOOL(5);
+	weir_read_limit(&v.row, fcinfo, 6);
 	if (!PG_ARGISNULL(2))
 		v.row.start = weir_normal_start(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	resolve_name(&v, PG_GETARG_TEXT_PP(0));
@@ -369,7 +371,8 @@ weir_create_view(PG_FUNCTION_ARGS)
 	if (v.row.start == NULL)
 		v.row.start = weir_normal_start(stream->start);
 	freeze_settings(&v);
-	(void) weir_view_insert(&v.row, (Datum) 0, true);
+	v.row.id = weir_view_insert(&v.row, (Datum) 0, true);
+	weir_view_set_limit(&v.row);
 	WEIR_FAULT("create-view-stored");
 	weir_notify_at_commit();
 	warn_about_broker(stream);

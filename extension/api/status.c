@@ -35,6 +35,8 @@ typedef struct ViewStatus
 	int64 windows;
 	uint64 bytes;
 	int workers;
+	int held;     /* partitions that are held back */
+	int64 queued; /* bytes that the lane's consumers may hold */
 } ViewStatus;
 
 /* Starts of open windows, of all shards and the base, to be counted once each. */
@@ -206,6 +208,28 @@ sum_base(Starts *starts, ViewSlot *slot)
 	LWLockRelease(&slot->marks_lock);
 }
 
+/* What the lane and its views have of memory, and lack.  Registry lock held. */
+static void
+fill_memory(ViewStatus *s, const Lane *lane)
+{
+	for (int w = 0; w < lane->nworkers; w++)
+	{
+		LaneWorker *worker = (LaneWorker *) &lane->workers[w];
+
+		s->queued += (int64) worker->queue_kb * 1024;
+		if (!pg_atomic_read_u32(&worker->blocked) || s->error[0])
+			continue;
+		if (worker->blocked_view == s->id)
+			strlcpy(s->error, "its open windows need more memory than is left",
+					WEIR_ERROR_LEN);
+		else
+			strlcpy(s->error, "it waits with its lane, which is out of memory",
+					WEIR_ERROR_LEN);
+	}
+	for (int p = 0; p < lane->npartitions; p++)
+		s->held += lane->parts[p].held;
+}
+
 /* Registry lock held. */
 static void
 fill_status(ViewStatus *s, Starts *starts, ViewSlot *slot)
@@ -228,6 +252,7 @@ fill_status(ViewStatus *s, Starts *starts, ViewSlot *slot)
 	s->total.watermark = slot->live ? slot->closing : WEIR_NO_TIME;
 	if (!slot->live || lane->state != LANE_RUNNING)
 		return;
+	fill_memory(s, lane);
 	sum_base(starts, slot);
 	for (int i = 0; i < slot->nshards; i++)
 		sum_shard(s, starts, slot, i, lane);
@@ -265,8 +290,8 @@ read_status(ViewStatus *s, ViewSlot *slot, bool *live)
 static void
 put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 {
-	Datum values[16];
-	bool nulls[16] = {false};
+	Datum values[18];
+	bool nulls[18] = {false};
 	int i = 0;
 
 	values[i++] = Int32GetDatum(s->id);
@@ -274,7 +299,7 @@ put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 	values[i++] = CStringGetTextDatum(s->state);
 	nulls[i] = s->error[0] == '\0';
 	values[i++] = CStringGetTextDatum(s->error);
-	for (int k = i; k < 16; k++)
+	for (int k = i; k < (int) lengthof(nulls); k++)
 		nulls[k] = !live;
 	values[i++] = Int64GetDatum(s->total.events);
 	values[i++] = Int64GetDatum(s->total.late);
@@ -291,6 +316,8 @@ put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 	values[i++] = Int64GetDatum((int64) s->bytes);
 	nulls[i] = nulls[i] || s->total.watermark == WEIR_NO_TIME;
 	values[i++] = TimestampTzGetDatum(s->total.watermark);
+	values[i++] = Int32GetDatum(s->held);
+	values[i++] = Int64GetDatum(s->queued);
 	nulls[i] = nulls[i] || s->workers == 0;
 	values[i++] = Int32GetDatum(s->workers);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
@@ -351,8 +378,8 @@ static void
 put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v,
 			  const LanePartition *l)
 {
-	Datum values[12];
-	bool nulls[12] = {false};
+	Datum values[13];
+	bool nulls[13] = {false};
 	int i = 0;
 
 	values[i++] = Int32GetDatum(id);
@@ -368,6 +395,7 @@ put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v,
 	values[i++] = Int64GetDatum(v->events);
 	values[i++] = Int64GetDatum(v->late);
 	values[i++] = Int64GetDatum(v->dead);
+	values[i++] = BoolGetDatum(l->held);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

@@ -12,7 +12,8 @@ typedef struct WeirSettings
 	int max_lanes;
 	int max_views;
 	int checkpoint_interval_ms;
-	int queue_kb;          /* librdkafka's buffer, per lane */
+	int queue_limit_kb;    /* librdkafka's buffers, of all lanes */
+	int queue_kb;          /* of one lane */
 	int batch_size;        /* records a batch, at most */
 	int ingest_workers;    /* of a lane, unless the stream says */
 	int broker_timeout_ms; /* DDL's and flush's questions to a broker */

@@ -60,7 +60,7 @@ weir_become_again(WeirUser user)
 	"v.id, v.view::oid, v.query::oid, v.final::oid, v.open::oid, "        \
 	"v.stream::oid, (extract(epoch from v.lateness) * 1000000)::bigint, " \
 	"v.start, v.settings, v.state, h.database, p.generation, "            \
-	"v.keep_late "                                                        \
+	"v.keep_late, coalesce(v.memory_limit, 0), v.on_memory_limit "        \
 	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "           \
 	"LEFT JOIN weir.progress p ON p.view = v.id "
 
@@ -127,6 +127,8 @@ read_view(int row, MemoryContext cxt)
 	v->home = get_oid(row, 11) == MyDatabaseId;
 	v->generation = DatumGetInt64(weir_spi_get(row, 12, &isnull));
 	v->keep_late = DatumGetBool(weir_spi_get(row, 13, &isnull));
+	v->memory_limit = DatumGetInt64(weir_spi_get(row, 14, &isnull));
+	v->stops_at_limit = strcmp(get_text(row, 15, cxt), "error") == 0;
 	v->owner = weir_relation_owner(v->query);
 	v->name = get_rel_name(v->view);
 	v->name = MemoryContextStrdup(cxt, v->name ? v->name : "?");
@@ -344,6 +346,20 @@ weir_view_set_home(int32 id)
 	execute("INSERT INTO weir.home VALUES ($1, $2) "
 			"ON CONFLICT (view) DO UPDATE SET database = excluded.database",
 			2, types, values, NULL, SPI_OK_INSERT);
+}
+
+void
+weir_view_set_limit(const ViewRow *row)
+{
+	Oid types[] = {INT4OID, INT8OID, TEXTOID};
+	Datum values[3];
+
+	values[0] = Int32GetDatum(row->id);
+	values[1] = Int64GetDatum(row->memory_limit);
+	values[2] = CStringGetTextDatum(row->stops_at_limit ? "error" : "wait");
+	execute("UPDATE weir.views SET memory_limit = nullif($2, 0), "
+			"on_memory_limit = $3 WHERE id = $1",
+			3, types, values, NULL, SPI_OK_UPDATE);
 }
 
 static void

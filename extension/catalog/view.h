@@ -22,8 +22,10 @@ typedef struct ViewRow
 	Oid final;
 	Oid open;
 	Oid stream;
-	Oid owner;      /* of the view */
-	int64 lateness; /* us */
+	Oid owner;          /* of the view */
+	int64 lateness;     /* us */
+	int64 memory_limit; /* bytes; 0: none of its own */
+	bool stops_at_limit;
 	bool keep_late; /* late events go to weir.late_events */
 	char *start;
 	int nsettings; /* names and values, alternating */
@@ -75,6 +77,8 @@ extern void weir_view_set_state(int32 id, const char *state, const char *reason)
 extern void weir_view_begin_anew(int32 id);
 extern void weir_view_set_start(int32 id, const char *start);
 extern void weir_view_set_home(int32 id);
+/* memory_limit and stops_at_limit as the row says. */
+extern void weir_view_set_limit(const ViewRow *row);
 
 /* Latest committed as of the active snapshot, or NULL. */
 extern ProgressRow *weir_progress_load(int32 view);

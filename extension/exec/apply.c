@@ -41,6 +41,8 @@ weir_apply_begin(ViewApply *a, const EventBatch *b)
 	a->nrows = 0;
 	a->nerrors = 0;
 	a->next_row = -1;
+	a->part_row = 0;
+	memcpy(a->part, a->parts, sizeof(ViewPartition) * a->npartitions);
 	for (int i = 0; i < b->n; i++)
 		take_record(a, b, i);
 }
@@ -130,9 +132,12 @@ note_late(ViewApply *a, const EventBatch *b, int32 row, int64 start, int64 end)
 	a->late[b->partition[row]]++;
 	if (!a->keep_late)
 		return true;
-	l = weir_letter_new(&b->msgs[row], a->slot->view, "");
+	l = weir_letter_new(&b->msgs[row], a->slot->view, "", false);
 	if (l == NULL)
+	{
+		pg_atomic_write_u32(&a->slot->memory.met, MEMORY_ALL);
 		return false;
+	}
 	l->kind = LETTER_LATE;
 	l->late.event_time = b->event_time[row];
 	l->late.window_start = start;

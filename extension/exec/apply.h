@@ -92,7 +92,9 @@ typedef struct ViewApply
 	int nerrors;
 	/* A batch that waits for memory. */
 	int nrows;
-	int next_row; /* row mode: first row not applied, or -1 */
+	int next_row;        /* row mode: first row not applied, or -1 */
+	int part_row;        /* record up to which part counts */
+	ViewPartition *part; /* as published last */
 } ViewApply;
 
 /*
@@ -113,6 +115,16 @@ extern void weir_apply_begin(ViewApply *a, const EventBatch *b);
  * Needs a transaction; raises only for what is no row's fault.
  */
 extern bool weir_apply_run(ViewApply *a, const EventBatch *b);
+
+/*
+ * The batch does not fit (apply_part.c): go on row by row, as far as there is
+ * room; and publish how far that is, once the errors so far are kept.  Then a
+ * barrier may come.
+ */
+extern void weir_apply_single_rows(ViewApply *a);
+extern void weir_apply_publish_part(ViewApply *a, const EventBatch *b);
+/* Forget the rest of the batch: it will be read again. */
+extern void weir_apply_go_back(ViewApply *a);
 
 /*
  * The batch is applied as a whole and its errors are kept: positions and

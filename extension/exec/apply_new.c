@@ -146,6 +146,7 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->next_row = -1;
 	a->parts = palloc(sizeof(ViewPartition) * npartitions);
 	memcpy(a->parts, a->shard->parts, sizeof(ViewPartition) * npartitions);
+	a->part = palloc(sizeof(ViewPartition) * npartitions);
 	a->late = palloc0(sizeof(int64) * npartitions);
 	a->accums = weir_accum_compile(plan->accums, plan->naccums, plan->aggs,
 								   plan->naggs, cxt);

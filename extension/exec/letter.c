@@ -17,11 +17,13 @@
 #include "exec/letter.h"
 
 Letter *
-weir_letter_new(const KafkaMessage *m, int32 view, const char *reason)
+weir_letter_new(const KafkaMessage *m, int32 view, const char *reason,
+				bool reserved)
 {
 	size_t reason_len = strlen(reason);
 	size_t bytes = offsetof(Letter, data) + reason_len + m->key_len + m->len;
-	Letter *l = weir_arena_alloc(bytes);
+	Letter *l = reserved ? weir_arena_alloc_reserved(bytes)
+						 : weir_arena_alloc(bytes);
 	char *p;
 
 	if (l == NULL)
@@ -52,7 +54,7 @@ bool
 weir_letter_dead(Letter **list, const KafkaMessage *m, int32 view, int sqlstate,
 				 const char *reason)
 {
-	Letter *l = weir_letter_new(m, view, reason);
+	Letter *l = weir_letter_new(m, view, reason, view != 0);
 
 	if (l == NULL)
 		return false;

@@ -90,6 +90,8 @@ weir_account_alloc_reserved(MemoryAccount *a, size_t size)
 
 	if (block)
 		pg_atomic_fetch_add_u64(&a->used, weir_arena_rounded(size));
+	else
+		pg_atomic_write_u32(&a->met, MEMORY_ALL);
 	return block;
 }
 
@@ -109,8 +111,8 @@ thousandths(uint64 used, uint64 limit)
 	return limit == 0 ? 0 : (int) Min(used * 2000 / limit, 1000);
 }
 
-int
-weir_arena_pressure(void)
+uint64
+weir_arena_used(void)
 {
 	WbArena *arena = weir_registry->arena;
 	uint64 left;
@@ -118,7 +120,13 @@ weir_arena_pressure(void)
 	LWLockAcquire(&weir_registry->arena_lock, LW_SHARED);
 	left = wb_free_bytes(arena);
 	LWLockRelease(&weir_registry->arena_lock);
-	return thousandths(wb_total_bytes(arena) - left, wb_total_bytes(arena));
+	return wb_total_bytes(arena) - left;
+}
+
+int
+weir_arena_pressure(void)
+{
+	return thousandths(weir_arena_used(), wb_total_bytes(weir_registry->arena));
 }
 
 int

@@ -9,6 +9,8 @@
 
 #include "shmem/shmem.h"
 
+#define LEAST_QUEUE_KB 1024
+
 ViewSlot *
 weir_view_find(Oid dboid, int32 view)
 {
@@ -141,4 +143,65 @@ weir_view_claim(Oid dboid, int32 view, int64 generation, int lane)
 		return i;
 	}
 	return -1;
+}
+
+/* Where the view is in the ring, or -1. */
+static int
+find_apart(Oid dboid, int32 view)
+{
+	for (int i = 0; i < (int) lengthof(weir_registry->apart); i++)
+		if (weir_registry->apart[i].dboid == dboid &&
+			weir_registry->apart[i].view == view)
+			return i;
+	return -1;
+}
+
+void
+weir_view_set_apart(Oid dboid, int32 view, bool apart)
+{
+	Registry *reg = weir_registry;
+	int i = find_apart(dboid, view);
+
+	if ((i >= 0) == apart)
+		return;
+	if (apart)
+	{
+		i = reg->napart++ % (int) lengthof(reg->apart);
+		reg->apart[i].dboid = dboid;
+		reg->apart[i].view = view;
+	}
+	else
+		reg->apart[i].dboid = InvalidOid;
+}
+
+bool
+weir_view_is_apart(Oid dboid, int32 view)
+{
+	return find_apart(dboid, view) >= 0;
+}
+
+bool
+weir_lane_is_apart(const Lane *lane)
+{
+	for (int i = 0; i < lane->nviews; i++)
+		if (lane->views[i] >= 0 &&
+			weir_view_is_apart(lane->dboid,
+							   weir_registry->views[lane->views[i]].view))
+			return true;
+	return false;
+}
+
+int
+weir_queue_claim(LaneWorker *w, int wanted_kb, int total_kb)
+{
+	int64 left = total_kb;
+
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	w->queue_kb = 0;
+	for (int i = 0; i < weir_registry->max_lanes; i++)
+		for (int k = 0; k < WEIR_MAX_WORKERS; k++)
+			left -= weir_registry->lanes[i].workers[k].queue_kb;
+	w->queue_kb = (int) Max(LEAST_QUEUE_KB, Min(wanted_kb, left / 2));
+	LWLockRelease(&weir_registry->lock);
+	return w->queue_kb;
 }

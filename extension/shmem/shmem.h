@@ -40,6 +40,7 @@ typedef struct MemoryAccount
 {
 	pg_atomic_uint64 used;
 	pg_atomic_uint64 limit; /* 0: none of its own; coordinator */
+	volatile bool stops;    /* at the limit, instead of waiting; coordinator */
 	pg_atomic_uint32 met;   /* MemoryMet of the last request refused */
 } MemoryAccount;
 
@@ -122,6 +123,12 @@ typedef struct LanePartition
 	/* Written by the coordinator: what the leader has answered. */
 	volatile int64 confirmed;    /* where the partition ended ... */
 	volatile int64 confirmed_at; /* ... when it was asked (monotonic us) */
+	/* By the worker again, for holding partitions back (worker/ingest_align.c). */
+	volatile int64 last_seen; /* monotonic us of the last message or start */
+	volatile int64 watermark; /* of the view that is furthest */
+	volatile bool dry;        /* the last fetch brought nothing */
+	volatile bool counts;     /* there is more to be read */
+	volatile bool held;
 } LanePartition;
 
 /*
@@ -188,10 +195,12 @@ typedef struct LaneWorker
 {
 	pid_t pid; /* registry lock; 0: none */
 	Latch *latch;
-	int backend;              /* its number in virtual transaction ids */
-	pg_atomic_uint64 acked;   /* last barrier whose positions are noted */
-	pg_atomic_uint64 copied;  /* last barrier whose groups are copied out */
-	pg_atomic_uint32 blocked; /* waits for memory */
+	int queue_kb;                /* registry lock: what its consumer may hold */
+	int backend;                 /* its number in virtual transaction ids */
+	pg_atomic_uint64 acked;      /* last barrier whose positions are noted */
+	pg_atomic_uint64 copied;     /* last barrier whose groups are copied out */
+	pg_atomic_uint32 blocked;    /* waits for memory */
+	volatile int32 blocked_view; /* of this view, by weir.views.id, or 0 */
 	/* The worker's; frozen is the coordinator's from acked to the next one. */
 	Letter *tried;   /* of a view that applies a batch: of records under way */
 	Letter *kept;    /* ... of records applied, not published yet */
@@ -261,6 +270,13 @@ typedef struct Registry
 	/* Databases whose workers must stay away (DROP DATABASE ...). */
 	int nbanned;
 	Oid banned[16];
+	/* Views in lanes of their own: ring, registry lock. */
+	int napart;
+	struct
+	{
+		Oid dboid;
+		int32 view;
+	} apart[64];
 	int max_lanes;
 	int max_views;
 	Lane *lanes;
@@ -282,6 +298,7 @@ extern void *weir_arena_alloc(size_t size);
 extern void *weir_arena_alloc_reserved(size_t size);
 extern void weir_arena_free(void *block, size_t size);
 extern size_t weir_arena_rounded(size_t size);
+extern uint64 weir_arena_used(void);
 /* The same, on a view's account and within its limit. */
 extern void weir_account_init(MemoryAccount *a);
 extern void *weir_account_alloc(MemoryAccount *a, size_t size);
@@ -304,6 +321,19 @@ extern void weir_wake_worker(Lane *lane, int worker);
 /* Records between a lane's positions and these, both ways; lock held. */
 extern int64
 weir_lane_distance(const Lane *lane, int n, const ViewPartition *parts);
+
+/*
+ * What a worker's consumer may hold of fetched messages: as much as it wants,
+ * as long as that is not more than half of what all others leave of the total.
+ */
+extern int weir_queue_claim(LaneWorker *w, int wanted_kb, int total_kb);
+/*
+ * Views that met a memory limit of their own stay in lanes of their own, so that
+ * nobody waits for them; lock held.  The oldest of very many are forgotten.
+ */
+extern void weir_view_set_apart(Oid dboid, int32 view, bool apart);
+extern bool weir_view_is_apart(Oid dboid, int32 view);
+extern bool weir_lane_is_apart(const Lane *lane);
 
 /* A free lane or view slot for the caller to fill, lock held; -1: none. */
 extern int weir_lane_claim(Oid dboid, Oid stream);

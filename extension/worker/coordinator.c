@@ -28,6 +28,11 @@
 #define METADATA_US (5 * USECS_PER_SEC)
 #define JOIN_US     (USECS_PER_SEC / 4)
 #define HEALTHY_US  (30 * USECS_PER_SEC)
+#define BLOCKED_US  (USECS_PER_SEC / 10)
+#define APART_US    (10 * USECS_PER_SEC)
+
+/* Thousandths of its memory below which a view may share a lane again. */
+#define APART_PRESSURE 250
 
 static Coordinator *coordinator;
 
@@ -363,6 +368,21 @@ look_for_partitions(Coordinator *co)
 /* --- two lanes of a stream become one ----------------------------------------------------------- */
 
 /*
+ * A view that has room again after it met its own limit need not be apart any
+ * more.  Registry lock held.
+ */
+static void
+end_apart(const Coordinator *co)
+{
+	if (weir_clock_monotonic() - co->started < APART_US)
+		return;
+	for (int i = 0; i < co->c.nviews; i++)
+		if (!co->c.views[i]->gone &&
+			weir_account_pressure(&co->c.views[i]->slot->memory) < APART_PRESSURE)
+			weir_view_set_apart(MyDatabaseId, co->c.views[i]->slot->view, false);
+}
+
+/*
  * When this lane has come near to another one of its stream with a lower number,
  * it ends with a checkpoint; the scanner then puts its views into that lane.
  */
@@ -375,12 +395,14 @@ consider_joining(Coordinator *co)
 
 	for (int p = 0; p < lane->npartitions; p++)
 		parts[p].position = lane->parts[p].position;
-	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	end_apart(co);
 	for (int i = 0; i < weir_lane_number(lane) && !join; i++)
 	{
 		Lane *other = &weir_registry->lanes[i];
 
 		join = other->state == LANE_RUNNING && !other->ended &&
+			   !weir_lane_is_apart(lane) && !weir_lane_is_apart(other) &&
 			   pg_atomic_read_u32(&other->stop) == 0 &&
 			   other->dboid == lane->dboid && other->stream == lane->stream &&
 			   other->nviews + lane->nviews <= WEIR_LANE_VIEWS &&
@@ -404,6 +426,18 @@ is_worn_out(const Coordinator *co)
 	return co->c.nviews == WEIR_LANE_VIEWS && gone > WEIR_LANE_VIEWS / 2;
 }
 
+/* Some worker waits for memory, which only a checkpoint frees: do not wait. */
+static bool
+is_blocked(const Coordinator *co, int64 now)
+{
+	if (now - co->last_checkpoint < BLOCKED_US)
+		return false;
+	for (int w = 0; w < co->lane->nworkers; w++)
+		if (pg_atomic_read_u32(&co->lane->workers[w].blocked))
+			return true;
+	return false;
+}
+
 static void
 loop(Coordinator *co)
 {
@@ -417,8 +451,9 @@ loop(Coordinator *co)
 
 		weir_crew_check(co);
 		if (now >= co->next_checkpoint || requested ||
-			pg_atomic_read_u32(&lane->stop))
+			pg_atomic_read_u32(&lane->stop) || is_blocked(co, now))
 		{
+			co->last_checkpoint = now;
 			co->next_checkpoint = now +
 								  (int64) weir_settings.checkpoint_interval_ms *
 									  1000;

@@ -34,6 +34,7 @@ typedef struct Coordinator
 	BackgroundWorkerHandle *workers[WEIR_MAX_WORKERS];
 	MemoryContext cxt;
 	int64 next_checkpoint; /* monotonic us */
+	int64 last_checkpoint;
 	int64 next_metadata;
 	int64 next_join;
 	int64 last_positions; /* sum at the last checkpoint */

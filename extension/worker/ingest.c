@@ -26,6 +26,7 @@
 
 #define MAX_EVENTS     64
 #define COPY_BUDGET_US 1000
+#define COPY_WAIT_MS   10
 #define IDLE_WAIT_MS   100
 #define ASK_AGAIN_US   (3 * USECS_PER_SEC)
 
@@ -40,6 +41,7 @@ leave(int code, Datum arg)
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	in->self->pid = 0;
+	in->self->queue_kb = 0;
 	in->self->latch = NULL;
 	if (in->lane->coordinator_latch)
 		SetLatch(in->lane->coordinator_latch);
@@ -117,8 +119,9 @@ assign(Ingest *in)
 	{
 		if (lane->parts[p].worker != in->worker)
 			continue;
-		lane->parts[p].last_event = now;
+		lane->parts[p].last_event = lane->parts[p].last_seen = now;
 		lane->parts[p].at_end = lane->parts[p].silent = false;
+		lane->parts[p].dry = lane->parts[p].held = false;
 		lane->parts[p].position = least_position(in, p);
 		partitions[n] = lane->parts[p].partition;
 		offsets[n++] = lane->parts[p].position;
@@ -147,14 +150,16 @@ open_consumer(Ingest *in)
 {
 	char err[256];
 	char *group;
+	int wanted = weir_settings.queue_kb / Max(in->lane->nworkers, 1);
 
 	StartTransactionCommand();
 	group = MemoryContextStrdup(in->cxt, weir_stream_group(in->stream));
 	CommitTransactionCommand();
-	in->consumer = weir_consumer_open(in->stream->settings, in->stream->topic,
-									  group,
-									  weir_settings.queue_kb / in->lane->nworkers,
-									  err, sizeof(err));
+	in->consumer =
+		weir_consumer_open(in->stream->settings, in->stream->topic, group,
+						   weir_queue_claim(in->self, wanted,
+											weir_settings.queue_limit_kb),
+						   err, sizeof(err));
 	if (in->consumer == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 						errmsg("could not open a consumer: %s", err)));
@@ -178,6 +183,30 @@ take_barrier(Ingest *in, uint64 barrier)
 	WEIR_FAULT("ingest-acknowledged");
 }
 
+/*
+ * The copies of a view do not fit: other lanes' checkpoints may make room, but
+ * not for ever, since this lane commits nothing meanwhile.
+ */
+static void
+wait_to_copy(Ingest *in, IngestView *v)
+{
+	if (in->copy_waits == 0)
+	{
+		in->copy_waits = weir_clock_monotonic();
+		weir_ingest_wait_begin(in, v->row->id);
+	}
+	else if (weir_ingest_patience_is_over(in, in->copy_waits))
+	{
+		weir_ingest_fail_view(
+			in, v,
+			"the copies of its open windows for a checkpoint do not fit in weir.memory_limit");
+		return;
+	}
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 COPY_WAIT_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
 static void
 copy_slice(Ingest *in)
 {
@@ -189,12 +218,13 @@ copy_slice(Ingest *in)
 			continue;
 		done = weir_apply_copy(in->views[i].apply, COPY_BUDGET_US);
 		if (done < 0)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-							errmsg("no shared memory left for a checkpoint"),
-							errhint("Raise weir.memory_limit.")));
-		if (done == 0)
+			wait_to_copy(in, &in->views[i]);
+		if (done <= 0)
 			return;
 	}
+	if (in->copy_waits != 0)
+		weir_ingest_wait_end(in);
+	in->copy_waits = 0;
 	in->barrier.copying = false;
 	pg_write_barrier();
 	pg_atomic_write_u64(&in->self->copied, in->barrier.acked);
@@ -222,7 +252,11 @@ at_end(Ingest *in, const KafkaEvent *e)
 	LanePartition *p = &in->lane->parts[e->partition];
 
 	weir_ingest_broker_answers(in);
+	/* Of before we went back, or let go of the partition. */
+	if (p->held || in->went_back)
+		return;
 	p->at_end = e->offset >= p->position;
+	p->dry = true;
 	if (e->offset > p->position)
 		p->position = e->offset;
 	for (int i = 0; i < in->nviews; i++)
@@ -297,7 +331,10 @@ serve_event(Ingest *in, const KafkaEvent *e)
 	}
 }
 
-/* Leave out what was read before: after an error Kafka may send it again. */
+/*
+ * Leave out what was read before (after an error Kafka may send it again), and
+ * what is still on its way of partitions that are held back.
+ */
 static int
 drop_known(Ingest *in, int n)
 {
@@ -308,7 +345,7 @@ drop_known(Ingest *in, int n)
 	{
 		KafkaMessage *m = &in->msgs[i];
 
-		if (m->partition >= lane->npartitions ||
+		if (m->partition >= lane->npartitions || lane->parts[m->partition].held ||
 			m->offset < lane->parts[m->partition].position)
 			continue;
 		if (kept != i)
@@ -388,6 +425,7 @@ turn(Ingest *in)
 	n = weir_consumer_poll(in->consumer, in->msgs, in->capacity, in->events,
 						   MAX_EVENTS, &nevents);
 	kept = drop_known(in, n);
+	weir_ingest_note_seen(in, kept);
 	if (kept > 0)
 	{
 		WEIR_FAULT("ingest-fetched");
@@ -398,6 +436,10 @@ turn(Ingest *in)
 		serve_event(in, &in->events[i]);
 	weir_ingest_note_partitions(in);
 	weir_ingest_note_rate(in);
+	if (in->went_back)
+		assign(in);
+	in->went_back = false;
+	weir_ingest_align(in);
 	ask_again(in);
 	commit_group(in);
 	if (n == 0 && nevents == 0 &&

@@ -1,8 +1,9 @@
 /*
  * worker/ingest.h
  *		Private to the ingest worker: ingest.c (its life and its turns),
- *		ingest_views.c (which views it serves) and ingest_batch.c (a batch of
- *		messages through decode and views).
+ *		ingest_views.c (which views it serves), ingest_batch.c (a batch of
+ *		messages through decode and views), ingest_memory.c
+ *		(without room) and ingest_align.c (which partitions are held back).
  */
 #ifndef WEIR_WORKER_INGEST_H
 #define WEIR_WORKER_INGEST_H
@@ -18,12 +19,22 @@
 #include "plan/plan.h"
 #include "worker/lane.h"
 
+/* A wait for memory; all zero when there is none. */
+typedef struct MemoryWait
+{
+	int64 began;  /* monotonic us */
+	int64 batch;  /* the same for the batch at hand, or 0 */
+	int64 since;  /* the last time that something was freed */
+	uint64 least; /* bytes in use then */
+} MemoryWait;
+
 typedef struct IngestView
 {
 	ViewSlot *slot;
 	ViewRow *row;
 	ViewPlan *plan;
 	ViewApply *apply; /* NULL: the view has left */
+	MemoryWait wait;
 } IngestView;
 
 typedef struct Ingest
@@ -41,11 +52,15 @@ typedef struct Ingest
 	IngestView *views;
 	bool needs_snapshot;
 	WeWorker barrier;
+	bool holding;     /* some partition is held back */
+	bool went_back;   /* some view has to read records again */
+	int64 copy_waits; /* since when copying waits for memory, or 0 */
 	uint64 durable;
 	MemoryContext cxt;
 	MemoryContext decoder_cxt;
-	int64 asked;  /* monotonic us: last answer or assignment */
-	int64 second; /* of the rate */
+	int64 asked;   /* monotonic us: last answer or assignment */
+	int64 emptied; /* when the consumer's queue was last empty */
+	int64 second;  /* of the rate */
 	int64 second_events;
 	int seconds;
 } Ingest;
@@ -70,6 +85,8 @@ extern bool weir_ingest_drop_failed(Ingest *in);
 extern void weir_ingest_fail_view(Ingest *in, IngestView *v, const char *reason);
 /* The same for all of them: the stream itself cannot go on. */
 extern void weir_ingest_fail_all(Ingest *in, const char *reason);
+/* The view leaves the lane to go on in one of its own. */
+extern void weir_ingest_part_view(Ingest *in, IngestView *v);
 
 /* --- ingest_batch.c ---------------------------------------------------------- */
 
@@ -80,5 +97,29 @@ extern void weir_ingest_note_partitions(Ingest *in);
 extern void weir_ingest_note_rate(Ingest *in);
 /* The broker has answered: what was said of it being away is over. */
 extern void weir_ingest_broker_answers(Ingest *in);
+
+/* --- ingest_memory.c ---------------------------------------------------------- */
+
+/*
+ * One step of waiting for memory of a view, in which barriers go on.  False: go
+ * on without the rest of the batch; the view has left the lane (no apply), or has
+ * gone back to what is applied and reads the rest again.  Raises when waiting is
+ * no use.
+ */
+extern bool weir_ingest_wait(Ingest *in, IngestView *v);
+/* The view has applied a batch. */
+extern void weir_ingest_wait_over(Ingest *in, IngestView *v);
+/* The parts of it, for waits of other kinds; view: 0, none in particular. */
+extern void weir_ingest_wait_begin(Ingest *in, int32 view);
+extern void weir_ingest_wait_step(Ingest *in);
+extern void weir_ingest_wait_end(Ingest *in);
+extern bool weir_ingest_patience_is_over(const Ingest *in, int64 since);
+
+/* --- ingest_align.c ----------------------------------------------------------- */
+
+/* n messages have come, as msgs has them. */
+extern void weir_ingest_note_seen(Ingest *in, int n);
+/* Under memory pressure hold back the partitions that are ahead; else let go. */
+extern void weir_ingest_align(Ingest *in);
 
 #endif /* WEIR_WORKER_INGEST_H */

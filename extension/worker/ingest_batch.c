@@ -6,9 +6,8 @@
  * as its own, in security-restricted operations.  A view that raises for what is
  * no row's fault fails alone; the others go on with the batch.
  *
- * While the arena is full the batch waits, and barriers go on, since only they
- * can free memory: a view that has not applied the batch has not published its
- * positions either.  A view that waits too long fails, and says so.
+ * Without memory the batch waits (ingest_memory.c).  A view that has not applied
+ * all of it has not published more than it has applied.
  */
 #include "base/weir.h"
 
@@ -16,28 +15,9 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "worker/ingest.h"
-
-#define MEMORY_WAIT_MS     10
-#define MEMORY_PATIENCE_US (20 * USECS_PER_SEC)
-
-/* --- waiting for memory ----------------------------------------------------------- */
-
-static void
-wait_for_memory(Ingest *in)
-{
-	pg_atomic_write_u32(&in->self->blocked, 1);
-	weir_wake_coordinator(in->lane);
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 MEMORY_WAIT_MS, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	weir_worker_interrupts();
-	weir_ingest_barrier(in);
-	pg_atomic_write_u32(&in->self->blocked, 0);
-}
 
 /* --- messages that cannot be used --------------------------------------------------- */
 
@@ -51,11 +31,13 @@ dead_letter(Ingest *in, int record, int sqlstate, const char *reason)
 	while (!weir_letter_dead(&in->self->letters, &in->msgs[record], 0, sqlstate,
 							 reason))
 	{
-		if (weir_clock_monotonic() - since > MEMORY_PATIENCE_US)
+		if (weir_ingest_patience_is_over(in, since))
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 							errmsg("no shared memory left for a dead letter"),
 							errhint("Raise weir.memory_limit.")));
-		wait_for_memory(in);
+		weir_ingest_wait_begin(in, 0);
+		weir_ingest_wait_step(in);
+		weir_ingest_wait_end(in);
 	}
 }
 
@@ -102,31 +84,10 @@ note_undecoded(Ingest *in, const EventBatch *b)
 
 /* --- one view --------------------------------------------------------------------------- */
 
-/* Apply the batch; false: the view was detached while it waited for memory. */
-static bool
-apply_rows(Ingest *in, IngestView *v, const EventBatch *b)
-{
-	int64 since = weir_clock_monotonic();
-
-	weir_apply_begin(v->apply, b);
-	while (!weir_apply_run(v->apply, b))
-	{
-		if (v->apply->next_row >= 0 ||
-			weir_clock_monotonic() - since > MEMORY_PATIENCE_US)
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("the open windows do not fit in weir.memory_limit"),
-					 errhint("Raise weir.memory_limit, and resume the view.")));
-		wait_for_memory(in);
-		if (v->apply == NULL)
-			return false;
-	}
-	return true;
-}
-
 /*
- * A row's error becomes a dead letter of the view.  No waiting for memory here:
- * the batch is applied and not published yet, so no barrier may come between.
+ * A row's error becomes a dead letter of the view.  There is no waiting for
+ * memory here, since the row is applied and not published yet, so that no barrier
+ * may come between: it takes what is kept for checkpoints.
  */
 static void
 row_letter(Ingest *in, IngestView *v, const RowError *e)
@@ -137,6 +98,36 @@ row_letter(Ingest *in, IngestView *v, const RowError *e)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("no shared memory left for a dead letter"),
 						errhint("Raise weir.memory_limit.")));
+}
+
+static void
+row_letters(Ingest *in, IngestView *v)
+{
+	for (int i = 0; i < v->apply->nerrors; i++)
+		row_letter(in, v, &v->apply->errors[i]);
+}
+
+/*
+ * Apply the batch, waiting for memory where needed.  False: not all of it, and
+ * what is applied is published.
+ */
+static bool
+apply_rows(Ingest *in, IngestView *v, const EventBatch *b)
+{
+	weir_apply_begin(v->apply, b);
+	while (!weir_apply_run(v->apply, b))
+	{
+		if (v->apply->next_row >= 0)
+		{
+			row_letters(in, v);
+			weir_apply_publish_part(v->apply, b);
+		}
+		if (!weir_ingest_wait(in, v))
+			return false;
+		weir_apply_single_rows(v->apply);
+	}
+	weir_ingest_wait_over(in, v);
+	return true;
 }
 
 /* Apply the batch to one view, as its owner. */
@@ -155,8 +146,7 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 	weir_become_again(before);
 	if (!applied)
 		return;
-	for (int i = 0; i < v->apply->nerrors; i++)
-		row_letter(in, v, &v->apply->errors[i]);
+	row_letters(in, v);
 	WEIR_FAULT("ingest-before-publish");
 	weir_apply_publish(v->apply);
 }

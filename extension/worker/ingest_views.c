@@ -148,6 +148,15 @@ weir_ingest_drop_detached(Ingest *in)
 }
 
 void
+weir_ingest_part_view(Ingest *in, IngestView *v)
+{
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	weir_view_set_apart(v->slot->dboid, v->slot->view, true);
+	LWLockRelease(&weir_registry->lock);
+	weir_ingest_fail_view(in, v, "");
+}
+
+void
 weir_ingest_fail_view(Ingest *in, IngestView *v, const char *reason)
 {
 	/* Of several workers the first one says why. */

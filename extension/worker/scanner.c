@@ -9,7 +9,8 @@
  * Views of a stream that are at about the same positions share a lane (each
  * skips what it has had), and so do views that have no position yet and begin at
  * the same place: fifty views created from 'earliest' are one lane.  A view that
- * is about where a running lane is joins that lane.
+ * is about where a running lane is joins that lane.  A view that met a memory
+ * limit of its own has a lane for itself.
  */
 #include "base/weir.h"
 
@@ -58,6 +59,11 @@ same_place(const Candidate *a, const Candidate *b)
 {
 	int64 distance = 0;
 
+	if (a == b)
+		return true;
+	if (weir_view_is_apart(MyDatabaseId, a->row->id) ||
+		weir_view_is_apart(MyDatabaseId, b->row->id))
+		return false;
 	if (a->row->stream != b->row->stream ||
 		a->progress->nparts != b->progress->nparts)
 		return false;
@@ -73,13 +79,16 @@ same_place(const Candidate *a, const Candidate *b)
 static int
 find_lane(const Candidate *c)
 {
+	if (weir_view_is_apart(MyDatabaseId, c->row->id))
+		return -1;
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
 		Lane *l = &weir_registry->lanes[i];
 
-		if (l->state == LANE_RUNNING && l->dboid == MyDatabaseId &&
-			l->stream == c->row->stream && l->nviews < WEIR_LANE_VIEWS &&
-			!l->ended && pg_atomic_read_u32(&l->stop) == 0 &&
+		if (l->state == LANE_RUNNING && !weir_lane_is_apart(l) &&
+			l->dboid == MyDatabaseId && l->stream == c->row->stream &&
+			l->nviews < WEIR_LANE_VIEWS && !l->ended &&
+			pg_atomic_read_u32(&l->stop) == 0 &&
 			weir_lane_distance(l, c->progress->nparts, c->progress->parts) <=
 				2 * WEIR_JOIN_DISTANCE)
 			return i;

@@ -46,6 +46,13 @@ end(void)
 /* --- plans ----------------------------------------------------------------------- */
 
 static void
+set_limit(CheckpointView *v, const ViewRow *row)
+{
+	v->slot->memory.stops = row->stops_at_limit;
+	pg_atomic_write_u64(&v->slot->memory.limit, row->memory_limit);
+}
+
+static void
 compile_view(CheckpointView *v)
 {
 	WeirUser before;
@@ -57,6 +64,7 @@ compile_view(CheckpointView *v)
 	v->reader = weir_reader_new(v->plan, v->cxt);
 	weir_settings_leave(nest);
 	weir_become_again(before);
+	set_limit(v, v->row);
 	v->slot->fingerprint = v->plan->fingerprint;
 	v->slot->window_size = v->plan->window.size;
 	v->slot->lateness = v->row->lateness;
@@ -419,6 +427,7 @@ lay_out_lane(Coordinator *co, int npartitions)
 
 		lp->partition = p;
 		lp->position = PG_INT64_MAX;
+		lp->watermark = WEIR_NO_TIME;
 		for (int i = 0; i < co->c.nviews; i++)
 			if (!co->c.views[i]->gone)
 				lp->position = Min(lp->position,
@@ -588,9 +597,12 @@ recheck_view(CheckpointView *v)
 
 	if (p == NULL || row == NULL || p->generation != v->progress.generation ||
 		row->owner != v->row->owner)
+	{
 		v->gone = true;
-	else if (pg_class_aclcheck(row->stream, row->owner, ACL_SELECT) !=
-			 ACLCHECK_OK)
+		return;
+	}
+	set_limit(v, row);
+	if (pg_class_aclcheck(row->stream, row->owner, ACL_SELECT) != ACLCHECK_OK)
 	{
 		v->gone = true;
 		v->error = MemoryContextStrdup(
@@ -654,7 +666,9 @@ weir_record_failures(Coordinator *co)
 		if (pg_atomic_read_u32(&v->slot->failed) && !v->gone)
 		{
 			v->gone = true;
-			v->error = MemoryContextStrdup(v->cxt, v->slot->error);
+			/* Without a reason it goes on in another lane. */
+			if (v->slot->error[0])
+				v->error = MemoryContextStrdup(v->cxt, v->slot->error);
 		}
 		if (v->error == NULL)
 			continue;
