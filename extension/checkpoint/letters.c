@@ -134,22 +134,16 @@ write_letter(LetterWriter *w, const Letter *l)
 
 /* --- which ones ------------------------------------------------------------------- */
 
-typedef enum LetterFate
-{
-	WRITE,
-	KEEP,
-	DROP
-} LetterFate;
-
-static LetterFate
+static WcLetter
 fate(const CheckpointLane *c, const Letter *l)
 {
 	if (l->view == 0)
-		return WRITE;
-	for (int i = 0; i < c->nviews; i++)
-		if (c->views[i]->slot->view == l->view && !c->views[i]->gone)
-			return c->views[i]->attempt.written ? WRITE : KEEP;
-	return DROP;
+		return WC_LETTER_WRITE;
+	/* A view may have left the lane and come again: the last one counts. */
+	for (int i = c->nviews - 1; i >= 0; i--)
+		if (c->views[i]->slot->view == l->view)
+			return wc_letter(&c->views[i]->attempt, c->views[i]->gone);
+	return WC_LETTER_DROP;
 }
 
 static bool
@@ -176,10 +170,10 @@ weir_write_letters(CheckpointLane *c)
 	for (int i = 0; i < c->lane->nworkers; i++)
 		for (Letter *l = c->lane->workers[i].frozen; l; l = l->next)
 		{
-			LetterFate f = fate(c, l);
+			WcLetter f = fate(c, l);
 
-			l->decided = f != KEEP;
-			if (f == WRITE)
+			l->decided = f != WC_LETTER_KEEP;
+			if (f == WC_LETTER_WRITE)
 				write_letter(&w, l);
 		}
 	SPI_finish();

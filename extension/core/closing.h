@@ -93,4 +93,25 @@ wc_commit(WcAttempt *a)
 	return written;
 }
 
+/*
+ * A letter (dead, or late) of a view goes with its positions: otherwise a reset,
+ * which another transaction does under the attempt, would find letters of the
+ * former life afterwards.  (One of the whole stream is written by every attempt,
+ * and is in the table once.)
+ */
+typedef enum WcLetter
+{
+	WC_LETTER_WRITE,
+	WC_LETTER_KEEP, /* for the next checkpoint, as the view's chunks */
+	WC_LETTER_DROP  /* what was not committed is read again, if at all */
+} WcLetter;
+
+static inline WcLetter
+wc_letter(const WcAttempt *a, bool gone)
+{
+	if (gone)
+		return WC_LETTER_DROP;
+	return a->written ? WC_LETTER_WRITE : WC_LETTER_KEEP;
+}
+
 #endif /* WEIR_CORE_CLOSING_H */

@@ -7,6 +7,7 @@
 #include "base/weir.h"
 
 #include "access/tupdesc.h"
+#include "core/closing.h"
 #include "exec/apply.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
@@ -137,7 +138,7 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->delay = delay;
 	a->lateness = slot->lateness;
 	/* A barrier under way may have been acknowledged without this view. */
-	a->closed_upto = Max(slot->closed_upto, slot->closing);
+	a->closed_upto = wc_raise(slot->closed_upto, slot->closing);
 	a->keep_late = slot->keep_late;
 	a->worker = &weir_registry->lanes[slot->lane].workers[shard];
 	a->npartitions = npartitions;
