@@ -1,7 +1,10 @@
 #!/bin/bash
 #
 # run-regress.sh [TEST ...] - the SQL tests, all of regress/sql or those named,
-# and then the isolation tests, regress/isolation/specs, unless some are named
+# and then the isolation tests, regress/isolation/specs, unless some are named;
+# and then some SQL tests again, with two ingest workers per lane
+#
+# WEIR_WORKERS=N runs all that is run with N workers instead.
 #
 # pg_regress and pg_isolation_regress run them one after the other, in the order
 # of their names, on a server of their own (regress.conf).  They find weir-broker
@@ -17,24 +20,42 @@
 
 prepare
 
-# The broker lives as long as its standard input is open, that is as long as
-# this shell: what the shell starts must not inherit the other end.
-mkfifo "$work/stdin"
-[ "$(id -u)" -ne 0 ] || chown "$user" "$work/stdin"
-topics=()
-for name in single single_1 single_2 single_3 single_4; do
-	topics+=(--topic "$name:1")
-done
-as_user "$tree/producer/weir-broker" --port-file "$work/broker" \
-	"${topics[@]}" <"$work/stdin" >/dev/null &
-broker_pid=$!
-exec 9>"$work/stdin"
-for ((i = 0; i < 300; i++)); do
-	[ ! -s "$work/broker" ] || break
-	sleep 0.1
-done
-[ -s "$work/broker" ] || die "weir-broker did not start"
-broker=$(cat "$work/broker")
+# The broker lives as long as its standard input is open, that is until
+# stop_broker or as long as this shell: what the shell starts must not inherit
+# the other end.
+start_broker()
+{
+	local topics=() name i
+
+	rm -f "$work/stdin" "$work/broker"
+	mkfifo "$work/stdin"
+	[ "$(id -u)" -ne 0 ] || chown "$user" "$work/stdin"
+	for name in single single_1 single_2 single_3 single_4; do
+		topics+=(--topic "$name:1")
+	done
+	as_user "$tree/producer/weir-broker" --port-file "$work/broker" \
+		"${topics[@]}" <"$work/stdin" >/dev/null &
+	broker_pid=$!
+	exec 9>"$work/stdin"
+	for ((i = 0; i < 300; i++)); do
+		[ ! -s "$work/broker" ] || break
+		sleep 0.1
+	done
+	[ -s "$work/broker" ] || die "weir-broker did not start"
+	broker=$(cat "$work/broker")
+}
+
+stop_broker()
+{
+	exec 9>&-
+	wait "$broker_pid" || true
+}
+
+# workers N: ingest workers of the lanes of the suites from now on
+workers()
+{
+	echo "weir.ingest_workers = $1" >>"$tree/regress/regress.conf"
+}
 
 # suite NAME RUNNER INPUT TEST ...: run and count them
 suite()
@@ -79,6 +100,8 @@ names()
 
 passed=0
 failed=0
+[ -z "${WEIR_WORKERS:-}" ] || workers "$WEIR_WORKERS"
+start_broker
 sql_tests=$(names "$tree/regress/sql" .sql)
 specs=$(names "$tree/regress/isolation/specs" .spec)
 if [ "$#" -gt 0 ]; then
@@ -97,7 +120,13 @@ fi
 # shellcheck disable=SC2086
 [ -z "$specs" ] ||
 	suite isolation isolation/pg_isolation_regress "$tree/regress/isolation" $specs
-exec 9>&-
-wait "$broker_pid" || true
+stop_broker
+if [ "$#" -eq 0 ] && [ -z "${WEIR_WORKERS:-}" ]; then
+	workers 2
+	start_broker
+	suite regress-workers regress/pg_regress "$tree/regress" \
+		aggregates dead_letters view_basic view_idle view_late
+	stop_broker
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
