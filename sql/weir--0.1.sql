@@ -72,6 +72,7 @@ CREATE TABLE weir.progress (
     generation   bigint NOT NULL DEFAULT 1, -- raised by pause, resume, reset
     incarnation  int NOT NULL DEFAULT 0,    -- raised by each recovery
     closed_upto  bigint,
+    advance      bigint,                    -- wanted by weir.advance_watermark
     windows_final bigint NOT NULL DEFAULT 0,
     chunks       bigint NOT NULL DEFAULT 0, -- rows in weir.state
     topic        text,                      -- whose positions these are
@@ -191,6 +192,11 @@ COMMENT ON FUNCTION weir.flush(regclass, interval) IS
 CREATE FUNCTION weir.checkpoint(stream regclass) RETURNS void
     LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_checkpoint';
 COMMENT ON FUNCTION weir.checkpoint(regclass) IS 'commit what has been read so far';
+
+CREATE FUNCTION weir.advance_watermark(target regclass, upto timestamptz)
+    RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_advance_watermark';
+COMMENT ON FUNCTION weir.advance_watermark(regclass, timestamptz) IS
+    'close windows that end at or before a time, of a view or of the views that run with a stream';
 
 -- --- what is going on -------------------------------------------------------
 

@@ -293,7 +293,8 @@ is_committed(const Flush *f, int32 id)
 	PushActiveSnapshot(GetLatestSnapshot());
 	p = weir_progress_load(id);
 	PopActiveSnapshot();
-	done = p == NULL || p->nparts >= f->npartitions;
+	done = p == NULL ||
+		   (p->nparts >= f->npartitions && p->closed_upto >= p->advance);
 	for (int i = 0; done && p && i < f->npartitions; i++)
 		done = p->parts[i].position >= f->target[i];
 	if (done)

@@ -71,28 +71,6 @@ freshness(const Lane *lane, double share)
 	return -1;
 }
 
-static int64
-lane_lag(const Lane *lane)
-{
-	int64 lag = 0;
-
-	if (lane->state != LANE_RUNNING)
-		return 0;
-	for (int p = 0; p < lane->npartitions; p++)
-		lag += Max(0, lane->parts[p].high - lane->parts[p].position);
-	return lag;
-}
-
-static int64
-lane_rate(const Lane *lane)
-{
-	int64 rate = 0;
-
-	for (int w = 0; w < lane->nworkers; w++)
-		rate += lane->workers[w].rate;
-	return rate;
-}
-
 /* Does the coordinator or a worker wait for its broker? */
 static bool
 lane_waits(const Lane *lane)
@@ -136,7 +114,7 @@ lane_state(const Lane *lane)
 	for (int w = 0; w < lane->nworkers; w++)
 		if (pg_atomic_read_u32((pg_atomic_uint32 *) &lane->workers[w].blocked))
 			return "out of memory";
-	if (lane_lag(lane) > Max(10000, lane_rate(lane)))
+	if (weir_lane_is_behind(lane))
 		return "catching up";
 	return lane_is_idle(lane) ? "idle" : "running";
 }
@@ -243,8 +221,8 @@ fill_status(ViewStatus *s, Starts *starts, ViewSlot *slot)
 	s->state = slot->postponed[0] ? "postponed" : lane_state(lane);
 	strlcpy(s->error, slot->postponed[0] ? slot->postponed : lane_error(lane),
 			WEIR_ERROR_LEN);
-	s->lag = lane_lag(lane);
-	s->rate = lane_rate(lane);
+	s->lag = weir_lane_lag(lane);
+	s->rate = weir_lane_rate(lane);
 	s->workers = lane->state == LANE_RUNNING ? lane->nworkers : 0;
 	s->p50 = freshness(lane, 0.5);
 	s->p99 = freshness(lane, 0.99);

@@ -29,7 +29,7 @@ static const struct
 };
 
 #define PART_COLUMNS      lengthof(part_columns)
-#define FIRST_PART_COLUMN 7
+#define FIRST_PART_COLUMN 8
 #define SCALARS           6 /* parameters before those of the arrays */
 
 static inline int64 *
@@ -63,6 +63,15 @@ read_parts(ProgressRow *p, int column, MemoryContext cxt)
 													 : DatumGetInt64(elems[i]);
 }
 
+static int64
+get_time(int column)
+{
+	bool isnull;
+	Datum d = weir_spi_get(0, column, &isnull);
+
+	return isnull ? WEIR_NO_TIME : DatumGetInt64(d);
+}
+
 ProgressRow *
 weir_progress_load(int32 view)
 {
@@ -74,8 +83,8 @@ weir_progress_load(int32 view)
 	bool isnull;
 
 	SPI_connect();
-	weir_spi("SELECT generation, incarnation, closed_upto, windows_final, chunks, "
-			 "topic, starts, positions, watermarks, events, late, dead "
+	weir_spi("SELECT generation, incarnation, closed_upto, advance, windows_final, "
+			 "chunks, topic, starts, positions, watermarks, events, late, dead "
 			 "FROM weir.progress WHERE view = $1",
 			 1, &type, &arg, NULL, SPI_OK_SELECT);
 	if (SPI_processed == 1)
@@ -83,12 +92,11 @@ weir_progress_load(int32 view)
 		p = MemoryContextAllocZero(cxt, sizeof(ProgressRow));
 		p->generation = DatumGetInt64(weir_spi_get(0, 1, &isnull));
 		p->incarnation = DatumGetInt32(weir_spi_get(0, 2, &isnull));
-		p->closed_upto = DatumGetInt64(weir_spi_get(0, 3, &isnull));
-		if (isnull)
-			p->closed_upto = WEIR_NO_TIME;
-		p->windows_final = DatumGetInt64(weir_spi_get(0, 4, &isnull));
-		p->chunks = DatumGetInt64(weir_spi_get(0, 5, &isnull));
-		p->topic = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6);
+		p->closed_upto = get_time(3);
+		p->advance = get_time(4);
+		p->windows_final = DatumGetInt64(weir_spi_get(0, 5, &isnull));
+		p->chunks = DatumGetInt64(weir_spi_get(0, 6, &isnull));
+		p->topic = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 7);
 		if (p->topic)
 			p->topic = MemoryContextStrdup(cxt, p->topic);
 		for (int c = 0; c < (int) PART_COLUMNS; c++)
@@ -100,7 +108,7 @@ weir_progress_load(int32 view)
 }
 
 bool
-weir_progress_lock(int32 view, int64 generation, bool *stale)
+weir_progress_lock(int32 view, ProgressRow *p, bool *stale)
 {
 	WeirUser user = weir_become_system();
 	Oid type = INT4OID;
@@ -109,11 +117,14 @@ weir_progress_lock(int32 view, int64 generation, bool *stale)
 	bool locked;
 
 	SPI_connect();
-	weir_spi("SELECT generation FROM weir.progress WHERE view = $1 "
+	weir_spi("SELECT generation, advance FROM weir.progress WHERE view = $1 "
 			 "FOR UPDATE SKIP LOCKED",
 			 1, &type, &arg, NULL, SPI_OK_SELECT);
 	locked = SPI_processed == 1;
-	*stale = locked && DatumGetInt64(weir_spi_get(0, 1, &isnull)) != generation;
+	*stale = locked &&
+			 DatumGetInt64(weir_spi_get(0, 1, &isnull)) != p->generation;
+	if (locked && !*stale)
+		p->advance = get_time(2);
 	if (!locked)
 	{
 		weir_spi("SELECT 1 FROM weir.progress WHERE view = $1", 1, &type, &arg,
@@ -123,6 +134,24 @@ weir_progress_lock(int32 view, int64 generation, bool *stale)
 	SPI_finish();
 	weir_become_again(user);
 	return locked && !*stale;
+}
+
+bool
+weir_progress_advance(int32 view, int64 upto)
+{
+	WeirUser user = weir_become_system();
+	Oid types[] = {INT4OID, INT8OID};
+	Datum values[] = {Int32GetDatum(view), Int64GetDatum(upto)};
+	bool advanced;
+
+	SPI_connect();
+	weir_spi("UPDATE weir.progress SET advance = $2 WHERE view = $1 "
+			 "AND coalesce(greatest(advance, closed_upto) < $2, true)",
+			 lengthof(types), types, values, NULL, SPI_OK_UPDATE);
+	advanced = SPI_processed == 1;
+	SPI_finish();
+	weir_become_again(user);
+	return advanced;
 }
 
 static Datum
@@ -197,7 +226,7 @@ weir_progress_reset(int32 view)
 
 	SPI_connect();
 	weir_spi("UPDATE weir.progress SET generation = generation + 1, "
-			 "closed_upto = NULL, windows_final = 0, chunks = 0, topic = NULL, "
+			 "closed_upto = NULL, advance = NULL, windows_final = 0, chunks = 0, topic = NULL, "
 			 "starts = '{}', positions = '{}', watermarks = '{}', events = '{}', "
 			 "late = '{}', dead = '{}' WHERE view = $1",
 			 1, &type, &arg, NULL, SPI_OK_UPDATE);

@@ -40,6 +40,7 @@ typedef struct ProgressRow
 	int64 generation;
 	int32 incarnation;
 	int64 closed_upto; /* or WEIR_NO_TIME */
+	int64 advance;     /* wanted by weir.advance_watermark, or WEIR_NO_TIME */
 	int64 windows_final;
 	int64 chunks;
 	char *topic; /* of the positions; NULL: there are none */
@@ -84,10 +85,17 @@ extern void weir_view_set_limit(const ViewRow *row);
 extern ProgressRow *weir_progress_load(int32 view);
 /*
  * Lock the row for a checkpoint.  False: it is locked by somebody else just
- * now, or gone, or of another generation (*stale).
+ * now, or gone, or of another generation than p (*stale).  p->advance is then what
+ * the row says.
  */
-extern bool weir_progress_lock(int32 view, int64 generation, bool *stale);
+extern bool weir_progress_lock(int32 view, ProgressRow *p, bool *stale);
+/* All of it but generation and advance, which belong to backends. */
 extern void weir_progress_store(int32 view, const ProgressRow *p);
+/*
+ * Want windows closed up to this time.  False: they are, or that is wanted
+ * already.
+ */
+extern bool weir_progress_advance(int32 view, int64 upto);
 /* Forget everything: no positions, no state, no dead letters of the view. */
 extern void weir_progress_reset(int32 view);
 

@@ -167,7 +167,7 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 		if (skip[i] || v->gone || pg_atomic_read_u32(&v->slot->failed))
 			continue;
 		*current = i;
-		if (weir_progress_lock(v->row->id, v->progress.generation, &stale))
+		if (weir_progress_lock(v->row->id, &v->progress, &stale))
 			write_view(v, c->lane);
 		else if (stale)
 			v->gone = true;

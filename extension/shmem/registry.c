@@ -84,6 +84,63 @@ weir_lane_distance(const Lane *lane, int n, const ViewPartition *parts)
 	return distance;
 }
 
+int64
+weir_lane_lag(const Lane *lane)
+{
+	int64 lag = 0;
+
+	if (lane->state != LANE_RUNNING)
+		return 0;
+	for (int p = 0; p < lane->npartitions; p++)
+		lag += Max(0, lane->parts[p].high - lane->parts[p].position);
+	return lag;
+}
+
+int64
+weir_lane_rate(const Lane *lane)
+{
+	int64 rate = 0;
+
+	for (int w = 0; w < lane->nworkers; w++)
+		rate += lane->workers[w].rate;
+	return rate;
+}
+
+bool
+weir_lane_is_behind(const Lane *lane)
+{
+	return weir_lane_lag(lane) > Max(10000, weir_lane_rate(lane));
+}
+
+static int64
+sum_of_positions(const Lane *lane)
+{
+	int64 sum = 0;
+
+	for (int p = 0; p < lane->npartitions; p++)
+		sum += lane->parts[p].position;
+	return sum;
+}
+
+int
+weir_lane_main(Oid dboid, Oid stream)
+{
+	int found = -1;
+	int64 furthest = -1;
+
+	for (int i = 0; i < weir_registry->max_lanes; i++)
+	{
+		const Lane *l = &weir_registry->lanes[i];
+
+		if (l->state != LANE_RUNNING || l->ended || l->dboid != dboid ||
+			l->stream != stream || sum_of_positions(l) <= furthest)
+			continue;
+		found = i;
+		furthest = sum_of_positions(l);
+	}
+	return found;
+}
+
 /*
  * weir_lane_claim prefers the lane that this stream had before, whose count of
  * failures goes on.

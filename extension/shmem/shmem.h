@@ -334,6 +334,13 @@ extern int weir_queue_claim(LaneWorker *w, int wanted_kb, int total_kb);
 extern void weir_view_set_apart(Oid dboid, int32 view, bool apart);
 extern bool weir_view_is_apart(Oid dboid, int32 view);
 extern bool weir_lane_is_apart(const Lane *lane);
+/* Messages that the lane has not read yet; events in its last second; lock held. */
+extern int64 weir_lane_lag(const Lane *lane);
+extern int64 weir_lane_rate(const Lane *lane);
+/* Does it catch up, with more before it than a second's worth?  Lock held. */
+extern bool weir_lane_is_behind(const Lane *lane);
+/* The stream's running lane that is furthest ahead, lock held; -1: none. */
+extern int weir_lane_main(Oid dboid, Oid stream);
 
 /* A free lane or view slot for the caller to fill, lock held; -1: none. */
 extern int weir_lane_claim(Oid dboid, Oid stream);

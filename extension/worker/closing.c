@@ -14,6 +14,10 @@
  * transactions included.  Idle is what ended, when asked, where the worker
  * stands.
  *
+ * Two things go beyond what partitions say: the clock, when all are idle and the
+ * stream has idle_advance, and weir.advance_watermark, whose wish is in
+ * weir.progress.
+ *
  * Asking costs a request per broker, and up to QUESTION_MS without an answer, in
  * which no checkpoint begins.  So it is done when a partition has become silent,
  * and again only if the watermark would rise by an answer that is no longer
@@ -196,8 +200,10 @@ weir_closing_prepare(Coordinator *co)
 		if (v->gone)
 			continue;
 		if (may_close(v))
-			upto = closing_watermark(co, v, since);
-		any = any || weir_can_close(v, upto);
+			upto = Max(closing_watermark(co, v, since), v->progress.advance);
+		any = any || weir_can_close(v, upto) ||
+			  (v->progress.advance > v->progress.closed_upto &&
+			   upto > v->progress.closed_upto);
 		v->slot->closing = upto;
 	}
 	return any;

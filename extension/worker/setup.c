@@ -450,7 +450,7 @@ lay_out_view(CheckpointView *v, const Lane *lane)
 		memcpy(v->slot->shards[s].acked, v->progress.parts, bytes);
 	}
 	v->slot->closed_upto = v->progress.closed_upto;
-	v->slot->closing = v->progress.closed_upto;
+	v->slot->closing = Max(v->progress.closed_upto, v->progress.advance);
 	wm_begin(&v->slot->marks, v->progress.closed_upto);
 }
 
@@ -508,7 +508,7 @@ start_view(Coordinator *co, CheckpointView *v)
 {
 	bool stale;
 
-	if (!weir_progress_lock(v->row->id, v->slot->generation, &stale))
+	if (!weir_progress_lock(v->row->id, &v->progress, &stale))
 	{
 		co->lane->delayed = co->lane->delayed || !stale;
 		v->gone = true;
@@ -609,6 +609,8 @@ recheck_view(CheckpointView *v)
 			v->cxt,
 			"the view's owner has no right to SELECT from the stream any more");
 	}
+	else
+		v->progress.advance = p->advance;
 }
 
 void

@@ -20,7 +20,7 @@ my @seeds = split /[\s,]+/, $ENV{WEIR_SEEDS} // ($ENV{WEIR_QUICK} ? '4' : '2 4')
 my $chunks = 6;
 my $chunk_size = $ENV{WEIR_QUICK} ? 3_000 : 8_000;    # 1 ms apart
 my $kafka = kafka();
-my $node = cluster("weir.checkpoint_interval = '50 ms'");
+my $node = cluster("weir.checkpoint_interval = '50 ms'", 'restart_after_crash = on');
 
 # Windows of any size, over one stream; returns what the oracle wants to know.
 sub view
@@ -151,6 +151,36 @@ foreach my $seed (@seeds)
 		  . 'DROP SCHEMA ' . ($run{archive} =~ s/\..*//r) . ' CASCADE');
 	is(sql($node, 'SELECT count(*) FROM weir.late_events'), 0,
 		"seed $seed: late events go with their views");
+}
+
+# What was wanted by weir.advance_watermark is not forgotten, though the server is
+# killed before it is done, and what it made late stays late.
+{
+	my $topic = $kafka->new_topic('advance', 2);
+	my %run = (stream => 'advance', delay => '0');
+	my $v = view(\%run, 'v', '10 seconds', '0');
+
+	setup_events($node, $kafka, $topic, stream => 'advance',
+		options => { watermark_delay => '0', idle_timeout => '1 day' });
+	create($v);
+	sql($node, q{INSERT INTO advance (ts, part) SELECT '2024-01-01 00:00:00Z'::timestamptz + g * interval '1 s', 0
+		FROM generate_series(0, 35) g});
+	sql($node, q{SELECT weir.flush('advance')});
+	set_fault($node, 'coordinator-before-barrier' => 'panic 1');
+	sql($node, q{SELECT weir.advance_watermark('advance_v', '2024-01-01 00:00:20Z')});
+	ok(fault_reached($node), 'the coordinator is killed before it closes anything');
+	clear_faults($node);
+	wait_until($node, 'SELECT true');
+	sql($node, q{INSERT INTO advance (ts, part) VALUES ('2024-01-01 00:00:19Z', 1), ('2024-01-01 00:00:20Z', 1)});
+	sql($node, q{SELECT weir.flush('advance')});
+	is(sql($node, q{SELECT count(*) FROM advance_v_final}), 2, 'after the restart they are closed');
+	is(sql($node, q{SELECT sum(n), max(n) FROM advance_v}), '37|11', 'what is older is late');
+	crash($node);
+	sql($node, q{INSERT INTO advance (ts, part) VALUES ('2024-01-01 00:00:19.5Z', 1)});
+	sql($node, q{SELECT weir.flush('advance')});
+	is(sql($node, q{SELECT late, (SELECT count(*) FROM weir.late_events WHERE view = 'advance_v'::regclass)
+		FROM weir.status WHERE view_name = 'advance_v'::regclass}), '2|2', 'and after another one');
+	is(sql($node, q{SELECT count(*) FROM advance_v_final}), 2, 'nothing is final twice');
 }
 
 done_testing();
