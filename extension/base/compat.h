@@ -28,6 +28,7 @@
 #endif
 
 /* The number by which a process is known in virtual transaction ids. */
+#define WEIR_NO_BACKEND (-1)
 #if PG_VERSION_NUM >= 170000
 #define WEIR_MY_BACKEND         ((int) MyProcNumber)
 #define WEIR_VXID_BACKEND(vxid) ((int) (vxid).procNumber)

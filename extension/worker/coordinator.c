@@ -515,6 +515,9 @@ weir_coordinator_main(Datum arg)
 		co->started = weir_clock_monotonic();
 		co->next_metadata = co->started + METADATA_US;
 		co->last_positions = -1;
+		/* What has changed while the lane was set up. */
+		weir_recheck_views(co);
+		MemoryContextSwitchTo(co->cxt);
 		loop(co);
 	}
 	PG_CATCH();

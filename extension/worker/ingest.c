@@ -43,6 +43,7 @@ leave(int code, Datum arg)
 	in->self->pid = 0;
 	in->self->queue_kb = 0;
 	in->self->latch = NULL;
+	in->self->backend = WEIR_NO_BACKEND;
 	if (in->lane->coordinator_latch)
 		SetLatch(in->lane->coordinator_latch);
 	LWLockRelease(&weir_registry->lock);
@@ -61,6 +62,7 @@ attach(Ingest *in, uint64 run)
 	{
 		w->pid = MyProcPid;
 		w->latch = MyLatch;
+		w->backend = WEIR_NO_BACKEND;
 	}
 	LWLockRelease(&weir_registry->lock);
 	if (!mine)

@@ -633,11 +633,17 @@ static bool
 record_failure(Coordinator *co, CheckpointView *v)
 {
 	volatile bool recorded = true;
+	bool stale;
 
 	PG_TRY();
 	{
 		begin();
-		weir_view_set_state(v->slot->view, "error", v->error);
+		/* Whoever paused, reset or dropped it meanwhile had the last word. */
+		if (weir_progress_lock(v->slot->view, v->slot->generation, &stale) &&
+			!stale)
+			weir_view_set_state(v->slot->view, "error", v->error);
+		else
+			recorded = stale;
 		end();
 	}
 	PG_CATCH();
