@@ -10,10 +10,12 @@
  */
 #include "base/weir.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "api/control.h"
 #include "api/hooks.h"
 #include "base/fault.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -75,12 +77,15 @@ check_portable(const ViewRow *row)
 	ProgressRow *progress = weir_progress_load(row->id);
 	ViewPlan *plan;
 	WeirUser before;
+	int nest;
 	bool portable = true;
 
 	if (progress == NULL || progress->chunks == 0)
 		return;
 	before = weir_become_owner(row->owner);
+	nest = weir_settings_enter(row);
 	plan = weir_plan_view(row->query);
+	weir_settings_leave(nest);
 	weir_become_again(before);
 	for (int k = 0; k < plan->nkeys; k++)
 		portable = portable && plan->keys[k].fixed_oid;
@@ -117,6 +122,24 @@ weir_resume(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* As the owner, whoever calls: triggers of the table are the owner's. */
+static void
+delete_final(const ViewRow *row)
+{
+	char *final = quote_qualified_identifier(get_namespace_name(
+												 get_rel_namespace(row->final)),
+											 get_rel_name(row->final));
+	WeirUser before = weir_become_owner(row->owner);
+	int nest = weir_settings_enter(row);
+
+	SPI_connect();
+	weir_spi(psprintf("DELETE FROM %s", final), 0, NULL, NULL, NULL,
+			 SPI_OK_DELETE);
+	SPI_finish();
+	weir_settings_leave(nest);
+	weir_become_again(before);
+}
+
 Datum
 weir_reset(PG_FUNCTION_ARGS)
 {
@@ -130,14 +153,7 @@ weir_reset(PG_FUNCTION_ARGS)
 		weir_view_set_state(row->id, "running", NULL);
 
 	WEIR_FAULT("reset-stored");
-	SPI_connect();
-	weir_spi(psprintf("DELETE FROM %s",
-					  quote_qualified_identifier(get_namespace_name(
-													 get_rel_namespace(
-														 row->final)),
-												 get_rel_name(row->final))),
-			 0, NULL, NULL, NULL, SPI_OK_DELETE);
-	SPI_finish();
+	delete_final(row);
 	weir_notify_at_commit();
 	PG_RETURN_VOID();
 }
@@ -145,19 +161,50 @@ weir_reset(PG_FUNCTION_ARGS)
 /* --- DROP of what belongs to a view ------------------------------------------------- */
 
 static void
-drop_if_there(Oid relid, const char *kind)
+add_if_there(ObjectAddresses *objects, Oid relid)
 {
-	char *name = get_rel_name(relid);
+	ObjectAddress a;
 
-	if (name == NULL)
+	if (get_rel_name(relid) == NULL)
 		return;
-	if (SPI_execute(psprintf("DROP %s IF EXISTS %s CASCADE", kind,
-							 quote_qualified_identifier(get_namespace_name(
-															get_rel_namespace(
-																relid)),
-														name)),
-					false, 0) < 0)
-		elog(ERROR, "could not drop \"%s\"", name);
+	ObjectAddressSet(a, RelationRelationId, relid);
+	add_exact_object_address(&a, objects);
+}
+
+/* Did the statement that dropped something say CASCADE? */
+static DropBehavior
+said_behavior(const EventTriggerData *trigger)
+{
+	Node *stmt = trigger->parsetree;
+	ListCell *lc;
+
+	if (stmt && IsA(stmt, DropStmt))
+		return ((DropStmt *) stmt)->behavior;
+	if (stmt && IsA(stmt, DropOwnedStmt))
+		return ((DropOwnedStmt *) stmt)->behavior;
+	if (stmt && IsA(stmt, AlterTableStmt))
+		foreach(lc, ((AlterTableStmt *) stmt)->cmds)
+			if (((AlterTableCmd *) lfirst(lc))->behavior == DROP_CASCADE)
+				return DROP_CASCADE;
+	return DROP_RESTRICT;
+}
+
+/*
+ * What is left of a view, in one go, since its relations depend on each other.
+ * Objects of users that depend on them go only if the statement said CASCADE.
+ */
+static void
+drop_rest(const ViewRow *row, DropBehavior behavior)
+{
+	ObjectAddresses *objects = new_object_addresses();
+
+	add_if_there(objects, row->view);
+	add_if_there(objects, row->query);
+	add_if_there(objects, row->open);
+	add_if_there(objects, row->final);
+	performMultipleDeletions(objects, behavior, 0);
+	free_object_addresses(objects);
+	CommandCounterIncrement();
 }
 
 /*
@@ -171,6 +218,7 @@ weir_on_drop(PG_FUNCTION_ARGS)
 	int32 *ids;
 	ViewRow **rows;
 	WeirUser user;
+	DropBehavior behavior;
 	bool isnull;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
@@ -180,6 +228,7 @@ weir_on_drop(PG_FUNCTION_ARGS)
 			get_relname_relid("views", get_namespace_oid(WEIR_SCHEMA, true))))
 		PG_RETURN_NULL();
 
+	behavior = said_behavior((EventTriggerData *) fcinfo->context);
 	user = weir_become_system();
 	SPI_connect();
 	weir_spi("SELECT DISTINCT v.id FROM pg_catalog.pg_event_trigger_dropped_objects() o "
@@ -198,14 +247,8 @@ weir_on_drop(PG_FUNCTION_ARGS)
 			weir_view_delete(ids[i]);
 	}
 	for (int i = 0; i < n; i++)
-	{
-		if (rows[i] == NULL)
-			continue;
-		drop_if_there(rows[i]->view, "VIEW");
-		drop_if_there(rows[i]->query, "VIEW");
-		drop_if_there(rows[i]->open, "FOREIGN TABLE");
-		drop_if_there(rows[i]->final, "TABLE");
-	}
+		if (rows[i])
+			drop_rest(rows[i], behavior);
 	SPI_finish();
 	weir_become_again(user);
 	if (n > 0)

@@ -398,7 +398,7 @@ weir_drop_view(PG_FUNCTION_ARGS)
 												get_rel_name(relid))));
 	WEIR_FAULT("drop-view-half");
 	if (OidIsValid(get_rel_namespace(row->query)))
-		run_ddl(psprintf("DROP VIEW %s CASCADE", query));
+		run_ddl(psprintf("DROP VIEW %s", query));
 	SPI_finish();
 	weir_notify_at_commit();
 	PG_RETURN_VOID();

@@ -33,7 +33,8 @@
 #include "utils/timestamp.h"
 
 static ProcessUtility_hook_type prev_utility = NULL;
-static bool notify = false;
+static bool notify = false;  /* the launcher is to look at the commit */
+static bool changed = false; /* a continuous view was changed */
 
 /* --- end of a transaction --------------------------------------------------------- */
 
@@ -45,20 +46,23 @@ at_transaction_end(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_PREPARE:
+			if (changed)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg(
+							 "cannot PREPARE a transaction that has changed continuous views")));
+			break;
+		case XACT_EVENT_PREPARE:
 			notify = false;
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg(
-						 "cannot PREPARE a transaction that has changed continuous views")));
 			break;
 		case XACT_EVENT_COMMIT:
-			notify = false;
+			notify = changed = false;
 			WEIR_FAULT("control-committed");
 			weir_notify_launcher(MyDatabaseId);
 			WEIR_FAULT("control-notified");
 			break;
 		case XACT_EVENT_ABORT:
-			notify = false;
+			notify = changed = false;
 			break;
 		default:
 			break;
@@ -68,7 +72,15 @@ at_transaction_end(XactEvent event, void *arg)
 void
 weir_notify_at_commit(void)
 {
-	notify = true;
+	notify = changed = true;
+}
+
+/* Is this the second half of a transaction that was prepared? */
+static bool
+commits_prepared(Node *stmt)
+{
+	return IsA(stmt, TransactionStmt) &&
+		   ((TransactionStmt *) stmt)->kind == TRANS_STMT_COMMIT_PREPARED;
 }
 
 /* --- statements about databases ------------------------------------------------------ */
@@ -294,7 +306,10 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only,
 		run(pstmt, query, read_only, context, params, env, dest, qc);
 	weir_after_alter(stmt, &altered);
 	if (changes_streams(tag) && has_lanes())
-		weir_notify_at_commit();
+		notify = true;
+	/* What it changed is not known any more; looking costs little. */
+	if (commits_prepared(stmt) && has_lanes())
+		weir_notify_launcher(MyDatabaseId);
 }
 
 void

@@ -22,6 +22,7 @@
 #include "optimizer/pathnode.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
+#include "postmaster/bgworker.h"
 #include "shmem/read.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -172,18 +173,39 @@ check_columns(Relation rel, TupleDesc out)
 					 "Do not alter it; drop the view with weir.drop_view and create it again.")));
 }
 
+/*
+ * The workers of a view hold what others read, and free it when no other reader
+ * is left; and what they would see depends on the moment.
+ */
+static void
+refuse_workers(void)
+{
+	if (MyBgworkerEntry && strcmp(MyBgworkerEntry->bgw_library_name, "weir") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a continuous view cannot read open windows"),
+				 errdetail(
+					 "A function in its query reads from a continuous view."),
+				 errhint("Read the _final table instead.")));
+}
+
 static void
 prepare(OpenScan *scan, Relation rel)
 {
 	WeirUser before;
+	int nest;
 
+	refuse_workers();
 	scan->row = weir_view_of_open(RelationGetRelid(rel));
 	if (scan->row == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("this foreign table belongs to no continuous view")));
+	/* Planning runs functions: as the owner, and with no names but the owner's. */
 	before = weir_become_owner(scan->row->owner);
+	nest = weir_settings_enter(scan->row);
 	scan->reader = weir_reader_new(weir_plan_view(scan->row->query), scan->cxt);
+	weir_settings_leave(nest);
 	weir_become_again(before);
 	check_columns(rel, scan->reader->plan->outdesc);
 	scan->merge = weir_merge_new(scan->reader, scan->cxt);

@@ -43,9 +43,8 @@ find(FILE *f, const char *name, Fault *fault)
 	char point[64];
 	struct stat st;
 
-	if (fstat(fileno(f), &st) == 0 &&
-		(st.st_mtim.tv_sec != counted.tv_sec ||
-		 st.st_mtim.tv_nsec != counted.tv_nsec))
+	if (fstat(fileno(f), &st) == 0 && (st.st_mtim.tv_sec != counted.tv_sec ||
+									   st.st_mtim.tv_nsec != counted.tv_nsec))
 	{
 		memset(passages, 0, sizeof(passages));
 		counted = st.st_mtim;

@@ -43,6 +43,30 @@ DROP VIEW v, w;
 SELECT * FROM left_over();
 SELECT wait_for('(SELECT count(*) = 0 FROM weir.running_views())');
 
+-- A transaction that is prepared may touch anything but continuous views.
+CALL make();
+CREATE TABLE own (a int);
+BEGIN;
+GRANT SELECT ON own TO PUBLIC;
+DROP TABLE own;
+PREPARE TRANSACTION 'control_drop';
+COMMIT PREPARED 'control_drop';
+BEGIN;
+DROP VIEW v;
+PREPARE TRANSACTION 'control_drop';
+SELECT views FROM left_over();
+SELECT weir.drop_view('v'), weir.drop_view('w');
+
+-- What users have made on top of it goes only by CASCADE.
+CALL make();
+CREATE VIEW report AS SELECT sum(count) FROM v_final;
+DROP VIEW v;
+SELECT weir.drop_view('v');
+SELECT views FROM left_over();
+DROP VIEW v CASCADE;
+SELECT to_regclass('report');
+SELECT weir.drop_view('w');
+
 -- The stream.
 CALL make();
 DROP FOREIGN TABLE events;

@@ -82,6 +82,42 @@ SELECT DISTINCT reason FROM weir.dead_letters WHERE view = 'bad'::regclass;
 SELECT weir.drop_view('bad');
 SELECT weir.drop_view('who');
 
+-- Operators and functions of the query are those of the view's owner, whoever reads.
+SET ROLE regress_weir_owner;
+CREATE FUNCTION ratio(a float8, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a / nullif(b, 0)';
+SELECT weir.create_view('mean', $$ SELECT weir.tumble(ts, '1000 s') AS t, ratio(sum(n)::float8, count(n)::float8) AS mean FROM events GROUP BY 1 $$);
+SELECT weir.flush('mean');
+GRANT SELECT ON mean TO regress_weir_reader;
+SET ROLE regress_weir_reader;
+CREATE FUNCTION planted(float8, float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE WARNING 'planted code runs as %', current_user; RETURN -1; END $$;
+CREATE OPERATOR / (FUNCTION = planted, LEFTARG = float8, RIGHTARG = float8);
+SET search_path = control_privileges, pg_catalog;
+SELECT mean FROM mean;
+SET search_path = control_privileges;
+DROP OPERATOR control_privileges./ (float8, float8);
+DROP FUNCTION planted;
+RESET ROLE;
+SELECT weir.drop_view('mean');
+
+-- A trigger of the owner's runs as the owner, also when a superuser resets the view.
+SET ROLE regress_weir_owner;
+CREATE FUNCTION say_who() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'trigger runs as %', current_user; RETURN NULL; END $$;
+CREATE TRIGGER say_who AFTER DELETE ON v_final FOR EACH STATEMENT EXECUTE FUNCTION say_who();
+RESET ROLE;
+SELECT weir.reset('v', 'earliest');
+SELECT weir.flush('v');
+DROP TRIGGER say_who ON v_final;
+
+-- A view cannot read another one's open windows: what it saw would depend on the moment.
+SET ROLE regress_weir_owner;
+CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM control_privileges.v';
+SELECT weir.create_view('peeking', $$ SELECT weir.tumble(ts, '1000 s') AS t, count(*) FROM events WHERE peek() >= 0 GROUP BY 1 $$);
+SELECT weir.flush('peeking');
+SELECT * FROM peeking;
+SELECT reason, count(*) FROM weir.dead_letters WHERE view = 'peeking'::regclass GROUP BY 1;
+SELECT weir.drop_view('peeking');
+RESET ROLE;
+
 -- Rights that are taken away: the view stops, says why, and goes on when they are back.
 REVOKE SELECT ON events FROM regress_weir_owner;
 SELECT weir.pause('v');
