@@ -632,6 +632,7 @@ weir_recheck_views(Coordinator *co)
 static bool
 record_failure(Coordinator *co, CheckpointView *v)
 {
+	ProgressRow row = {.generation = v->slot->generation};
 	volatile bool recorded = true;
 	bool stale;
 
@@ -639,8 +640,7 @@ record_failure(Coordinator *co, CheckpointView *v)
 	{
 		begin();
 		/* Whoever paused, reset or dropped it meanwhile had the last word. */
-		if (weir_progress_lock(v->slot->view, v->slot->generation, &stale) &&
-			!stale)
+		if (weir_progress_lock(v->slot->view, &row, &stale))
 			weir_view_set_state(v->slot->view, "error", v->error);
 		else
 			recorded = stale;
