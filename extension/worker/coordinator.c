@@ -438,6 +438,18 @@ is_blocked(const Coordinator *co, int64 now)
 	return false;
 }
 
+/* Has a reload changed what workers are started with? */
+static bool
+needs_other_workers(const Coordinator *co)
+{
+	const WeirSettings *began = &co->settings;
+
+	return began->batch_size != weir_settings.batch_size ||
+		   began->queue_kb != weir_settings.queue_kb ||
+		   began->queue_limit_kb != weir_settings.queue_limit_kb ||
+		   began->ingest_workers != weir_settings.ingest_workers;
+}
+
 static void
 loop(Coordinator *co)
 {
@@ -446,17 +458,18 @@ loop(Coordinator *co)
 	for (;;)
 	{
 		int64 now = weir_clock_monotonic();
+		int64 interval = (int64) weir_settings.checkpoint_interval_ms * 1000;
 		bool requested = pg_atomic_read_u64(&lane->checkpoint_wanted) >
 						 pg_atomic_read_u64(&lane->checkpoint_done);
 
 		weir_crew_check(co);
+		/* A reload may have made it shorter. */
+		co->next_checkpoint = Min(co->next_checkpoint, now + interval);
 		if (now >= co->next_checkpoint || requested ||
 			pg_atomic_read_u32(&lane->stop) || is_blocked(co, now))
 		{
 			co->last_checkpoint = now;
-			co->next_checkpoint = now +
-								  (int64) weir_settings.checkpoint_interval_ms *
-									  1000;
+			co->next_checkpoint = now + interval;
 			checkpoint(co);
 		}
 		for (int i = 0; i < co->c.nviews; i++)
@@ -477,7 +490,7 @@ loop(Coordinator *co)
 		}
 		if (now - co->started > HEALTHY_US)
 			lane->failures = 0;
-		if (is_worn_out(co))
+		if (is_worn_out(co) || needs_other_workers(co))
 			pg_atomic_write_u32(&lane->stop, 1);
 		now = weir_clock_monotonic();
 		weir_coordinator_wait(co, Max(1, Min(1000, (co->next_checkpoint - now) /
@@ -497,6 +510,7 @@ weir_coordinator_main(Datum arg)
 									ALLOCSET_DEFAULT_SIZES);
 	attach(co);
 	weir_worker_begin(co->lane->dboid);
+	co->settings = weir_settings;
 	PG_TRY();
 	{
 		weir_setup_views(co);

@@ -9,6 +9,7 @@
 
 #include "base/weir.h"
 
+#include "base/guc.h"
 #include "checkpoint/checkpoint.h"
 #include "kafka/kafka.h"
 #include "postmaster/bgworker.h"
@@ -41,6 +42,7 @@ typedef struct Coordinator
 	XLogRecPtr last_commit;
 	bool durable_pending;
 	int64 started;
+	WeirSettings settings; /* as of the start, by which workers run */
 } Coordinator;
 
 /* --- setup.c --------------------------------------------------------------- */
