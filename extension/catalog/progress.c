@@ -208,10 +208,14 @@ weir_progress_store(int32 view, const ProgressRow *p)
 		values[SCALARS + c] = parts_array(p, c);
 	}
 	SPI_connect();
+	/* What seldom changes keeps its place in TOAST when it has not. */
 	weir_spi("UPDATE weir.progress SET incarnation = $2, closed_upto = $3, "
-			 "windows_final = $4, chunks = $5, topic = $6, starts = $7, "
-			 "positions = $8, watermarks = $9, events = $10, late = $11, "
-			 "dead = $12 WHERE view = $1",
+			 "windows_final = $4, chunks = $5, topic = $6, "
+			 "starts = CASE WHEN starts = $7 THEN starts ELSE $7 END, "
+			 "positions = $8, watermarks = $9, events = $10, "
+			 "late = CASE WHEN late = $11 THEN late ELSE $11 END, "
+			 "dead = CASE WHEN dead = $12 THEN dead ELSE $12 END "
+			 "WHERE view = $1",
 			 lengthof(types), types, values, nulls, SPI_OK_UPDATE);
 	SPI_finish();
 	weir_become_again(user);

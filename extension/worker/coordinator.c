@@ -478,6 +478,8 @@ loop(Coordinator *co)
 		take_joining(co);
 		release_gone(co);
 		publish_durable(co);
+		/* By what this reports autovacuum finds out about our tables. */
+		(void) pgstat_report_stat(false);
 		if (now >= co->next_metadata)
 		{
 			co->next_metadata = now + METADATA_US;
