@@ -16,6 +16,7 @@
 #include "api/hooks.h"
 #include "base/fault.h"
 #include "catalog/dependency.h"
+#include "catalog/extension.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -40,6 +41,7 @@ weir_controlled_view(Oid relid)
 	ViewRow *row;
 
 	weir_require_preload();
+	weir_require_version();
 	PreventCommandDuringRecovery("a change of continuous views");
 	PreventCommandIfReadOnly("a change of continuous views");
 	row = weir_view_require(relid);

@@ -18,6 +18,7 @@
 #include "base/fault.h"
 #include "base/guc.h"
 #include "catalog/dependency.h"
+#include "catalog/extension.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
@@ -157,6 +158,7 @@ static void
 check_state(void)
 {
 	weir_require_preload();
+	weir_require_version();
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/guc.h"
+#include "catalog/extension.h"
 #include "catalog/stream.h"
 #include "catalog/view.h"
 #include "kafka/kafka.h"
@@ -53,6 +54,7 @@ static void
 check_transaction(const char *what)
 {
 	weir_require_preload();
+	weir_require_version();
 	PreventCommandDuringRecovery(what);
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,

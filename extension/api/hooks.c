@@ -251,7 +251,8 @@ changes_streams(NodeTag tag)
 {
 	return tag == T_DropStmt || tag == T_DropOwnedStmt ||
 		   tag == T_ReassignOwnedStmt || tag == T_AlterTableStmt ||
-		   tag == T_RenameStmt || tag == T_GrantStmt || tag == T_GrantRoleStmt ||
+		   tag == T_RenameStmt || tag == T_GrantStmt ||
+		   tag == T_GrantRoleStmt || tag == T_AlterExtensionStmt ||
 		   tag == T_AlterForeignServerStmt || tag == T_CreateUserMappingStmt ||
 		   tag == T_AlterUserMappingStmt || tag == T_DropUserMappingStmt;
 }

@@ -13,9 +13,11 @@
 #include "base/weir.h"
 
 #include "access/reloptions.h"
+#include "catalog/extension.h"
 #include "catalog/view.h"
 #include "checkpoint/checkpoint.h"
 #include "exec/merge.h"
+#include "executor/executor.h"
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -216,6 +218,8 @@ begin_scan(ForeignScanState *node, int eflags)
 {
 	OpenScan *scan = palloc0(sizeof(OpenScan));
 
+	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY))
+		weir_require_version();
 	scan->cxt = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,
 									  "weir open windows",
 									  ALLOCSET_DEFAULT_SIZES);

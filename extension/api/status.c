@@ -7,6 +7,7 @@
  */
 #include "base/weir.h"
 
+#include "catalog/extension.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -432,8 +433,13 @@ weir_problem(PG_FUNCTION_ARGS)
 {
 	char text[sizeof(weir_registry->problem)] =
 		"weir is not in shared_preload_libraries";
+	char *other = weir_other_version();
 
-	if (weir_registry != NULL)
+	if (other)
+		snprintf(text, sizeof(text),
+				 "the library is of version %s, the extension of version %s",
+				 WEIR_SQL_VERSION, other);
+	else if (weir_registry != NULL)
 	{
 		LWLockAcquire(&weir_registry->lock, LW_SHARED);
 		strlcpy(text, weir_registry->problem, sizeof(text));

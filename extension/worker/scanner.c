@@ -16,8 +16,8 @@
 
 #include "access/xact.h"
 #include "base/fault.h"
+#include "catalog/extension.h"
 #include "catalog/view.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/snapmgr.h"
@@ -170,11 +170,21 @@ load_candidates(Candidate **result)
 	List *rows;
 	ListCell *lc;
 	Candidate *all;
+	char *other;
 	int n = 0;
 
 	*result = NULL;
-	if (!OidIsValid(get_extension_oid("weir", true)))
+	if (weir_sql_version() == NULL)
 		return 0;
+	if ((other = weir_other_version()) != NULL)
+	{
+		ereport(LOG,
+				(errmsg("continuous views of this database do not run: the library of weir is of version %s, the extension of version %s",
+						WEIR_SQL_VERSION, other),
+				 errhint(
+					 "ALTER EXTENSION weir UPDATE, or restart the server if the library is the older one.")));
+		return 0;
+	}
 	rows = weir_views_load(InvalidOid);
 	all = *result = palloc0(sizeof(Candidate) * (list_length(rows) + 1));
 	foreach(lc, rows)

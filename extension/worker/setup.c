@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/guc.h"
+#include "catalog/extension.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -616,11 +617,19 @@ recheck_view(CheckpointView *v)
 void
 weir_recheck_views(Coordinator *co)
 {
+	bool ours;
+
 	begin();
 	MemoryContextSwitchTo(co->c.cxt);
+	ours = weir_sql_version() != NULL && weir_other_version() == NULL;
 	for (int i = 0; i < co->c.nviews; i++)
+	{
+		/* The extension was dropped or updated under us. */
+		if (!ours)
+			co->c.views[i]->gone = true;
 		if (!co->c.views[i]->gone)
 			recheck_view(co->c.views[i]);
+	}
 	end();
 	MemoryContextReset(co->c.cxt);
 	/* Options and columns are taken from the catalog once: begin anew. */
