@@ -13,6 +13,7 @@
 #include "api/control.h"
 #include "api/hooks.h"
 #include "base/clock.h"
+#include "catalog/extension.h"
 #include "catalog/stream.h"
 #include "miscadmin.h"
 #include "shmem/shmem.h"
@@ -110,6 +111,7 @@ weir_advance_watermark(PG_FUNCTION_ARGS)
 	TimestampTz upto;
 
 	weir_require_preload();
+	weir_require_version();
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("target and upto must not be NULL")));
