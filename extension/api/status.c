@@ -40,7 +40,7 @@ typedef struct ViewStatus
 	int64 queued; /* bytes that the lane's consumers may hold */
 } ViewStatus;
 
-/* Starts of open windows, of all shards and the base, to be counted once each. */
+/* Starts of open windows, of all shards, to be counted once each. */
 typedef struct Starts
 {
 	int64 *values;
@@ -178,15 +178,6 @@ sum_shard(ViewStatus *s, Starts *starts, ViewSlot *slot, int number,
 	LWLockRelease(&shard->lock);
 }
 
-static void
-sum_base(Starts *starts, ViewSlot *slot)
-{
-	LWLockAcquire(&slot->marks_lock, LW_SHARED);
-	for (BasePane *p = slot->base; p; p = p->next)
-		note_start(starts, slot, p->start);
-	LWLockRelease(&slot->marks_lock);
-}
-
 /* What the lane and its views have of memory, and lack.  Registry lock held. */
 static void
 fill_memory(ViewStatus *s, const Lane *lane)
@@ -232,7 +223,6 @@ fill_status(ViewStatus *s, Starts *starts, ViewSlot *slot)
 	if (!slot->live || lane->state != LANE_RUNNING)
 		return;
 	fill_memory(s, lane);
-	sum_base(starts, slot);
 	for (int i = 0; i < slot->nshards; i++)
 		sum_shard(s, starts, slot, i, lane);
 }

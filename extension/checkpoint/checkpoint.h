@@ -17,8 +17,7 @@
 /* A pane of a closed window that some snapshot may still need. */
 typedef struct ClosedPane
 {
-	Pane *pane; /* or NULL and base */
-	BasePane *base;
+	Pane *pane;
 	int shard;
 	int64 close; /* end + lateness */
 } ClosedPane;

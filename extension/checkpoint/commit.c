@@ -299,22 +299,6 @@ unlink_pane(Shard *shard, Pane *pane)
 	weir_pane_free(pane);
 }
 
-static void
-unlink_base(ViewSlot *slot, BasePane *pane)
-{
-	BasePane **link;
-
-	LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
-	for (link = &slot->base; *link; link = &(*link)->next)
-		if (*link == pane)
-		{
-			*link = pane->next;
-			break;
-		}
-	LWLockRelease(&slot->marks_lock);
-	weir_base_free(pane);
-}
-
 void
 weir_checkpoint_free_closed(CheckpointView *v)
 {
@@ -339,10 +323,7 @@ weir_checkpoint_free_closed(CheckpointView *v)
 	{
 		ClosedPane *c = &v->closed[done];
 
-		if (c->pane)
-			unlink_pane(&slot->shards[c->shard], c->pane);
-		else
-			unlink_base(slot, c->base);
+		unlink_pane(&slot->shards[c->shard], c->pane);
 	}
 	WEIR_FAULT("closed-unlinked");
 	v->attempt.nclosed -= done;

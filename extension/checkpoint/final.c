@@ -4,8 +4,7 @@
  *
  * Runs in the coordinator, in the transaction of a checkpoint, as the view's
  * owner.  The panes being closed are not written to any more, so they are read
- * without a lock.  Groups of several shards and of the recovered base are
- * combined first.
+ * without a lock.  Groups of several shards are combined first.
  */
 #include "base/weir.h"
 
@@ -22,9 +21,8 @@
 
 /* --- which panes ------------------------------------------------------------------ */
 
-/* A pane in memory, or of the base; true: enough. */
-typedef bool (*VisitPane)(CheckpointView *v, Pane *pane, BasePane *base,
-						  int shard);
+/* True: enough. */
+typedef bool (*VisitPane)(CheckpointView *v, Pane *pane, int shard);
 
 static int64
 close_of(const CheckpointView *v, int64 start)
@@ -51,18 +49,14 @@ visit_closing(CheckpointView *v, int64 upto, VisitPane visit)
 		p = shard->panes;
 		LWLockRelease(&shard->lock);
 		for (; p; p = p->next)
-			if (wc_closes(close_of(v, p->start), from, upto) &&
-				visit(v, p, NULL, s))
+			if (wc_closes(close_of(v, p->start), from, upto) && visit(v, p, s))
 				return true;
 	}
-	for (BasePane *p = v->slot->base; p; p = p->next)
-		if (wc_closes(close_of(v, p->start), from, upto) && visit(v, NULL, p, 0))
-			return true;
 	return false;
 }
 
 static bool
-any_pane(CheckpointView *v, Pane *pane, BasePane *base, int shard)
+any_pane(CheckpointView *v, Pane *pane, int shard)
 {
 	return true;
 }
@@ -74,7 +68,7 @@ weir_can_close(CheckpointView *v, int64 upto)
 }
 
 static bool
-note_closed(CheckpointView *v, Pane *pane, BasePane *base, int shard)
+note_closed(CheckpointView *v, Pane *pane, int shard)
 {
 	ClosedPane *c;
 
@@ -88,9 +82,8 @@ note_closed(CheckpointView *v, Pane *pane, BasePane *base, int shard)
 	}
 	c = &v->closed[v->attempt.nclosed++];
 	c->pane = pane;
-	c->base = base;
 	c->shard = shard;
-	c->close = close_of(v, pane ? pane->start : base->start);
+	c->close = close_of(v, pane->start);
 	return false;
 }
 
@@ -221,19 +214,6 @@ merge_one(void *arg, PaneGroup *g)
 	weir_merge_group(m->merge, m->start, g->key, g->keylen, g->state);
 }
 
-static void
-merge_base(MergeSource *m, const BasePane *base)
-{
-	for (BaseBlock *b = base->blocks; b; b = b->next)
-		for (size_t at = offsetof(BaseBlock, data); at < b->used;)
-		{
-			const GroupRecord *r = (const GroupRecord *) ((char *) b + at);
-
-			weir_merge_add(m->merge, m->start, r, false);
-			at += r->len;
-		}
-}
-
 /* All panes closed[first..last) are of one window. */
 static void
 write_window(FinalWriter *w, MergeTable *merge, int first, int last)
@@ -245,18 +225,13 @@ write_window(FinalWriter *w, MergeTable *merge, int first, int last)
 
 	weir_ensure_partition(v->row->final, start, v->plan->window.size);
 	v->next.windows_final++;
-	if (last - first == 1 && v->closed[first].pane)
+	if (last - first == 1)
 	{
 		each_group(v->closed[first].pane, write_one, &m);
 		return;
 	}
 	for (int i = first; i < last; i++)
-	{
-		if (v->closed[i].pane)
-			each_group(v->closed[i].pane, merge_one, &m);
-		else
-			merge_base(&m, v->closed[i].base);
-	}
+		each_group(v->closed[i].pane, merge_one, &m);
 	for (uint32 i = 0; i < merge->ngroups; i++)
 		write_group(w, start, merge->groups[i].key, merge->groups[i].state);
 	weir_merge_reset(merge);

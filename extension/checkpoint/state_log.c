@@ -140,6 +140,14 @@ pane_is_closed(const CheckpointView *v, int64 start)
 						v->next.closed_upto);
 }
 
+/*
+ * What a rewrite of a pane takes the place of: what the shard has written, and,
+ * as recovered groups are in the first shard, what older incarnations have.
+ */
+static const char replaced[] =
+	"pane = $2 AND (incarnation = $3 AND shard = $4 OR incarnation < $3 AND $4 = " CppAsString2(
+		WL_RESTORED) ")";
+
 void
 weir_state_write(CheckpointView *v)
 {
@@ -153,8 +161,7 @@ weir_state_write(CheckpointView *v)
 			if (c->rewrite)
 			{
 				CommandCounterIncrement();
-				delete_chunks(v, "pane = $2 AND incarnation = $3 AND shard = $4",
-							  c->pane, s);
+				delete_chunks(v, replaced, c->pane, s);
 			}
 			insert_chunk(rel, v, s, c);
 		}

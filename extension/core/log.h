@@ -4,16 +4,25 @@
  *
  * The log of a view is read in the order (pane, incarnation, shard, seq).  A log
  * proper is what one shard of one incarnation wrote for one pane: within it the
- * last write of a group wins.  A pane's groups are what its logs give, combined:
- * each incarnation began with empty shards and the earlier ones as its base, so
- * no number and no assignment of workers matters.
+ * last write of a group wins.  A pane's groups are what its logs give, combined,
+ * so no number and no assignment of workers matters.
  *
- * A rewrite of a pane replaces one log proper as a whole.  Plain C11.
+ * A recovery puts them into one shard (WL_RESTORED) of a new incarnation, whose
+ * other shards begin empty.  As long as nothing of the pane is copied from that
+ * shard, what older incarnations have written stands.  The first copy is a rewrite,
+ * that is, it has all of the shard's groups; so it replaces
+ *
+ *		the log proper of its own incarnation and shard, as every rewrite, and
+ *		if it is that shard's, all logs of the pane of older incarnations.
+ *
+ * Plain C11.
  */
 #ifndef WEIR_CORE_LOG_H
 #define WEIR_CORE_LOG_H
 
 #include <stdint.h>
+
+#define WL_RESTORED 0 /* the shard that recovered groups are in */
 
 typedef struct WlKey
 {

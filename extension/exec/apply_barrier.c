@@ -30,40 +30,47 @@ is_closing(const ViewApply *a, int64 start)
 }
 
 /*
- * When a pane's log has outgrown its state, all of it is copied, and the
- * coordinator drops what the log held before.  Without memory for the longer
- * list the log just goes on growing.
+ * Is all of the pane to be copied?  A pane that was restored has groups that only
+ * older incarnations' chunks hold: its first copy takes their place.  And a pane
+ * whose log has outgrown its state is written anew.
  */
-static void
-consider_rewrite(Pane *pane)
+static bool
+needs_rewrite(const Pane *pane)
 {
 	uint64 state = (uint64) pane->filled * pane->group_size * 2;
-	uint32 epoch;
 
-	pane->rewrite = false;
-	if (pane->frozen.n == 0 || pane->logged < REWRITE_FLOOR ||
-		pane->logged < 2 * state ||
-		!weir_pane_reserve(&pane->frozen, pane, pane->filled))
-		return;
-	epoch = pane->frozen.groups[0]->epoch;
-	for (GroupSegment *seg = pane->segments; seg; seg = seg->next)
+	return pane->restored ||
+		   (pane->logged >= REWRITE_FLOOR && pane->logged >= 2 * state);
+}
+
+/* All groups are to be copied, those in this segment with them. */
+static void
+mark_segment(const ViewApply *a, const Pane *pane, GroupSegment *seg)
+{
+	uint32 n = seg == pane->last ? pane->last_used : seg->capacity;
+
+	for (uint32 i = 0; i < n; i++)
 	{
-		uint32 n = seg == pane->last ? pane->last_used : seg->capacity;
+		PaneGroup *g = (PaneGroup *) (seg->groups +
+									  (size_t) i * pane->group_size);
 
-		for (uint32 i = 0; i < n; i++)
-		{
-			PaneGroup *g = (PaneGroup *) (seg->groups +
-										  (size_t) i * pane->group_size);
-
-			if (g->live && g->epoch == WE_CLEAN)
-			{
-				g->epoch = epoch;
-				pane->frozen.groups[pane->frozen.n++] = g;
-			}
-		}
+		if (g->live)
+			g->epoch = a->epochs.current;
 	}
-	pane->rewrite = true;
+}
+
+/* The coordinator drops what the log held before; this takes no memory. */
+static void
+begin_rewrite(const ViewApply *a, Pane *pane)
+{
+	for (GroupSegment *seg = pane->segments; seg; seg = seg->next)
+		mark_segment(a, pane, seg);
+	pane->whole = pane->rewrite = true;
+	pane->restored = false;
 	pane->logged = 0;
+	pane->ncopy = pane->filled;
+	pane->copy_seg = pane->segments;
+	pane->copy_at = 0;
 }
 
 static void
@@ -71,18 +78,17 @@ freeze_pane(ViewApply *a, Pane *pane)
 {
 	DirtyList empty = pane->frozen;
 
-	if (is_closing(a, pane->start))
-	{
-		pane->dirty.n = 0;
-		pane->frozen.n = 0;
-		return;
-	}
 	pane->frozen = pane->dirty;
 	pane->dirty = empty;
 	pane->dirty.n = 0;
+	pane->ncopy = pane->frozen.n;
 	pane->ncopied = 0;
 	pane->chunk = NULL;
-	consider_rewrite(pane);
+	pane->whole = false;
+	if (is_closing(a, pane->start))
+		pane->ncopy = 0;
+	else if (pane->ncopy > 0 && needs_rewrite(pane))
+		begin_rewrite(a, pane);
 }
 
 void
@@ -102,15 +108,30 @@ weir_apply_freeze(ViewApply *a)
 										  a->plan->window.size + 1);
 }
 
-/* Copy up to COPY_SLICE frozen groups of a pane.  1: done, 0: more, -1: full. */
+/* The next group to look at. */
+static PaneGroup *
+next_to_copy(Pane *pane)
+{
+	if (!pane->whole)
+		return pane->frozen.groups[pane->ncopied];
+	if (pane->copy_at == pane->copy_seg->capacity)
+	{
+		pane->copy_seg = pane->copy_seg->next;
+		pane->copy_at = 0;
+	}
+	return (PaneGroup *) (pane->copy_seg->groups +
+						  (size_t) pane->copy_at * pane->group_size);
+}
+
+/* Copy up to COPY_SLICE groups of a pane.  1: done, 0: more, -1: full. */
 static int
 copy_slice(ViewApply *a, Pane *pane)
 {
-	uint32 end = Min(pane->ncopied + COPY_SLICE, pane->frozen.n);
+	uint32 end = Min(pane->ncopied + COPY_SLICE, pane->ncopy);
 
-	for (; pane->ncopied < end; pane->ncopied++)
+	for (; pane->ncopied < end; pane->ncopied++, pane->copy_at++)
 	{
-		PaneGroup *g = pane->frozen.groups[pane->ncopied];
+		PaneGroup *g = next_to_copy(pane);
 
 		if (!we_is_due(&a->epochs, g->epoch))
 			continue;
@@ -119,7 +140,7 @@ copy_slice(ViewApply *a, Pane *pane)
 			return -1;
 		g->epoch = WE_CLEAN;
 	}
-	return pane->ncopied == pane->frozen.n;
+	return pane->ncopied == pane->ncopy;
 }
 
 int
@@ -134,7 +155,7 @@ weir_apply_copy(ViewApply *a, int64 budget_us)
 		return 1;
 	while ((pane = weir_panemap_next(a->panes, &state)) != NULL)
 	{
-		while (pane->ncopied < pane->frozen.n)
+		while (pane->ncopied < pane->ncopy)
 		{
 			if (copy_slice(a, pane) < 0)
 				return -1;

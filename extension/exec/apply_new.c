@@ -8,6 +8,7 @@
 
 #include "access/tupdesc.h"
 #include "core/closing.h"
+#include "core/closing.h"
 #include "exec/apply.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
@@ -121,6 +122,34 @@ init_vectors(ViewApply *a)
 	a->key_buf.cxt = CurrentMemoryContext;
 }
 
+/*
+ * Take up the panes that recovery has left in the shard, but for those that the
+ * coordinator may be closing: no record reaches these any more.  It may take
+ * such panes out of the list meanwhile, but nobody adds any.
+ */
+static void
+adopt_panes(ViewApply *a)
+{
+	Pane **open;
+	int n = 0;
+
+	LWLockAcquire(&a->shard->lock, LW_SHARED);
+	for (Pane *p = a->shard->panes; p; p = p->next)
+		n++;
+	LWLockRelease(&a->shard->lock);
+	open = palloc(sizeof(Pane *) * (n + 1));
+	n = 0;
+	LWLockAcquire(&a->shard->lock, LW_SHARED);
+	for (Pane *p = a->shard->panes; p; p = p->next)
+		if (!wc_is_closed(p->start + a->plan->window.size + a->lateness,
+						  a->closed_upto))
+			open[n++] = p;
+	LWLockRelease(&a->shard->lock);
+	for (int i = 0; i < n; i++)
+		weir_panemap_put(a->panes, open[i]);
+	pfree(open);
+}
+
 ViewApply *
 weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 			   TupleDesc rowdesc, int64 delay, int npartitions, int capacity,
@@ -154,6 +183,7 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->layout = weir_state_layout(plan, a->accums);
 	a->codec = weir_key_codec(plan, cxt);
 	a->panes = weir_panemap_new(cxt);
+	adopt_panes(a);
 	init_expressions(a, rowdesc);
 	init_vectors(a);
 	a->batch_cxt = AllocSetContextCreate(cxt, "weir batch",

@@ -1,7 +1,6 @@
 /*
  * exec/merge.h
- *		Records of several shards and of the recovered base, combined into
- *		groups.
+ *		Records of several shards and incarnations, combined into groups.
  */
 #ifndef WEIR_EXEC_MERGE_H
 #define WEIR_EXEC_MERGE_H

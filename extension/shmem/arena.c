@@ -9,6 +9,8 @@
  * Of the arena, and of a view's own limit, half is kept for what a checkpoint
  * needs: at worst every group has changed, and its copy is about as large as the
  * group.  Without the copy nothing could be written out, and so nothing freed.
+ * A recovery may take of that half: what it restores had room before, and if
+ * others have taken that meanwhile, they wait until there is room again.
  */
 #include "base/weir.h"
 
@@ -72,6 +74,8 @@ weir_account_alloc(MemoryAccount *a, size_t size)
 	MemoryMet met = MEMORY_LEFT;
 	void *block = NULL;
 
+	if (a->restoring)
+		return weir_account_alloc_reserved(a, size);
 	if (limit > 0 && pg_atomic_read_u64(&a->used) + rounded > limit / 2)
 		met = MEMORY_VIEW;
 	else if ((block = weir_arena_alloc(size)) == NULL)

@@ -2,9 +2,9 @@
  * shmem/pane.c
  *		Panes and groups (see pane.h): the writer's side.
  *
- * Runs in the ingest worker that owns the shard, and, for freeing, in the
- * coordinator once no reader can need the pane.  Nothing here raises.  All
- * memory is of the arena.
+ * Runs in the ingest worker that owns the shard, and in the coordinator: before
+ * there is a worker, for recovery, and for freeing, once no reader can need the
+ * pane.  Nothing here raises.  All memory is of the arena.
  */
 #include "base/weir.h"
 
@@ -211,6 +211,39 @@ weir_pane_add(Pane *pane, uint64 hash, const char *key, uint32 keylen)
 	return g;
 }
 
+/*
+ * weir_pane_restore: nobody reads or writes the pane yet.  The values by
+ * reference of the state are copied.
+ */
+bool
+weir_pane_restore(Pane *pane, uint64 hash, const char *key, uint32 keylen,
+				  const char *state, const StateLayout *layout)
+{
+	PaneGroup *g = weir_pane_add(pane, hash, key, keylen);
+
+	if (g == NULL)
+		return false;
+	memcpy(g->state, state, layout->size);
+	for (int i = 0; i < layout->ndatums; i++)
+	{
+		AccumDatum *d = (AccumDatum *) (g->state + layout->datums[i]);
+		char *room;
+
+		d->cap = MAXALIGN(d->len);
+		if (d->len == 0)
+			continue;
+		room = weir_pane_room(pane, d->len);
+		if (room == NULL)
+			return false;
+		memcpy(room, d->data, d->len);
+		d->data = room;
+	}
+	g->live = 1;
+	pane->restored = true;
+	weir_pane_publish(pane);
+	return true;
+}
+
 bool
 weir_pane_reserve(DirtyList *d, Pane *pane, uint32 n)
 {
@@ -243,7 +276,7 @@ weir_pane_publish(Pane *pane)
 static bool
 add_chunk(Pane *pane, uint32 need, Chunk **head, Chunk **tail)
 {
-	uint64 left = pane->frozen.n - pane->ncopied;
+	uint64 left = pane->ncopy - pane->ncopied;
 	size_t bytes;
 	Chunk *c;
 

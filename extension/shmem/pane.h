@@ -85,11 +85,16 @@ typedef struct Pane
 	VarBlock *var;          /* worker */
 	DirtyList dirty;        /* worker: changed in this interval */
 	DirtyList frozen;       /* worker: to be copied for the barrier */
-	uint32 ncopied;         /* of frozen */
+	uint32 ncopy;           /* worker: groups to look at: of frozen, or all */
+	uint32 ncopied;         /* of these */
+	GroupSegment *copy_seg; /* worker: of all, where the next one is */
+	uint32 copy_at;         /* in copy_seg */
 	struct Chunk *chunk;    /* worker: chunk being filled */
 	MemoryAccount *account; /* the view's */
 	uint64 logged;          /* bytes of its chunks since the last rewrite */
+	bool whole;             /* worker: all groups are copied, not only frozen */
 	bool rewrite;           /* worker: the next chunk begins a rewrite */
+	bool restored;          /* has groups of older incarnations' chunks */
 } Pane;
 
 /* A piece of the state log: records of one pane, as of one barrier. */
@@ -113,23 +118,6 @@ typedef struct GroupRecord
 	uint32 state; /* offset of the state */
 } GroupRecord;
 
-/* Recovered groups of a pane: records, no index, read-only. */
-typedef struct BaseBlock
-{
-	struct BaseBlock *next;
-	size_t bytes;
-	size_t used;
-	char data[FLEXIBLE_ARRAY_MEMBER];
-} BaseBlock;
-
-typedef struct BasePane
-{
-	struct BasePane *next;
-	MemoryAccount *account;
-	int64 start;
-	BaseBlock *blocks;
-} BasePane;
-
 /* Are two key images equal?  NULL: compare bytes. */
 typedef bool (*KeyEqual)(void *arg, const char *a, uint32 alen, const char *b,
 						 uint32 blen);
@@ -142,6 +130,10 @@ extern PaneGroup *weir_pane_find(Pane *pane, uint64 hash, const char *key,
 extern PaneGroup *
 weir_pane_add(Pane *pane, uint64 hash, const char *key, uint32 keylen);
 extern char *weir_pane_room(Pane *pane, size_t size);
+/* Recovery: add a group as the log has it, clean, and publish it. */
+extern bool
+weir_pane_restore(Pane *pane, uint64 hash, const char *key, uint32 keylen,
+				  const char *state, const StateLayout *layout);
 /* Make sure that n more groups fit in one of the pane's lists. */
 extern bool weir_pane_reserve(DirtyList *list, Pane *pane, uint32 n);
 extern void weir_pane_publish(Pane *pane); /* under the shard's lock */
@@ -163,11 +155,5 @@ extern void weir_record_state(const GroupRecord *record,
 /* Is this a well-formed record that ends within avail bytes? */
 extern bool weir_record_valid(const GroupRecord *record, size_t avail,
 							  const StateLayout *layout);
-
-/* --- base ---------------------------------------------------------------- */
-extern BasePane *
-weir_base_pane(BasePane **list, int64 start, MemoryAccount *account);
-extern bool weir_base_append(BasePane *pane, const char *record, uint32 len);
-extern void weir_base_free(BasePane *pane);
 
 #endif /* WEIR_PANE_H */

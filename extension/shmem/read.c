@@ -225,67 +225,6 @@ read_shard(Reader *r, Shard *shard)
 	return n >= 0;
 }
 
-/* --- the base ------------------------------------------------------------------------- */
-
-/* Copy one block of the base, the k-th of those to be shown.  1, 0: no more. */
-static int
-copy_block(Reader *r, int k, int64 *window, size_t *need)
-{
-	int result = 0;
-	ViewSlot *slot = r->slot;
-
-	*need = 0;
-	LWLockAcquire(&slot->marks_lock, LW_SHARED);
-	if (pg_atomic_read_u64(&slot->life) != r->life)
-		result = -1;
-	for (BasePane *p = slot->base; p && result == 0; p = p->next)
-	{
-		if (is_hidden(r, p->start))
-			continue;
-		for (BaseBlock *b = p->blocks; b && result == 0; b = b->next)
-		{
-			size_t len = b->used - offsetof(BaseBlock, data);
-
-			if (k-- > 0)
-				continue;
-			result = 1;
-			*window = p->start;
-			if (r->size - r->used < len)
-				*need = len;
-			else
-			{
-				memcpy(r->buffer + r->used, b->data, len);
-				r->used += len;
-			}
-		}
-	}
-	LWLockRelease(&slot->marks_lock);
-	return result;
-}
-
-static bool
-read_base(Reader *r)
-{
-	for (int k = 0;;)
-	{
-		size_t from = r->used;
-		size_t need;
-		int64 window = 0;
-		int result = copy_block(r, k, &window, &need);
-
-		if (result <= 0)
-			return result == 0;
-		if (need > 0)
-		{
-			new_buffer(r, need);
-			continue;
-		}
-		hand_out(r, window, from, r->used);
-		k++;
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
 ReadResult
 weir_read_view(ViewSlot *slot, int32 view, Snapshot snapshot,
 			   const StateLayout *layout, int64 span, ReadGroup group, void *arg)
@@ -302,8 +241,6 @@ weir_read_view(ViewSlot *slot, int32 view, Snapshot snapshot,
 	if (!find_hidden(&r, snapshot))
 		return READ_TOO_OLD;
 	new_buffer(&r, 0);
-	if (!read_base(&r))
-		return READ_AGAIN;
 	for (int s = 0; s < slot->nshards; s++)
 		if (!read_shard(&r, &slot->shards[s]))
 			return READ_AGAIN;

@@ -1,17 +1,14 @@
 /*
  * shmem/record.c
- *		Groups made flat, and the read-only base of recovered ones.
+ *		Groups made flat.
  *
- * Records are written by ingest workers (chunks), by readers under the shard's
- * lock and by recovery; nothing here raises or allocates but weir_base_*, which
- * return NULL or false when the arena is full.
+ * Records are written by ingest workers (chunks) and by readers under the
+ * shard's lock, and read by readers and by recovery; nothing here raises or
+ * allocates.
  */
 #include "base/weir.h"
 
 #include "shmem/pane.h"
-
-#define FIRST_BASE 1024
-#define MAX_BASE   (256 * 1024)
 
 static inline AccumDatum *
 datum_at(const char *state, uint32 offset)
@@ -94,62 +91,4 @@ weir_record_valid(const GroupRecord *record, size_t avail,
 			return false;
 	}
 	return true;
-}
-
-/*
- * weir_base_pane finds or makes the pane that begins at start.
- */
-BasePane *
-weir_base_pane(BasePane **list, int64 start, MemoryAccount *account)
-{
-	BasePane *p;
-
-	for (p = *list; p; p = p->next)
-		if (p->start == start)
-			return p;
-	p = weir_account_alloc_reserved(account, sizeof(BasePane));
-	if (p == NULL)
-		return NULL;
-	p->account = account;
-	p->start = start;
-	p->blocks = NULL;
-	p->next = *list;
-	*list = p;
-	return p;
-}
-
-bool
-weir_base_append(BasePane *pane, const char *record, uint32 len)
-{
-	BaseBlock *b = pane->blocks;
-
-	if (b == NULL || b->bytes - b->used < len)
-	{
-		size_t bytes = b ? Min(b->bytes * 2, MAX_BASE) : FIRST_BASE;
-
-		bytes = weir_arena_rounded(Max(bytes, len + offsetof(BaseBlock, data)));
-		b = weir_account_alloc_reserved(pane->account, bytes);
-		if (b == NULL)
-			return false;
-		b->next = pane->blocks;
-		b->bytes = bytes;
-		b->used = offsetof(BaseBlock, data);
-		pane->blocks = b;
-	}
-	memcpy((char *) b + b->used, record, len);
-	b->used += len;
-	return true;
-}
-
-void
-weir_base_free(BasePane *pane)
-{
-	BaseBlock *b;
-
-	while ((b = pane->blocks) != NULL)
-	{
-		pane->blocks = b->next;
-		weir_account_free(pane->account, b, b->bytes);
-	}
-	weir_account_free(pane->account, pane, sizeof(BasePane));
 }

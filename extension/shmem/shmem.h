@@ -39,16 +39,16 @@ typedef enum MemoryMet
 typedef struct MemoryAccount
 {
 	pg_atomic_uint64 used;
-	pg_atomic_uint64 limit; /* 0: none of its own; coordinator */
-	volatile bool stops;    /* at the limit, instead of waiting; coordinator */
-	pg_atomic_uint32 met;   /* MemoryMet of the last request refused */
+	pg_atomic_uint64 limit;  /* 0: none of its own; coordinator */
+	volatile bool stops;     /* at the limit, instead of waiting; coordinator */
+	volatile bool restoring; /* takes what is kept, too; coordinator */
+	pg_atomic_uint32 met;    /* MemoryMet of the last request refused */
 } MemoryAccount;
 
 /* --- groups and panes (see pane.h) --------------------------------------- */
 
 struct Pane;
 struct Chunk;
-struct BasePane;
 
 /* Progress of a view in one partition; times in PostgreSQL's epoch. */
 typedef WpPartition ViewPartition;
@@ -86,13 +86,12 @@ typedef struct ViewSlot
 	bool keep_late; /* late events are kept as letters */
 	int nshards;
 	int32 incarnation;
-	MemoryAccount memory; /* panes, base and chunks */
+	MemoryAccount memory; /* panes and chunks */
 	/* Marks lock (short). */
 	LWLock marks_lock;
 	pg_atomic_uint64 life; /* changes when the memory of the view goes away */
 	bool live;             /* readers may use it */
 	WmMarks marks;         /* closings that some snapshot may not see yet */
-	struct BasePane *base; /* read-only after recovery; marks_lock to unlink */
 	/* Coordinator writes before the barrier, workers read at it. */
 	int64 closing; /* W of the barrier under way */
 	/* Coordinator; workers read it when they begin. */

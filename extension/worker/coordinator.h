@@ -59,6 +59,12 @@ extern void weir_setup_joining(Coordinator *co);
 /* Write failed views down and mark gone those the catalog no longer runs. */
 extern void weir_recheck_views(Coordinator *co);
 extern void weir_record_failures(Coordinator *co);
+
+/* --- restore.c ------------------------------------------------------------- */
+
+/* The open windows of a view that begins; raises when its log is damaged. */
+extern void weir_restore_view(CheckpointView *v);
+
 /* --- closing.c ------------------------------------------------------------- */
 
 /*

@@ -46,7 +46,6 @@ void
 weir_view_release(ViewSlot *slot)
 {
 	Lane *lane = &weir_registry->lanes[slot->lane];
-	BasePane *base;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	slot->live = false;
@@ -55,17 +54,8 @@ weir_view_release(ViewSlot *slot)
 		release_shard(slot, &slot->shards[s], Max(lane->npartitions, 1));
 
 	LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
-	base = slot->base;
-	slot->base = NULL;
 	wm_begin(&slot->marks, WEIR_NO_TIME);
 	LWLockRelease(&slot->marks_lock);
-	while (base)
-	{
-		BasePane *next = base->next;
-
-		weir_base_free(base);
-		base = next;
-	}
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	slot->used = false;
 	LWLockRelease(&weir_registry->lock);

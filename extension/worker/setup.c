@@ -5,8 +5,8 @@
  * Runs in the coordinator, before it starts ingest workers.  Order: plans;
  * partitions and start offsets from the broker; one transaction that stores
  * these and raises each view's incarnation (from then on a snapshot that does
- * not see it reads the log, not memory); restore of the open windows as the
- * read-only base; then the views are live.
+ * not see it reads the log, not memory), and restores the open windows
+ * (restore.c); then the views are live.
  */
 #include "base/weir.h"
 
@@ -455,53 +455,7 @@ lay_out_view(CheckpointView *v, const Lane *lane)
 	wm_begin(&v->slot->marks, v->progress.closed_upto);
 }
 
-/* --- restore ----------------------------------------------------------------------------- */
-
-typedef struct BaseBuilder
-{
-	CheckpointView *v;
-	BasePane *pane;
-	PaneGroup *group; /* scratch, to be flattened */
-	char *record;
-	uint32 record_size;
-} BaseBuilder;
-
-static void
-add_to_base(void *arg, int64 window, const char *key, uint32 keylen,
-			const char *state)
-{
-	BaseBuilder *b = arg;
-	StateLayout *layout = &b->v->reader->layout;
-	uint32 size;
-
-	if (b->pane == NULL || b->pane->start != window)
-		b->pane = weir_base_pane(&b->v->slot->base, window, &b->v->slot->memory);
-	b->group->key = (char *) key;
-	b->group->keylen = keylen;
-	memcpy(b->group->state, state, layout->size);
-	size = weir_record_size(b->group, layout);
-	if (size > b->record_size)
-	{
-		b->record_size = size * 2;
-		b->record = b->record ? repalloc(b->record, b->record_size)
-							  : palloc(b->record_size);
-	}
-	weir_record_write(b->group, layout, b->record, size);
-	if (b->pane == NULL || !weir_base_append(b->pane, b->record, size))
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("no shared memory left to restore a view"),
-						errhint("Raise weir.memory_limit.")));
-}
-
-static void
-restore_view(CheckpointView *v)
-{
-	BaseBuilder b = {.v = v};
-
-	b.group = palloc0(offsetof(PaneGroup, state) + v->reader->layout.size);
-	weir_state_restore(v->row->id, v->progress.chunks, v->reader, add_to_base,
-					   &b);
-}
+/* --- a view begins --------------------------------------------------------------------- */
 
 /* One view: restore, store where it begins.  Raises when its log is damaged. */
 static void
@@ -516,7 +470,7 @@ start_view(Coordinator *co, CheckpointView *v)
 		return;
 	}
 	lay_out_view(v, co->lane);
-	restore_view(v);
+	weir_restore_view(v);
 	WEIR_FAULT("setup-restored");
 	v->progress.incarnation++;
 	v->slot->incarnation = v->progress.incarnation;

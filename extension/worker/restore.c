@@ -1,0 +1,71 @@
+/*
+ * worker/restore.c
+ *		The open windows of a view, from the state log into shared memory.
+ *
+ * Runs in the coordinator, in the transaction in which the view begins, before
+ * any ingest worker or reader knows of it: nobody else has its memory.  All of
+ * it goes into one shard, whose worker takes the panes up with the view.
+ * The log stays as it is; a pane that changes is written anew
+ * (checkpoint/README.md, "Recovery and incarnations").
+ */
+#include "base/weir.h"
+
+#include "core/log.h"
+#include "worker/coordinator.h"
+
+typedef struct Restorer
+{
+	CheckpointView *v;
+	Pane *pane; /* to which groups are added */
+} Restorer;
+
+/* A pane for the window, linked at once, so that it is freed with the view. */
+static Pane *
+new_pane(CheckpointView *v, int64 window)
+{
+	Shard *shard = &v->slot->shards[WL_RESTORED];
+	Pane *pane = weir_pane_new(window, &v->reader->layout, &v->slot->memory);
+
+	if (pane == NULL)
+		return NULL;
+	LWLockAcquire(&shard->lock, LW_EXCLUSIVE);
+	pane->next = shard->panes;
+	shard->panes = pane;
+	LWLockRelease(&shard->lock);
+	return pane;
+}
+
+static void
+restore_group(void *arg, int64 window, const char *key, uint32 keylen,
+			  const char *state)
+{
+	Restorer *r = arg;
+	ViewReader *reader = r->v->reader;
+	uint64 hash = weir_key_hash(reader->codec, key, keylen);
+
+	if (r->pane == NULL || r->pane->start != window)
+		r->pane = new_pane(r->v, window);
+	if (r->pane == NULL ||
+		!weir_pane_restore(r->pane, hash, key, keylen, state, &reader->layout))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("no shared memory left to restore a view"),
+						errhint("Raise weir.memory_limit.")));
+}
+
+void
+weir_restore_view(CheckpointView *v)
+{
+	Restorer r = {.v = v};
+
+	v->slot->memory.restoring = true;
+	PG_TRY();
+	{
+		weir_state_restore(v->row->id, v->progress.chunks, v->reader,
+						   restore_group, &r);
+	}
+	PG_FINALLY();
+	{
+		v->slot->memory.restoring = false;
+	}
+	PG_END_TRY();
+}
