@@ -28,7 +28,8 @@
 #define COPY_BUDGET_US 1000
 #define COPY_WAIT_MS   10
 #define IDLE_WAIT_MS   100
-#define ASK_AGAIN_US   (3 * USECS_PER_SEC)
+#define FIRST_PAUSE_US (3 * USECS_PER_SEC)
+#define LAST_PAUSE_US  (12 * USECS_PER_SEC)
 
 static Ingest *ingest;
 
@@ -386,7 +387,8 @@ commit_group(Ingest *in)
 
 /*
  * After trouble with a broker ask anew from time to time: without new messages
- * nothing else would tell that the leader answers again.
+ * nothing else would tell that the leader answers again.  An assignment throws
+ * away what a slow broker is about to send, so the pause grows.
  */
 static void
 ask_again(Ingest *in)
@@ -394,10 +396,14 @@ ask_again(Ingest *in)
 	int64 now = weir_clock_monotonic();
 
 	if (!in->self->broker_down)
-		in->asked = now;
-	else if (now - in->asked > ASK_AGAIN_US)
 	{
 		in->asked = now;
+		in->pause = FIRST_PAUSE_US;
+	}
+	else if (now - in->asked > in->pause)
+	{
+		in->asked = now;
+		in->pause = Min(2 * in->pause, LAST_PAUSE_US);
 		assign(in);
 	}
 }

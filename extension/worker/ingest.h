@@ -59,6 +59,7 @@ typedef struct Ingest
 	MemoryContext cxt;
 	MemoryContext decoder_cxt;
 	int64 asked;   /* monotonic us: last answer or assignment */
+	int64 pause;   /* before the next one, while the broker is away */
 	int64 emptied; /* when the consumer's queue was last empty */
 	int64 second;  /* of the rate */
 	int64 second_events;
