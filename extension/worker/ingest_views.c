@@ -106,6 +106,7 @@ let_go(Ingest *in, IngestView *v)
 {
 	Chunk *c;
 
+	weir_ingest_wait_over(in, v);
 	/* Only a view that is amid a batch has some: they are its own. */
 	weir_letters_free(&in->self->tried);
 	weir_letters_free(&in->self->kept);

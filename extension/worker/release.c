@@ -71,6 +71,7 @@ release_worker(LaneWorker *w)
 	memset((void *) w->freshness, 0, sizeof(w->freshness));
 	w->rate = 0;
 	w->broker_down = false;
+	pg_atomic_write_u32(&w->blocked, 0);
 	w->error[0] = '\0';
 }
 
