@@ -299,7 +299,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only,
 	weir_before_alter(stmt, &altered);
 	if (tag == T_ViewStmt || tag == T_RuleStmt)
 		refuse_new_query(replaced_query(stmt));
-	if (OidIsValid(dboid) && dboid != MyDatabaseId &&
+	/* Of its own database a session can only make a copy. */
+	if (OidIsValid(dboid) && (dboid != MyDatabaseId || tag == T_CreatedbStmt) &&
 		weir_owns_database(dboid, GetUserId()) && ban(dboid))
 		run_alone(dboid, pstmt, query, read_only, context, params, env, dest,
 				  qc);
