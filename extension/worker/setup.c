@@ -603,7 +603,9 @@ record_failure(Coordinator *co, CheckpointView *v)
 	{
 		begin();
 		/* Whoever paused, reset or dropped it meanwhile had the last word. */
-		if (weir_progress_lock(v->slot->view, &row, &stale))
+		if (weir_sql_version() == NULL)
+			recorded = true; /* DROP EXTENSION was what it met */
+		else if (weir_progress_lock(v->slot->view, &row, &stale))
 			weir_view_set_state(v->slot->view, "error", v->error);
 		else
 			recorded = stale;
