@@ -5,7 +5,8 @@
  * Backends.  A running view is read from shared memory; one that is not (being
  * started, paused, in error, on a standby), or that started after the
  * snapshot was taken, from the state log as the snapshot sees it.  Both end in
- * a merge of groups, from which rows are made as the query says.
+ * a merge of groups, from which rows are made as the query says.  What an old
+ * snapshot misses in memory follows from v_final (final_scan.c).
  *
  * A scan is safe in a parallel worker: it reads shared memory and tables under
  * the leader's snapshot.
@@ -13,6 +14,7 @@
 #include "base/weir.h"
 
 #include "access/reloptions.h"
+#include "api/final_scan.h"
 #include "catalog/extension.h"
 #include "catalog/view.h"
 #include "checkpoint/checkpoint.h"
@@ -42,6 +44,8 @@ typedef struct OpenScan
 	ViewReader *reader;
 	MergeTable *merge; /* NULL: not read yet */
 	uint32 next;
+	ReadGone gone;    /* what has to be taken from v_final */
+	FinalScan *final; /* NULL: not begun */
 } OpenScan;
 
 /* --- planning ----------------------------------------------------------------------- */
@@ -138,6 +142,7 @@ read_open(OpenScan *scan)
 							 : NULL;
 
 		weir_merge_reset(scan->merge);
+		scan->gone = (ReadGone){.from = WEIR_NO_TIME, .upto = WEIR_NO_TIME};
 		/* After a reset or a pause, what the lane still holds is void. */
 		if (slot && slot->generation != scan->row->generation)
 			slot = NULL;
@@ -150,7 +155,7 @@ read_open(OpenScan *scan)
 		}
 		result = weir_read_view(slot, scan->row->id, snapshot,
 								&scan->reader->layout, span, take_record,
-								scan->merge);
+								scan->merge, &scan->gone);
 		if (result == READ_TOO_OLD)
 			read_log(scan);
 	}
@@ -226,14 +231,55 @@ begin_scan(ForeignScanState *node, int eflags)
 	node->fdw_state = scan;
 }
 
+/* The next row of a window that is open for the snapshot, and in memory. */
+static bool
+next_open(OpenScan *scan, TupleTableSlot *slot)
+{
+	int64 span = scan->reader->plan->window.size + scan->row->lateness;
+	WeirUser before = weir_become_owner(scan->row->owner);
+	int nest = weir_settings_enter(scan->row);
+	bool found = false;
+
+	while (!found && scan->next < scan->merge->ngroups)
+	{
+		MergeGroup *g = &scan->merge->groups[scan->next++];
+
+		if (g->window + span > scan->gone.upto)
+			found = weir_final_row(scan->reader, g->window, g->key, g->state,
+								   slot->tts_values, slot->tts_isnull);
+	}
+	weir_settings_leave(nest);
+	weir_become_again(before);
+	return found;
+}
+
+/* The next row of one that is in memory no more, though it is open for it. */
+static bool
+next_gone(OpenScan *scan, TupleTableSlot *slot, Snapshot snapshot)
+{
+	int64 span = scan->reader->plan->window.size + scan->row->lateness;
+	MemoryContext old;
+
+	if (scan->gone.upto <= scan->gone.from)
+		return false;
+	if (scan->final == NULL)
+	{
+		old = MemoryContextSwitchTo(scan->cxt);
+		scan->final = weir_final_scan_begin(scan->row, scan->reader->plan,
+											scan->gone.from == WEIR_NO_TIME
+												? WEIR_NO_TIME
+												: scan->gone.from - span,
+											scan->gone.upto - span, snapshot);
+		MemoryContextSwitchTo(old);
+	}
+	return weir_final_scan_next(scan->final, slot->tts_values, slot->tts_isnull);
+}
+
 static TupleTableSlot *
 iterate_scan(ForeignScanState *node)
 {
 	OpenScan *scan = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	WeirUser before;
-	int nest;
-	bool found = false;
 
 	ExecClearTuple(slot);
 	if (scan->merge == NULL)
@@ -244,18 +290,8 @@ iterate_scan(ForeignScanState *node)
 		read_open(scan);
 		MemoryContextSwitchTo(old);
 	}
-	before = weir_become_owner(scan->row->owner);
-	nest = weir_settings_enter(scan->row);
-	while (!found && scan->next < scan->merge->ngroups)
-	{
-		MergeGroup *g = &scan->merge->groups[scan->next++];
-
-		found = weir_final_row(scan->reader, g->window, g->key, g->state,
-							   slot->tts_values, slot->tts_isnull);
-	}
-	weir_settings_leave(nest);
-	weir_become_again(before);
-	if (found)
+	if (next_open(scan, slot) ||
+		next_gone(scan, slot, node->ss.ps.state->es_snapshot))
 		ExecStoreVirtualTuple(slot);
 	return slot;
 }
@@ -265,6 +301,9 @@ rescan(ForeignScanState *node)
 {
 	OpenScan *scan = node->fdw_state;
 
+	if (scan->final)
+		weir_final_scan_end(scan->final);
+	scan->final = NULL;
 	MemoryContextReset(scan->cxt);
 	scan->merge = NULL;
 	scan->next = 0;
@@ -275,6 +314,8 @@ end_scan(ForeignScanState *node)
 {
 	OpenScan *scan = node->fdw_state;
 
+	if (scan && scan->final)
+		weir_final_scan_end(scan->final);
 	if (scan)
 		MemoryContextDelete(scan->cxt);
 }

@@ -60,6 +60,15 @@
 							(rel)->lateral_relids, NULL, private)
 #endif
 
+/* From 18 on an index scan may be told where to count. */
+#if PG_VERSION_NUM >= 180000
+#define weir_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define weir_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
 /* Whom to be when writing to a result relation; 0: the current user. */
 #if PG_VERSION_NUM >= 160000
 #define weir_result_rel_user(rri, estate) \

@@ -42,9 +42,8 @@ typedef struct CheckpointView
 	ProgressRow next;     /* as this checkpoint writes it */
 	int64 seq;            /* of the last chunk written */
 	int64 next_seq;
-	int64 last_closing; /* monotonic us of the last commit that closed */
-	bool gone;          /* dropped, paused, reset or failed */
-	char *error;        /* why it failed, in cxt */
+	bool gone;   /* dropped, paused, reset or failed */
+	char *error; /* why it failed, in cxt */
 	Postponed postponed;
 	ClosedPane *closed; /* ascending in close */
 	int max_closed;

@@ -25,6 +25,9 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+/* Thousandths of the memory for windows beyond which old snapshots keep none. */
+#define KEEP_MOST 400
+
 /* --- one view ----------------------------------------------------------------- */
 
 /* Positions and counters as the workers had them at the barrier. */
@@ -141,13 +144,10 @@ after_commit(CheckpointLane *c)
 	for (int i = 0; i < c->nviews; i++)
 	{
 		CheckpointView *v = c->views[i];
-		bool closed = wc_has_closed(&v->attempt);
 
 		if (!wc_commit(&v->attempt))
 			continue;
 		take_over(v);
-		if (closed)
-			v->last_closing = weir_clock_monotonic();
 		free_chunks(v->slot);
 		WEIR_FAULT("checkpoint-chunks-freed");
 	}
@@ -299,26 +299,43 @@ unlink_pane(Shard *shard, Pane *pane)
 	weir_pane_free(pane);
 }
 
+/*
+ * Do windows that are kept for old snapshots only cost too much?  This comes
+ * before anything is held back or waits for memory.
+ */
+static bool
+is_scarce(ViewSlot *slot)
+{
+	return wm_is_scarce(&slot->marks) ||
+		   Max(weir_arena_pressure(), weir_account_pressure(&slot->memory)) >=
+			   KEEP_MOST;
+}
+
 void
 weir_checkpoint_free_closed(CheckpointView *v)
 {
 	ViewSlot *slot = v->slot;
 	int done = 0;
+	bool force;
 	int n;
 
 	if (slot->marks.birth != WM_NO_XID &&
 		!snapshot_needs(NULL, slot->marks.birth))
 		slot->marks.birth = WM_NO_XID;
 	n = wm_unneeded(&slot->marks, snapshot_needs, NULL);
-	if (n == 0)
+	force = n < slot->marks.n && is_scarce(slot);
+	if (n == 0 && !force)
 		return;
 	LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
-	wm_drop(&slot->marks, n);
+	if (n > 0)
+		wm_drop(&slot->marks, n);
+	if (force)
+		wm_force(&slot->marks);
 	LWLockRelease(&slot->marks_lock);
 
 	WEIR_FAULT("closed-before-unlink");
 	for (; done < v->attempt.nclosed &&
-		   wc_is_closed(v->closed[done].close, slot->marks.freed_upto);
+		   wc_is_closed(v->closed[done].close, slot->marks.gone_upto);
 		 done++)
 	{
 		ClosedPane *c = &v->closed[done];

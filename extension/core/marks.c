@@ -10,22 +10,14 @@ void
 wm_begin(WmMarks *m, int64_t upto)
 {
 	m->birth = WM_NO_XID;
-	m->freed_upto = upto;
+	m->freed_upto = m->gone_upto = upto;
 	m->n = 0;
 }
 
-/*
- * The more marks are in use, the longer is the pause before the next closing (a
- * quarter of a second at 11, 20 s at 100; they last for three hours), so that
- * windows go on becoming final.  The last one is for windows whose closing was
- * decided on before and failed.
- */
 bool
-wm_may_close(const WmMarks *m, int64_t since_last)
+wm_may_close(const WmMarks *m)
 {
-	int64_t n = m->n;
-
-	return n < WM_MARKS - 1 && since_last >= n * n * 2000;
+	return m->n < WM_MARKS;
 }
 
 void
@@ -59,8 +51,43 @@ void
 wm_drop(WmMarks *m, int n)
 {
 	m->freed_upto = m->mark[n - 1].upto;
+	if (m->gone_upto < m->freed_upto)
+		m->gone_upto = m->freed_upto;
 	m->n -= n;
 	memmove(m->mark, m->mark + n, m->n * sizeof(WmMark));
+}
+
+bool
+wm_is_scarce(const WmMarks *m)
+{
+	return m->n >= WM_SCARCE;
+}
+
+/*
+ * Of each two marks next to each other that lie before gone_upto the later one
+ * stays, for both: who sees it sees the other one, too.
+ */
+static void
+spare_marks(WmMarks *m)
+{
+	int kept = 0;
+
+	for (int i = 0; i < m->n; i++)
+	{
+		bool pair = i + 1 < m->n && m->mark[i + 1].upto <= m->gone_upto;
+
+		m->mark[kept++] = m->mark[pair ? ++i : i];
+	}
+	m->n = kept;
+}
+
+void
+wm_force(WmMarks *m)
+{
+	for (int i = 0; i < m->n && m->mark[i].known_committed; i++)
+		m->gone_upto = m->mark[i].upto;
+	if (wm_is_scarce(m))
+		spare_marks(m);
 }
 
 void
@@ -68,6 +95,7 @@ wm_copy(WmMarks *dst, const WmMarks *src)
 {
 	dst->birth = src->birth;
 	dst->freed_upto = src->freed_upto;
+	dst->gone_upto = src->gone_upto;
 	dst->n = src->n;
 	memcpy(dst->mark, src->mark, src->n * sizeof(WmMark));
 }

@@ -11,6 +11,14 @@
  *		in no       hidden from those snapshots that
  *		memory      see the mark's transaction
  *
+ * A snapshot that is held for long keeps marks and memory.  When either gets
+ * scarce, windows are freed although it does not see their closing: gone_upto
+ * moves beyond freed_upto, and such a reader takes what it misses, the windows in
+ * (hidden, gone_upto], from the rows of the final table that are committed by now.
+ * Of marks that lie before gone_upto every other one can then be spared: a reader
+ * between two of them is told less to be hidden than it sees, and has to leave
+ * out those rows that its snapshot sees.
+ *
  * Marks are in the order of commit, and of upto.  The coordinator adds, settles
  * and drops them; readers look at a copy.  The caller has the lock that
  * protects the marks where it changes or copies them.  Questions about
@@ -25,6 +33,7 @@
 #include <stdint.h>
 
 #define WM_MARKS  256 /* closings that some snapshot may not see yet */
+#define WM_SCARCE 192 /* from so many on */
 #define WM_NO_XID 0
 
 /* Windows that close at or before upto were made final by xid. */
@@ -40,6 +49,7 @@ typedef struct WmMarks
 	uint32_t birth;     /* recovered as of this transaction: a snapshot that
 						 * does not see it knows nothing of this memory */
 	int64_t freed_upto; /* windows up to here are final for every snapshot */
+	int64_t gone_upto;  /* windows up to here are in no memory */
 	int n;
 	WmMark mark[WM_MARKS];
 } WmMarks;
@@ -52,11 +62,8 @@ extern void wm_begin(WmMarks *m, int64_t upto);
 
 /* --- the coordinator ------------------------------------------------------- */
 
-/*
- * Marks get scarce while an old snapshot holds them: may a view close windows
- * that closed some this many microseconds ago?
- */
-extern bool wm_may_close(const WmMarks *m, int64_t since_last);
+/* Is there a mark left?  (There is, if wm_force is called when it should be.) */
+extern bool wm_may_close(const WmMarks *m);
 /* Before the commit of xid, which closes windows up to upto. */
 extern void wm_add(WmMarks *m, int64_t upto, uint32_t xid);
 /* The transaction is over: its mark, if there is one, is certain, or void. */
@@ -65,6 +72,13 @@ extern void wm_settle(WmMarks *m, uint32_t xid, bool committed);
 extern int wm_unneeded(const WmMarks *m, WmTest needed, void *arg);
 /* n > 0 marks go; memory of windows up to freed_upto may, too. */
 extern void wm_drop(WmMarks *m, int n);
+/*
+ * Snapshots need the marks that there are, but marks are scarce (wm_is_scarce) or
+ * memory is: memory of all windows whose closing is committed may go, those up to
+ * gone_upto, and marks are spared.
+ */
+extern bool wm_is_scarce(const WmMarks *m);
+extern void wm_force(WmMarks *m);
 
 /* --- readers ----------------------------------------------------------------- */
 

@@ -4,10 +4,10 @@
  *
  * Runs in backends.  Which windows: those whose closing the snapshot does not
  * see.  A closing is marked with its transaction before that commits, and its
- * panes are freed only when no snapshot can need them, so a pane that this
- * snapshot shows stays where it is while the snapshot lives; the one exception,
- * the whole view going away, changes "life", which is looked at whenever a lock
- * was taken.
+ * panes are freed when no snapshot can need them, or when they cost too much;
+ * then gone_upto is raised before they are unlinked under the lock.  The whole
+ * view's going away changes "life".  Both are looked at whenever a lock was
+ * taken, before a pane is touched.  What went meanwhile is told to the caller.
  *
  * Groups are flattened under the shard's lock into a buffer that was allocated
  * before; after about 100 us, a full buffer, or when the writer waits, the lock
@@ -58,6 +58,14 @@ find_hidden(Reader *r, Snapshot snapshot)
 	wm_copy(&marks, &r->slot->marks);
 	LWLockRelease(&r->slot->marks_lock);
 	return wm_look(&marks, sees, snapshot, &r->hidden_upto);
+}
+
+/* Is the window in memory no more?  A lock is held under which it would go. */
+static inline bool
+is_gone(const Reader *r, int64 start)
+{
+	return wc_is_closed(start + r->span,
+						*(volatile int64 *) &r->slot->marks.gone_upto);
 }
 
 static inline bool
@@ -146,9 +154,15 @@ copy_groups(Reader *r, const Pane *pane, Position *pos, size_t *need)
 	return true;
 }
 
+typedef struct Listed
+{
+	Pane *pane;
+	int64 start;
+} Listed;
+
 /* False: the view went away. */
 static bool
-read_pane(Reader *r, Shard *shard, Pane *pane)
+read_pane(Reader *r, Shard *shard, const Listed *l)
 {
 	Position pos = {0};
 	bool done = false;
@@ -157,22 +171,19 @@ read_pane(Reader *r, Shard *shard, Pane *pane)
 	{
 		size_t from = r->used;
 		size_t need = 0;
-		int64 start = 0;
 		bool alive;
 
 		stand_back(shard);
 		LWLockAcquire(&shard->lock, LW_SHARED);
 		alive = pg_atomic_read_u64(&r->slot->life) == r->life;
-		if (alive)
-		{
-			start = pane->start;
-			done = copy_groups(r, pane, &pos, &need);
-		}
+		done = is_gone(r, l->start);
+		if (alive && !done)
+			done = copy_groups(r, l->pane, &pos, &need);
 		LWLockRelease(&shard->lock);
 		WEIR_FAULT("read-slice-copied");
 		if (!alive)
 			return false;
-		hand_out(r, start, from, r->used);
+		hand_out(r, l->start, from, r->used);
 		if (need > 0)
 			new_buffer(r, need);
 		CHECK_FOR_INTERRUPTS();
@@ -180,54 +191,76 @@ read_pane(Reader *r, Shard *shard, Pane *pane)
 	return true;
 }
 
-/* --- a shard ------------------------------------------------------------------------ */
+/* --- lists ---------------------------------------------------------------------------- */
 
-/* The shard's panes that are open for the snapshot; *n: how many there are. */
-static Pane **
-list_panes(Reader *r, Shard *shard, int *n)
+typedef struct PaneList
 {
-	int capacity = 64;
-	Pane **panes = palloc(sizeof(Pane *) * capacity);
+	Listed *items;
+	int n; /* that there are; beyond capacity they are not kept; -1: no view */
+	int capacity;
+} PaneList;
+
+static void
+list_one(const Reader *r, PaneList *list, Pane *pane, int64 start)
+{
+	if (is_hidden(r, start) || is_gone(r, start))
+		return;
+	if (list->n < list->capacity)
+		list->items[list->n] = (Listed){.pane = pane, .start = start};
+	list->n++;
+}
+
+/* The shard's panes that are open for the snapshot. */
+static PaneList
+list_panes(Reader *r, Shard *shard)
+{
+	PaneList list = {.capacity = 64};
 
 	for (;;)
 	{
-		*n = 0;
+		list.n = 0;
+		list.items = palloc_extended(sizeof(Listed) * list.capacity,
+									 MCXT_ALLOC_HUGE);
 		LWLockAcquire(&shard->lock, LW_SHARED);
 		if (pg_atomic_read_u64(&r->slot->life) != r->life)
-			*n = -1;
+			list.n = -1;
 		else
 			for (Pane *p = shard->panes; p; p = p->next)
-			{
-				if (is_hidden(r, p->start))
-					continue;
-				if (*n < capacity)
-					panes[*n] = p;
-				(*n)++;
-			}
+				list_one(r, &list, p, p->start);
 		LWLockRelease(&shard->lock);
-		if (*n <= capacity)
-			return panes;
-		capacity = *n * 2;
-		panes = repalloc(panes, sizeof(Pane *) * capacity);
+		if (list.n <= list.capacity)
+			return list;
+		list.capacity = list.n * 2;
+		pfree(list.items);
 	}
 }
 
 static bool
 read_shard(Reader *r, Shard *shard)
 {
-	int n;
-	Pane **panes = list_panes(r, shard, &n);
+	PaneList list = list_panes(r, shard);
 
-	for (int i = 0; i < n; i++)
-		if (!read_pane(r, shard, panes[i]))
+	for (int i = 0; i < list.n; i++)
+		if (!read_pane(r, shard, &list.items[i]))
 			return false;
-	pfree(panes);
-	return n >= 0;
+	pfree(list.items);
+	return list.n >= 0;
+}
+
+/* What is in memory no more, now that all of it was read. */
+static void
+find_gone(Reader *r, ReadGone *gone)
+{
+	LWLockAcquire(&r->slot->marks_lock, LW_SHARED);
+	gone->from = r->hidden_upto;
+	gone->upto = r->slot->marks.gone_upto;
+	LWLockRelease(&r->slot->marks_lock);
 }
 
 ReadResult
 weir_read_view(ViewSlot *slot, int32 view, Snapshot snapshot,
-			   const StateLayout *layout, int64 span, ReadGroup group, void *arg)
+			   const StateLayout *layout, int64 span, ReadGroup group,
+			   void *arg, ReadGone *gone)
 {
 	Reader r = {.slot = slot,
 				.layout = layout,
@@ -244,5 +277,6 @@ weir_read_view(ViewSlot *slot, int32 view, Snapshot snapshot,
 	for (int s = 0; s < slot->nshards; s++)
 		if (!read_shard(&r, &slot->shards[s]))
 			return READ_AGAIN;
-	return READ_DONE;
+	find_gone(&r, gone);
+	return pg_atomic_read_u64(&slot->life) == r.life ? READ_DONE : READ_AGAIN;
 }

@@ -21,13 +21,24 @@ typedef enum ReadResult
 } ReadResult;
 
 /*
+ * Windows in (from, upto] of closing times that the snapshot does not see closed,
+ * and that are in memory no more: they are rows of the final table by now.
+ */
+typedef struct ReadGone
+{
+	int64 from;
+	int64 upto; /* not after from: none */
+} ReadGone;
+
+/*
  * Hand out the groups of all windows that are open for the snapshot.  layout
  * and span (size + lateness) are the plan's.  Records are palloc'ed in the
  * current context.  Takes marks_lock and shards' locks, shared, for at most
- * about 100 us at a time; may raise between them.
+ * about 100 us at a time; may raise between them.  Groups of windows that went
+ * meanwhile may have been handed out in part: those in *gone do not count.
  */
 extern ReadResult weir_read_view(ViewSlot *slot, int32 view, Snapshot snapshot,
 								 const StateLayout *layout, int64 span,
-								 ReadGroup group, void *arg);
+								 ReadGroup group, void *arg, ReadGone *gone);
 
 #endif /* WEIR_SHMEM_READ_H */

@@ -158,14 +158,6 @@ closing_watermark(const Coordinator *co, CheckpointView *v, int64 since)
 	return c.active ? upto : advance_by_clock(co, v, upto);
 }
 
-/* Marks may be scarce (core/marks.h). */
-static bool
-may_close(const CheckpointView *v)
-{
-	return wm_may_close(&v->slot->marks,
-						weir_clock_monotonic() - v->last_closing);
-}
-
 /* Would the watermark rise by answers that are no longer recent? */
 static bool
 relies_on_old(const Coordinator *co, int64 since)
@@ -176,7 +168,7 @@ relies_on_old(const Coordinator *co, int64 since)
 	{
 		CheckpointView *v = co->c.views[i];
 
-		if (!v->gone && may_close(v) &&
+		if (!v->gone && wm_may_close(&v->slot->marks) &&
 			closing_watermark(co, v, PG_INT64_MIN) >
 				closing_watermark(co, v, since))
 			return true;
@@ -199,7 +191,7 @@ weir_closing_prepare(Coordinator *co)
 
 		if (v->gone)
 			continue;
-		if (may_close(v))
+		if (wm_may_close(&v->slot->marks))
 			upto = Max(closing_watermark(co, v, since), v->progress.advance);
 		any = any || weir_can_close(v, upto) ||
 			  (v->progress.advance > v->progress.closed_upto &&
