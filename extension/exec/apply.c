@@ -12,7 +12,7 @@
  * are new are added to the pane at once, since readers see them only when they
  * are published.  If an expression raises, the subtransaction is rolled back and
  * the batch is repeated row by row, so that only the row at fault is lost to
- * this view (and reported in errors).
+ * this view, as a dead letter.
  *
  * A group that the barrier under way has still to copy is copied before it is
  * touched (apply_barrier.c).
@@ -39,7 +39,7 @@ void
 weir_apply_begin(ViewApply *a, const EventBatch *b)
 {
 	a->nrows = 0;
-	a->nerrors = 0;
+	a->nfailed = 0;
 	a->next_row = -1;
 	a->part_row = 0;
 	memcpy(a->part, a->parts, sizeof(ViewPartition) * a->npartitions);
@@ -122,6 +122,14 @@ evaluate(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 }
 
 /* --- windows, lateness ------------------------------------------------------ */
+
+/* A letter finds no room: that is never the view's own limit. */
+static bool
+lacks_memory(ViewApply *a)
+{
+	pg_atomic_write_u32(&a->slot->memory.met, MEMORY_ALL);
+	return false;
+}
 
 /* A row is late for a window; keep it if the view says so.  False: no memory. */
 static bool
@@ -561,15 +569,17 @@ is_fatal(const ErrorData *e)
 		   ERRCODE_TO_CATEGORY(e->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES;
 }
 
-static void
-note_error(ViewApply *a, const EventBatch *b, int32 row, ErrorData *e)
+/* A row failed: it becomes a dead letter of the view.  False: no memory. */
+static bool
+note_failed(ViewApply *a, const EventBatch *b, int32 row, const ErrorData *e)
 {
-	RowError *r = &a->errors[a->nerrors++];
-
-	r->row = row;
-	r->sqlstate = e->sqlerrcode;
-	r->reason = e->message;
+	if (a->keep_dead &&
+		!weir_letter_dead(&a->worker->kept, &b->msgs[row], a->slot->view,
+						  e->sqlerrcode, e->message))
+		return lacks_memory(a);
+	a->failed[a->nfailed++] = row;
 	wp_fail(&a->parts[b->partition[row]]);
+	return true;
 }
 
 /* Row by row, after the batch as a whole has raised. */
@@ -587,7 +597,8 @@ apply_single(ViewApply *a, const EventBatch *b)
 			case RAISED:
 				if (is_fatal(e))
 					ReThrowError(e);
-				note_error(a, b, a->rows[a->next_row], e);
+				if (!note_failed(a, b, a->rows[a->next_row], e))
+					return false;
 				break;
 			case APPLIED:
 				break;

@@ -17,14 +17,6 @@
 
 struct PaneMap;
 
-/* A row that failed in this view alone; memory of the batch. */
-typedef struct RowError
-{
-	int32 row; /* in the batch */
-	int sqlstate;
-	char *reason;
-} RowError;
-
 /* An expression over the stream: a column's vector, or evaluated into one. */
 typedef struct InputExpr
 {
@@ -44,6 +36,7 @@ typedef struct ViewApply
 	int64 lateness;
 	int64 closed_upto; /* lateness by what was closed */
 	bool keep_late;
+	bool keep_dead;     /* messages that fail in the view */
 	LaneWorker *worker; /* holds the letters */
 	int npartitions;
 	ViewPartition *parts; /* working copy, published with the batch */
@@ -88,8 +81,8 @@ typedef struct ViewApply
 	int ndatums; /* accumulators of kind ACCUM_DATUM */
 	int *datums;
 	int capacity;
-	RowError *errors;
-	int nerrors;
+	int32 *failed; /* rows that failed, since positions were published */
+	int nfailed;
 	/* A batch that waits for memory. */
 	int nrows;
 	int next_row;        /* row mode: first row not applied, or -1 */
@@ -111,14 +104,14 @@ extern void weir_apply_begin(ViewApply *a, const EventBatch *b);
 
 /*
  * Apply the batch begun.  False: the arena is full; nothing or a first part was
- * applied; call again when there is room.  Rows that failed are in errors.
+ * applied; call again when there is room.  Rows that fail become dead letters.
  * Needs a transaction; raises only for what is no row's fault.
  */
 extern bool weir_apply_run(ViewApply *a, const EventBatch *b);
 
 /*
  * The batch does not fit (apply_part.c): go on row by row, as far as there is
- * room; and publish how far that is, once the errors so far are kept.  Then a
+ * room; and publish how far that is, with the letters so far.  Then a
  * barrier may come.
  */
 extern void weir_apply_single_rows(ViewApply *a);
@@ -127,8 +120,8 @@ extern void weir_apply_publish_part(ViewApply *a, const EventBatch *b);
 extern void weir_apply_go_back(ViewApply *a);
 
 /*
- * The batch is applied as a whole and its errors are kept: positions and
- * counters may be seen, and committed, and so may late events that are kept.
+ * The batch is applied as a whole: positions and counters may be seen, and
+ * committed, and so may dead letters and late events.
  */
 extern void weir_apply_publish(ViewApply *a);
 

@@ -115,7 +115,7 @@ init_vectors(ViewApply *a)
 	a->row_group = palloc(sizeof(PaneGroup *) * n);
 	a->touched = palloc(sizeof(PaneGroup *) * n);
 	a->touched_pane = palloc(sizeof(Pane *) * n);
-	a->errors = palloc(sizeof(RowError) * n);
+	a->failed = palloc(sizeof(int32) * n);
 	a->pending = palloc(sizeof(Datum) * n * (a->ndatums + 1));
 	a->pending_null = palloc(sizeof(bool) * n * (a->ndatums + 1));
 	a->pending_room = palloc(sizeof(char *) * n * (a->ndatums + 1));

@@ -35,9 +35,9 @@ weir_apply_publish_part(ViewApply *a, const EventBatch *b)
 	for (int i = a->part_row; i < stop; i++)
 		(void) wp_take(&a->part[b->partition[i]], b->offset[i], b->ok[i],
 					   b->event_time[i], a->delay, &watermark);
-	for (int i = 0; i < a->nerrors; i++)
-		wp_fail(&a->part[b->partition[a->errors[i].row]]);
-	a->nerrors = 0;
+	for (int i = 0; i < a->nfailed; i++)
+		wp_fail(&a->part[b->partition[a->failed[i]]]);
+	a->nfailed = 0;
 	a->part_row = stop;
 	for (int p = 0; p < a->npartitions; p++)
 		a->part[p].late = a->parts[p].late;

@@ -85,29 +85,6 @@ note_undecoded(Ingest *in, const EventBatch *b)
 /* --- one view --------------------------------------------------------------------------- */
 
 /*
- * A row's error becomes a dead letter of the view.  There is no waiting for
- * memory here, since the row is applied and not published yet, so that no barrier
- * may come between: it takes what is kept for checkpoints.
- */
-static void
-row_letter(Ingest *in, IngestView *v, const RowError *e)
-{
-	if (in->stream->on_error != STREAM_SKIP &&
-		!weir_letter_dead(&in->self->letters, &in->msgs[e->row], v->row->id,
-						  e->sqlstate, e->reason))
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("no shared memory left for a dead letter"),
-						errhint("Raise weir.memory_limit.")));
-}
-
-static void
-row_letters(Ingest *in, IngestView *v)
-{
-	for (int i = 0; i < v->apply->nerrors; i++)
-		row_letter(in, v, &v->apply->errors[i]);
-}
-
-/*
  * Apply the batch, waiting for memory where needed.  False: not all of it, and
  * what is applied is published.
  */
@@ -118,10 +95,7 @@ apply_rows(Ingest *in, IngestView *v, const EventBatch *b)
 	while (!weir_apply_run(v->apply, b))
 	{
 		if (v->apply->next_row >= 0)
-		{
-			row_letters(in, v);
 			weir_apply_publish_part(v->apply, b);
-		}
 		if (!weir_ingest_wait(in, v))
 			return false;
 		weir_apply_single_rows(v->apply);
@@ -146,7 +120,6 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 	weir_become_again(before);
 	if (!applied)
 		return;
-	row_letters(in, v);
 	WEIR_FAULT("ingest-before-publish");
 	weir_apply_publish(v->apply);
 }

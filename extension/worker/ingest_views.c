@@ -29,9 +29,12 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 	nest = weir_settings_enter(v->row);
 	v->plan = weir_plan_view(v->row->query);
 	if (v->plan->fingerprint == v->slot->fingerprint)
+	{
 		v->apply = weir_apply_new(v->slot, in->worker, v->plan, desc,
 								  in->stream->watermark_delay,
 								  in->lane->npartitions, in->capacity, in->cxt);
+		v->apply->keep_dead = in->stream->on_error != STREAM_SKIP;
+	}
 	else
 		weir_ingest_fail_view(in, v, "the query was changed");
 	weir_settings_leave(nest);
