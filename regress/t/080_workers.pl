@@ -16,7 +16,7 @@ my @seeds = split /[\s,]+/, $ENV{WEIR_SEEDS} // ($ENV{WEIR_QUICK} ? '1' : '1 2')
 
 @seeds = map { 1 + int rand 1_000_000 } 1 .. 10 if "@seeds" eq 'random';
 
-# Every accumulator there is, combined from shards and bases: exact as the batch,
+# Every accumulator there is, combined from shards and the log: exact as the batch,
 # but for the deviations of floats.
 my %views = (
 	exact => {
@@ -191,7 +191,7 @@ sub grow
 }
 
 # Totals that never go back, and no window twice, while windows close that are in
-# shards of four workers, and in a base.
+# the shards of four workers, some of them restored.
 sub read_on
 {
 	my ($run) = @_;
