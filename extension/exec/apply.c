@@ -454,6 +454,7 @@ weir_apply_publish(ViewApply *a)
 	memcpy(a->shard->parts, a->parts, sizeof(ViewPartition) * a->npartitions);
 	LWLockRelease(&a->shard->lock);
 	weir_letters_move(&a->worker->kept, &a->worker->letters);
+	a->worker->published++;
 }
 
 /* --- putting it together ------------------------------------------------------------ */

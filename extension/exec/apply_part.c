@@ -45,4 +45,5 @@ weir_apply_publish_part(ViewApply *a, const EventBatch *b)
 	memcpy(a->shard->parts, a->part, sizeof(ViewPartition) * a->npartitions);
 	LWLockRelease(&a->shard->lock);
 	weir_letters_move(&a->worker->kept, &a->worker->letters);
+	a->worker->published++;
 }

@@ -200,6 +200,7 @@ typedef struct LaneWorker
 	pg_atomic_uint64 copied;     /* last barrier whose groups are copied out */
 	pg_atomic_uint32 blocked;    /* waits for memory */
 	volatile int32 blocked_view; /* of this view, by weir.views.id, or 0 */
+	volatile uint64 published;   /* grows with what there is to commit */
 	/* The worker's; frozen is the coordinator's from acked to the next one. */
 	Letter *tried;   /* of a view that applies a batch: of records under way */
 	Letter *kept;    /* ... of records applied, not published yet */

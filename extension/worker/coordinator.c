@@ -229,13 +229,18 @@ release_gone(Coordinator *co)
 
 /* --- checkpoint ------------------------------------------------------------------------------ */
 
-static int64
-sum_of_positions(const Lane *lane)
+/*
+ * How much was published: positions of a view, or a dead letter.  The lane's own
+ * positions do not tell: while a worker waits for memory they stay where they are,
+ * and what it waits for has still to be committed.
+ */
+static uint64
+publications(const Lane *lane)
 {
-	int64 sum = 0;
+	uint64 sum = 0;
 
-	for (int p = 0; p < lane->npartitions; p++)
-		sum += lane->parts[p].position;
+	for (int w = 0; w < lane->nworkers; w++)
+		sum += lane->workers[w].published;
 	return sum;
 }
 
@@ -243,7 +248,7 @@ sum_of_positions(const Lane *lane)
 static bool
 prepare(Coordinator *co)
 {
-	bool work = sum_of_positions(co->lane) != co->last_positions;
+	bool work = publications(co->lane) != co->published;
 
 	for (int i = 0; i < co->c.nviews; i++)
 		work = work || (co->c.views[i]->gone && !co->released[i]) ||
@@ -327,7 +332,7 @@ checkpoint(Coordinator *co)
 	WEIR_FAULT("coordinator-before-watermarks");
 	if (!prepare(co) && !requested && !stop)
 		return;
-	co->last_positions = sum_of_positions(lane);
+	co->published = publications(lane);
 	WEIR_FAULT("coordinator-before-barrier");
 	raise_barrier(co);
 	WEIR_FAULT("coordinator-barrier-complete");
@@ -530,7 +535,7 @@ weir_coordinator_main(Datum arg)
 		LWLockRelease(&weir_registry->lock);
 		co->started = weir_clock_monotonic();
 		co->next_metadata = co->started + METADATA_US;
-		co->last_positions = -1;
+		co->published = publications(co->lane) - 1;
 		/* What has changed while the lane was set up. */
 		weir_recheck_views(co);
 		MemoryContextSwitchTo(co->cxt);

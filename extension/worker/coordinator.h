@@ -38,7 +38,7 @@ typedef struct Coordinator
 	int64 last_checkpoint;
 	int64 next_metadata;
 	int64 next_join;
-	int64 last_positions; /* sum at the last checkpoint */
+	uint64 published; /* publications at the last checkpoint */
 	XLogRecPtr last_commit;
 	bool durable_pending;
 	int64 started;

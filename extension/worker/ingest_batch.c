@@ -39,6 +39,7 @@ dead_letter(Ingest *in, int record, int sqlstate, const char *reason)
 		weir_ingest_wait_step(in);
 		weir_ingest_wait_end(in);
 	}
+	in->self->published++;
 }
 
 /* With on_error 'stop' the first such message ends the views of the stream. */
