@@ -5,7 +5,7 @@
 #   make demo               the whole path on this machine, see scripts/demo
 #   make check              every test; ends with "N passed, N failed"
 #   make check-long         the same, with a longer fuzz and random seeds
-#   make check-unit, check-fuzz, check-regress, check-tap     one of its parts
+#   make check-unit, check-sim, check-fuzz, check-regress, check-tap   its parts
 #   make bench              how fast, beside librdkafka alone; see bench/drain
 #   make lint, make format  the rules of the tree; clang-format
 #   make deps               what demo and check need, Debian's packages
@@ -76,7 +76,7 @@ check:
 endif
 
 check-long:
-	FUZZ_SECONDS=300 WEIR_SEEDS=random scripts/check
+	FUZZ_SECONDS=300 SIM_SEEDS=200000 WEIR_SEEDS=random scripts/check
 
 # core/ compiles with nothing but a C compiler.
 core-check:
@@ -88,6 +88,9 @@ core-check:
 
 check-unit: core-check
 	$(MAKE) -C regress/unit check
+
+check-sim:
+	$(MAKE) -C regress/sim check
 
 check-fuzz:
 	$(MAKE) -C regress/fuzz check SECONDS_EACH=$(FUZZ_SECONDS)
@@ -112,9 +115,9 @@ format:
 	clang-format-14 -i $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 clean-programs:
-	@for d in producer regress/unit regress/fuzz; do \
+	@for d in producer regress/unit regress/sim regress/fuzz; do \
 		[ ! -e $$d/Makefile ] || $(MAKE) -C $$d clean; \
 	done
 
-.PHONY: deps producer demo bench check check-long core-check check-unit check-fuzz \
+.PHONY: deps producer demo bench check check-long core-check check-unit check-sim check-fuzz \
 	check-debug-build check-regress check-tap lint format clean-programs

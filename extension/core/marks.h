@@ -32,8 +32,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The simulation has fewer. */
+#ifndef WM_MARKS
 #define WM_MARKS  256 /* closings that some snapshot may not see yet */
 #define WM_SCARCE 192 /* from so many on */
+#endif
 #define WM_NO_XID 0
 
 /* Windows that close at or before upto were made final by xid. */
