@@ -22,12 +22,14 @@ typedef struct ClosedPane
 	int64 close; /* end + lateness */
 } ClosedPane;
 
-/* A view that could not be written, and is to be tried again (trouble.c). */
+/* A view that is not written, and is to be tried again (trouble.c). */
 typedef struct Postponed
 {
-	int times;   /* in a row; 0: it was written */
-	bool server; /* the last time the server was in trouble, else a lock */
-	int64 since; /* monotonic us */
+	int64 unwritten; /* since when it is not written; 0: it was (monotonic us) */
+	int64 full;      /* since when memory is short meanwhile, or 0 */
+	int times;       /* that it raised, in a row */
+	bool server;     /* the last time the server was in trouble, else a lock */
+	int64 since;     /* the first time */
 	int64 next;
 } Postponed;
 

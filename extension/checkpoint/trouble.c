@@ -12,10 +12,14 @@
  *   have been written for 5 seconds without this one, it is taken for the
  *   view's own.
  * - Anything else stops the view, in state error.
+ * - A view whose row of weir.progress is locked, since a transaction with a
+ *   command for it is open, raises nothing.  It is tried each time.
  *
  * A checkpoint that somebody waits for tries postponed views regardless.  Until
  * a view is written, its changes stay in shared memory, and weir.status shows
- * it as postponed, with the reason.
+ * it as postponed, with the reason.  What it keeps is bounded but for windows that
+ * close and letters; so when memory has been short for 10 seconds it leaves its
+ * lane, with nothing kept, and comes back from what is committed, by itself.
  */
 #include "base/weir.h"
 
@@ -28,6 +32,11 @@
 #define MAX_DOUBLINGS  8
 #define MAX_PAUSE_US   (60 * USECS_PER_SEC)
 #define PATIENCE_US    (5 * USECS_PER_SEC)
+#define SAY_LOCKED_US  USECS_PER_SEC
+#define LEAVE_US       (10 * USECS_PER_SEC)
+
+/* Thousandths of the memory for windows from which on it is short. */
+#define SHORT_PRESSURE 900
 
 bool
 weir_is_lock_error(const ErrorData *e)
@@ -96,30 +105,69 @@ weir_view_raised(CheckpointView *v, const ErrorData *e)
 bool
 weir_view_is_due(const CheckpointView *v)
 {
-	return v->postponed.times > 0 && weir_clock_monotonic() >= v->postponed.next;
+	return !v->gone && v->postponed.unwritten != 0 &&
+		   weir_clock_monotonic() >= v->postponed.next;
 }
 
 bool
 weir_view_must_wait(const CheckpointView *v)
 {
-	return v->postponed.times > 0 && !weir_view_is_due(v);
+	return v->postponed.times > 0 && weir_clock_monotonic() < v->postponed.next;
+}
+
+/* Does somebody wait for memory, or is about to? */
+static bool
+memory_is_short(const CheckpointLane *c, CheckpointView *v)
+{
+	for (int w = 0; w < c->lane->nworkers; w++)
+		if (pg_atomic_read_u32(&c->lane->workers[w].blocked))
+			return true;
+	return Max(weir_arena_pressure(),
+			   weir_account_pressure(&v->slot->memory)) >= SHORT_PRESSURE;
+}
+
+/* It hurts others: go on alone, from the last commit, when that is possible. */
+static void
+leave(CheckpointLane *c, CheckpointView *v)
+{
+	ereport(LOG,
+			(errmsg("continuous view \"%s\" gives its memory back: it is short, and checkpoints of the view are postponed",
+					v->row->name)));
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	weir_view_set_apart(v->slot->dboid, v->slot->view, true);
+	LWLockRelease(&weir_registry->lock);
+	v->gone = true;
+	c->lane->delayed = true;
+}
+
+/* The checkpoint was committed without the view. */
+static void
+settle_unwritten(CheckpointLane *c, CheckpointView *v, bool others)
+{
+	Postponed *p = &v->postponed;
+	int64 now = weir_clock_monotonic();
+
+	if (p->unwritten == 0)
+		p->unwritten = now;
+	if (!memory_is_short(c, v))
+		p->full = 0;
+	else if (p->full == 0)
+		p->full = now;
+	if (p->times == 0 && now - p->unwritten > SAY_LOCKED_US &&
+		v->slot->postponed[0] == '\0')
+		say(v, "a transaction with a command for it is open");
+	if (p->server && others && now - p->since > PATIENCE_US)
+		fail(v, v->slot->postponed);
+	else if (p->full != 0 && now - p->full > LEAVE_US)
+		leave(c, v);
 }
 
 static void
-settle(CheckpointView *v, bool others)
+settle_written(CheckpointView *v)
 {
-	Postponed *p = &v->postponed;
-
-	if (p->times == 0 || v->gone)
-		return;
-	if (v->attempt.written)
-	{
-		memset(p, 0, sizeof(*p));
+	memset(&v->postponed, 0, sizeof(v->postponed));
+	if (v->slot->postponed[0])
 		say(v, NULL);
-	}
-	else if (p->server && others &&
-			 weir_clock_monotonic() - p->since > PATIENCE_US)
-		fail(v, v->slot->postponed);
 }
 
 void
@@ -130,5 +178,14 @@ weir_settle_postponed(CheckpointLane *c)
 	for (int i = 0; i < c->nviews; i++)
 		others = others || c->views[i]->attempt.written;
 	for (int i = 0; i < c->nviews; i++)
-		settle(c->views[i], others);
+	{
+		CheckpointView *v = c->views[i];
+
+		if (v->gone)
+			continue;
+		if (v->attempt.written)
+			settle_written(v);
+		else
+			settle_unwritten(c, v, others);
+	}
 }

@@ -140,7 +140,7 @@ note_late(ViewApply *a, const EventBatch *b, int32 row, int64 start, int64 end)
 	a->late[b->partition[row]]++;
 	if (!a->keep_late)
 		return true;
-	l = weir_letter_new(&b->msgs[row], a->slot->view, "", false);
+	l = weir_letter_new(&b->msgs[row], a->slot->view, "");
 	if (l == NULL)
 	{
 		pg_atomic_write_u32(&a->slot->memory.met, MEMORY_ALL);

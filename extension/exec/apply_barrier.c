@@ -30,16 +30,45 @@ is_closing(const ViewApply *a, int64 start)
 }
 
 /*
+ * How much of each pane earlier barriers have copied that no checkpoint has
+ * committed.  Between two barriers the shard's chunks are the worker's.
+ */
+static void
+count_kept(const ViewApply *a)
+{
+	for (const Chunk *c = a->shard->chunks; c; c = c->next)
+	{
+		Pane *pane = weir_panemap_get(a->panes, c->pane);
+
+		if (pane)
+			pane->kept += c->bytes;
+	}
+}
+
+/* Would what is copied of the pane and not committed exceed its state? */
+static bool
+keeps_too_much(const Pane *pane)
+{
+	uint64 bytes;
+
+	if (pane->kept == 0)
+		return false;
+	bytes = weir_pane_bytes(pane);
+	return pane->kept + bytes * pane->frozen.n / pane->filled > bytes;
+}
+
+/*
  * Is all of the pane to be copied?  A pane that was restored has groups that only
- * older incarnations' chunks hold: its first copy takes their place.  And a pane
- * whose log has outgrown its state is written anew.
+ * older incarnations' chunks hold: its first copy takes their place.  A pane
+ * whose log has outgrown its state is written anew, and so is one whose checkpoints
+ * fail: one copy of all says what many of the changes do.
  */
 static bool
 needs_rewrite(const Pane *pane)
 {
 	uint64 state = (uint64) pane->filled * pane->group_size * 2;
 
-	return pane->restored ||
+	return pane->restored || keeps_too_much(pane) ||
 		   (pane->logged >= REWRITE_FLOOR && pane->logged >= 2 * state);
 }
 
@@ -84,11 +113,39 @@ freeze_pane(ViewApply *a, Pane *pane)
 	pane->ncopy = pane->frozen.n;
 	pane->ncopied = 0;
 	pane->chunk = NULL;
-	pane->whole = false;
+	pane->whole = pane->rewrite = false;
 	if (is_closing(a, pane->start))
 		pane->ncopy = 0;
 	else if (pane->ncopy > 0 && needs_rewrite(pane))
 		begin_rewrite(a, pane);
+	pane->kept = 0;
+}
+
+/*
+ * Chunks of earlier barriers are of no use where all of the pane is copied now,
+ * nor where this barrier closes it.  They go before the copy is made.
+ */
+static void
+drop_kept(ViewApply *a)
+{
+	Shard *shard = a->shard;
+	Chunk **link = &shard->chunks;
+	Chunk *c;
+
+	shard->chunks_tail = NULL;
+	while ((c = *link) != NULL)
+	{
+		Pane *pane = weir_panemap_get(a->panes, c->pane);
+
+		if (pane && !pane->rewrite)
+		{
+			shard->chunks_tail = c;
+			link = &c->next;
+			continue;
+		}
+		*link = c->next;
+		weir_chunk_free(c);
+	}
 }
 
 void
@@ -100,12 +157,14 @@ weir_apply_freeze(ViewApply *a)
 
 	a->closed_upto = wc_raise(a->closed_upto, a->slot->closing);
 	memcpy(shard->acked, shard->parts, sizeof(ViewPartition) * a->npartitions);
+	count_kept(a);
 	while ((pane = weir_panemap_next(a->panes, &state)) != NULL)
 		freeze_pane(a, pane);
 	we_freeze(&a->epochs);
 	if (a->closed_upto != WEIR_NO_TIME)
 		weir_panemap_forget(a->panes, a->closed_upto - a->lateness -
 										  a->plan->window.size + 1);
+	drop_kept(a);
 }
 
 /* The next group to look at. */

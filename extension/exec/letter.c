@@ -17,13 +17,11 @@
 #include "exec/letter.h"
 
 Letter *
-weir_letter_new(const KafkaMessage *m, int32 view, const char *reason,
-				bool reserved)
+weir_letter_new(const KafkaMessage *m, int32 view, const char *reason)
 {
 	size_t reason_len = strlen(reason);
 	size_t bytes = offsetof(Letter, data) + reason_len + m->key_len + m->len;
-	Letter *l = reserved ? weir_arena_alloc_reserved(bytes)
-						 : weir_arena_alloc(bytes);
+	Letter *l = weir_arena_alloc(bytes);
 	char *p;
 
 	if (l == NULL)
@@ -54,7 +52,7 @@ bool
 weir_letter_dead(Letter **list, const KafkaMessage *m, int32 view, int sqlstate,
 				 const char *reason)
 {
-	Letter *l = weir_letter_new(m, view, reason, view != 0);
+	Letter *l = weir_letter_new(m, view, reason);
 
 	if (l == NULL)
 		return false;

@@ -14,14 +14,11 @@
 /*
  * A copy of the message, in no list; view 0: of the whole stream.  The caller
  * fills what its kind has.  NULL: the arena is full, but for what a checkpoint
- * needs, which reserved takes, too.
+ * needs.
  */
-extern Letter *weir_letter_new(const KafkaMessage *m, int32 view,
-							   const char *reason, bool reserved);
-/*
- * A message that could not be used: new, and first of the list.  False: full.
- * One of a view takes what is reserved, since its record is applied already.
- */
+extern Letter *
+weir_letter_new(const KafkaMessage *m, int32 view, const char *reason);
+/* A message that could not be used: new, and first of the list.  False: full. */
 extern bool weir_letter_dead(Letter **list, const KafkaMessage *m, int32 view,
 							 int sqlstate, const char *reason);
 extern void weir_letter_add(Letter **list, Letter *l);

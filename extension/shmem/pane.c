@@ -320,6 +320,20 @@ weir_pane_copy_group(Pane *pane, PaneGroup *group, const StateLayout *layout,
 	return true;
 }
 
+uint64
+weir_pane_bytes(const Pane *pane)
+{
+	uint64 bytes = weir_arena_rounded(sizeof(Pane)) +
+				   weir_arena_rounded(((size_t) pane->index_mask + 1) *
+									  sizeof(uint64));
+
+	for (const GroupSegment *seg = pane->segments; seg; seg = seg->next)
+		bytes += seg->bytes;
+	for (const VarBlock *var = pane->var; var; var = var->next)
+		bytes += var->bytes;
+	return bytes;
+}
+
 void
 weir_pane_free(Pane *pane)
 {

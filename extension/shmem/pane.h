@@ -95,6 +95,7 @@ typedef struct Pane
 	bool whole;             /* worker: all groups are copied, not only frozen */
 	bool rewrite;           /* worker: the next chunk begins a rewrite */
 	bool restored;          /* has groups of older incarnations' chunks */
+	uint64 kept;            /* worker: bytes of its chunks not yet committed */
 } Pane;
 
 /* A piece of the state log: records of one pane, as of one barrier. */
@@ -141,6 +142,8 @@ extern void weir_pane_publish(Pane *pane); /* under the shard's lock */
 extern bool
 weir_pane_copy_group(Pane *pane, PaneGroup *group, const StateLayout *layout,
 					 Chunk **head, Chunk **tail);
+/* What it takes of the arena. */
+extern uint64 weir_pane_bytes(const Pane *pane);
 extern void weir_pane_free(Pane *pane);
 extern void weir_chunk_free(Chunk *chunk);
 

@@ -48,8 +48,9 @@ check_reader(const WmMarks *m, uint32_t s, int64_t closed)
 
 	wm_copy(&copy, m);
 	CHECK(wm_look(&copy, sees, &s, &hidden));
-	CHECK_MSG(hidden <= s, "snapshot %u: %lld is hidden and not yet seen as final",
-			  s, (long long) hidden);
+	CHECK_MSG(hidden <= s,
+			  "snapshot %u: %lld is hidden and not yet seen as final", s,
+			  (long long) hidden);
 	for (int64_t w = 1; w <= closed; w++)
 	{
 		bool is_final = w <= s;
