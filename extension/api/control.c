@@ -80,7 +80,6 @@ check_portable(const ViewRow *row)
 	ViewPlan *plan;
 	WeirUser before;
 	int nest;
-	bool portable = true;
 
 	if (progress == NULL || progress->chunks == 0)
 		return;
@@ -89,19 +88,7 @@ check_portable(const ViewRow *row)
 	plan = weir_plan_view(row->query);
 	weir_settings_leave(nest);
 	weir_become_again(before);
-	for (int k = 0; k < plan->nkeys; k++)
-		portable = portable && plan->keys[k].fixed_oid;
-	for (int a = 0; a < plan->naccums; a++)
-		portable = portable && (plan->accums[a].kind != ACCUM_DATUM ||
-								plan->accums[a].preserves_fixed_oid);
-	if (!portable)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the open windows of continuous view \"%s\" cannot be taken over",
-						get_rel_name(row->view)),
-				 errdetail(
-					 "They hold values of types whose identity differs between databases, such as enums."),
-				 errhint("weir.reset computes the view anew.")));
+	weir_plan_require_portable(plan, get_rel_name(row->view));
 }
 
 Datum

@@ -110,6 +110,8 @@ read_log(OpenScan *scan)
 {
 	ProgressRow *p = weir_progress_load(scan->row->id);
 
+	if (p && p->chunks > 0 && !scan->row->home)
+		weir_plan_require_portable(scan->reader->plan, scan->row->name);
 	if (p && p->chunks > 0)
 		weir_state_restore(scan->row->id, p->chunks, scan->reader,
 						   take_restored, scan->merge);
@@ -207,7 +209,9 @@ prepare(OpenScan *scan, Relation rel)
 	if (scan->row == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this foreign table belongs to no continuous view")));
+				 errmsg("this foreign table belongs to no continuous view"),
+				 errhint(
+					 "A dump without data does not hold the definition: drop the view's relations, and define it with weir.create_view.")));
 	/* Planning runs functions: as the owner, and with no names but the owner's. */
 	before = weir_become_owner(scan->row->owner);
 	nest = weir_settings_enter(scan->row);

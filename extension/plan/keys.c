@@ -5,7 +5,6 @@
  */
 #include "plan/plan_internal.h"
 
-#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
@@ -41,41 +40,6 @@ is_bitwise(Oid type, Oid collation)
 			return get_collation_isdeterministic(collation);
 		default:
 			return type_is_enum(type);
-	}
-}
-
-/*
- * OIDs above FirstGenbkiObjectId are given out by initdb and change with the
- * version.  The reg types, aclitem and the records have OIDs in their values.
- */
-bool
-plan_type_is_fixed(Oid type)
-{
-	Oid element;
-
-	if (type >= FirstGenbkiObjectId)
-		return false;
-	element = get_element_type(type);
-	if (OidIsValid(element))
-		return plan_type_is_fixed(element);
-	switch (type)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCOLLATIONOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case ACLITEMOID:
-			return false;
-		default:
-			return get_typtype(type) == TYPTYPE_BASE || type_is_range(type) ||
-				   type_is_multirange(type);
 	}
 }
 

@@ -349,7 +349,9 @@ layout_hash(const ViewPlan *plan)
 
 	for (int k = 0; k < plan->nkeys; k++)
 	{
-		hash = mix(hash, plan->keys[k].fixed_oid ? plan->keys[k].type : 0);
+		hash = mix(hash, plan->keys[k].fixed_oid
+							 ? getBaseType(plan->keys[k].type)
+							 : 0);
 		hash = mix(hash, plan->keys[k].typlen * 2 + plan->keys[k].typbyval);
 	}
 	for (int a = 0; a < plan->naccums; a++)
@@ -359,7 +361,9 @@ layout_hash(const ViewPlan *plan)
 		hash = mix(hash, spec->kind);
 		hash = mix(hash, spec->offset);
 		if (spec->kind == ACCUM_DATUM)
-			hash = mix(hash, spec->preserves_fixed_oid ? spec->trans_type : 0);
+			hash = mix(hash, spec->preserves_fixed_oid
+								 ? getBaseType(spec->trans_type)
+								 : 0);
 	}
 	return hash;
 }

@@ -90,4 +90,10 @@ extern ViewPlan *weir_plan_view(Oid query_rel);
 /* The same from a Query, as parsed and rewritten (not yet planned). */
 extern ViewPlan *weir_plan_query(Query *query);
 
+/*
+ * Raises when open windows of this plan that were kept as bytes in another
+ * database cannot be used in this one.
+ */
+extern void weir_plan_require_portable(const ViewPlan *plan, const char *view);
+
 #endif /* WEIR_PLAN_H */

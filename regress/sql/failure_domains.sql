@@ -88,6 +88,12 @@ SELECT weir.resume(view) FROM weir.views;
 INSERT INTO events VALUES ('1', 0, 1, at(7), 0);
 SELECT weir.flush('events');
 SELECT view, count(*) FROM weir.dead_letters WHERE stream = 'events'::regclass GROUP BY view ORDER BY view::text COLLATE "C";
+-- A window that would begin before the first timestamp.
+SELECT weir.create_view('far', $$ SELECT weir.tumble(ts, '3000 days') AS w, count(*) FROM events GROUP BY 1 $$);
+INSERT INTO events VALUES ('1', 1, 1, '4714-11-24 00:00:00+00 BC', 2);
+SELECT weir.flush('events');
+SELECT "offset", sqlstate, reason FROM weir.dead_letters WHERE view = 'far'::regclass;
+SELECT min(w) FROM all_rows;
 SELECT weir.drop_view(view) FROM weir.views;
 
 -- Views whose checkpoint fails.

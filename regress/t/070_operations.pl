@@ -218,6 +218,17 @@ is(error_of($node, 'postgres', 'DROP DATABASE two WITH (FORCE)'), '', 'and with 
 		"SELECT weir.create_view('x', \$\$ $query \$\$)");
 	is(error_of($standby, 'one', 'SELECT * FROM weir.status; SELECT * FROM weir.partitions'),
 		'', 'status can be read there');
+	like(error_of($standby, 'one', "\\set VERBOSITY sqlstate\nSELECT weir.$_"), qr/25006/, "the SQLSTATE of $_")
+	  foreach (q{pause('v')}, q{reset('v', 'earliest')}, q{drop_view('v')}, q{flush('v')},
+		"create_view('x', \$\$ $query \$\$)");
+	is( sql($standby, q{
+			SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
+			SET force_parallel_mode = on; SELECT sum(n) FROM v}, 'one'),
+		$produced, 'parallel query there');
+	is( sql($standby, q{
+			BEGIN; DECLARE c SCROLL CURSOR FOR SELECT n FROM v; MOVE ALL FROM c; MOVE BACKWARD ALL FROM c;
+			DECLARE total CURSOR FOR SELECT sum(n) FROM v; FETCH total; COMMIT}, 'one'),
+		$produced, 'and cursors');
 
 	# Failover: what the primary had counted last may be lost, what the topic has
 	# is not.
