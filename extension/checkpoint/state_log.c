@@ -141,8 +141,8 @@ pane_is_closed(const CheckpointView *v, int64 start)
 }
 
 /*
- * What a rewrite of a pane takes the place of: what the shard has written, and,
- * as recovered groups are in the first shard, what older incarnations have.
+ * wl_replaces, as SQL: a rewrite of a pane takes the place of what the shard has
+ * written, and in the shard of recovered groups of what older incarnations have.
  */
 static const char replaced[] =
 	"pane = $2 AND (incarnation = $3 AND shard = $4 OR incarnation < $3 AND $4 = " CppAsString2(

@@ -20,6 +20,7 @@
 #ifndef WEIR_CORE_LOG_H
 #define WEIR_CORE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define WL_RESTORED 0 /* the shard that recovered groups are in */
@@ -46,6 +47,15 @@ wl_step(const WlKey *before, const WlKey *next)
 	if (before->incarnation != next->incarnation || before->shard != next->shard)
 		return WL_NEXT_LOG;
 	return WL_SAME;
+}
+
+/* Does a rewrite of the one log proper take the place of the other one? */
+static inline bool
+wl_replaces(const WlKey *rewrite, const WlKey *log)
+{
+	return wl_step(rewrite, log) == WL_SAME ||
+		   (log->pane == rewrite->pane && rewrite->shard == WL_RESTORED &&
+			log->incarnation < rewrite->incarnation);
 }
 
 #endif /* WEIR_CORE_LOG_H */

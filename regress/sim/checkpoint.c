@@ -48,7 +48,6 @@ find_closing(CheckpointView *v)
 	first = v->attempt.first;
 	for (int s = 0; s < WORKERS; s++)
 		note_closing(v, &v->slot->shard[s].panes);
-	note_closing(v, &v->slot->base);
 	qsort(v->closed + first, v->attempt.nclosed - first, sizeof(ClosedPane),
 		  compare_closed);
 }
@@ -80,7 +79,7 @@ write_final(World *w, Lane *lane, CheckpointView *v)
 {
 	v->next = v->progress;
 	v->next_seq = v->seq;
-	v->next.counted = v->slot->base_counted;
+	v->next.counted = v->slot->recovered;
 	for (int s = 0; s < lane->nworkers; s++)
 		tally_add(&v->next.counted, &v->slot->shard[s].acked.counted);
 	for (int p = 0; p < lane->nparts; p++)

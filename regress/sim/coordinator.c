@@ -168,24 +168,26 @@ resolve(World *w, CheckpointView *v, int nparts)
 	p->nparts = nparts;
 }
 
-typedef struct BaseBuilder
+typedef struct Restorer
 {
 	World *w;
 	Slot *slot;
-} BaseBuilder;
+} Restorer;
 
 static void
-add_to_base(void *arg, int64_t start, int key, Value value)
+restore_group(void *arg, int64_t start, int key, Value value)
 {
-	BaseBuilder *b = arg;
-	Pane *pane = b->slot->base;
+	Restorer *r = arg;
+	Shard *shard = &r->slot->shard[WL_RESTORED];
+	Pane *pane = shard->panes;
 
 	if (pane == NULL || pane->start != start)
 	{
-		pane = world_alloc(b->w, sizeof(Pane));
+		pane = world_alloc(r->w, sizeof(Pane));
 		pane->start = start;
-		pane->next = b->slot->base;
-		b->slot->base = pane;
+		pane->restored = true;
+		pane->next = shard->panes;
+		shard->panes = pane;
 	}
 	pane->g[key].value = value;
 	pane->g[key].live = true;
@@ -207,8 +209,7 @@ lay_out_view(CheckpointView *v)
 			parts->p[p].watermark = WP_NO_TIME;
 		slot->shard[s].acked = *parts;
 	}
-	slot->base = NULL;
-	slot->base_counted = v->progress.counted;
+	slot->recovered = v->progress.counted;
 	slot->closing = wc_raise(v->progress.closed_upto, v->progress.advance);
 	slot->closed_upto = v->progress.closed_upto;
 	wm_begin(&slot->marks, v->progress.closed_upto);
@@ -220,7 +221,7 @@ start_view(World *w, Lane *lane, CheckpointView *v)
 {
 	Coordinator *co = &lane->co;
 	const Progress *row;
-	BaseBuilder b = {.w = w, .slot = v->slot};
+	Restorer r = {.w = w, .slot = v->slot};
 
 	co->xid = db_begin(w);
 	row = db_progress(w, db_snapshot(w), co->xid, v->slot->view);
@@ -234,7 +235,7 @@ start_view(World *w, Lane *lane, CheckpointView *v)
 	v->progress.advance = row->advance;
 	lay_out_view(v);
 	db_restore(w, db_snapshot(w), v->slot->view, v->progress.chunks,
-			   add_to_base, &b);
+			   restore_group, &r);
 	if (!broken(BROKEN_new_incarnation))
 		v->progress.incarnation++;
 	v->slot->incarnation = v->progress.incarnation;

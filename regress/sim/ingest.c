@@ -64,6 +64,10 @@ load_view(World *w, Lane *lane, int no)
 						 ? a->slot->closed_upto
 						 : wc_raise(a->slot->closed_upto, a->slot->closing);
 	we_begin(&a->epochs);
+	/* Of what is restored, what the coordinator is not closing. */
+	for (Pane *p = a->shard->panes; p; p = p->next)
+		p->mapped = !wc_is_closed(p->start + a->slot->size + a->slot->lateness,
+								  a->closed_upto);
 	trace(w, "worker %d takes up view %d, closed up to %lld", no, a->slot->view,
 		  (long long) a->closed_upto);
 }
@@ -312,11 +316,29 @@ batch_step(World *w, Lane *lane, int no)
 
 /* --- the barrier -------------------------------------------------------------------------- */
 
+/* Chunks of a pane that are not committed are worth nothing any more. */
+static void
+drop_chunks(Apply *a, const Pane *pane)
+{
+	Chunk **link = &a->shard->chunks;
+
+	while (*link)
+		if ((*link)->pane == pane->start)
+			*link = (*link)->next;
+		else
+			link = &(*link)->next;
+}
+
 /* All groups of a pane are written anew, and replace what its log held. */
 static void
 rewrite_pane(Apply *a, Pane *pane)
 {
-	pane->rewrite = true;
+	drop_chunks(a, pane);
+	if (broken(BROKEN_dropped_is_rewritten) && !pane->restored)
+		return;
+	if (!broken(BROKEN_restored_is_rewritten) || !pane->restored)
+		pane->rewrite = true;
+	pane->restored = false;
 	if (broken(BROKEN_rewrite_copies_all))
 		return;
 	for (int k = 0; k < KEYS; k++)
@@ -337,11 +359,15 @@ freeze_pane(World *w, Apply *a, Pane *pane, int64_t upto)
 	{
 		memcpy(pane->frozen, pane->dirty, sizeof(pane->dirty));
 		pane->nfrozen = pane->ndirty;
-		if (pane->nfrozen > 0 && pane->logged && one_in(w, 4))
+		if (pane->nfrozen > 0 &&
+			(pane->restored || (pane->logged && one_in(w, 4))))
 			rewrite_pane(a, pane);
 	}
 	else
+	{
+		drop_chunks(a, pane);
 		pane->mapped = false;
+	}
 	pane->ndirty = 0;
 }
 

@@ -27,8 +27,6 @@ slot_release(World *w, Slot *slot)
 		slot->shard[s].panes = NULL;
 		slot->shard[s].chunks = NULL;
 	}
-	free_panes(slot->base);
-	slot->base = NULL;
 	wm_begin(&slot->marks, WP_NO_TIME);
 	slot->used = false;
 }

@@ -17,7 +17,7 @@
 static void
 visible_now(const Slot *slot, Tally *t)
 {
-	*t = slot->base_counted;
+	*t = slot->recovered;
 	for (int s = 0; s < WORKERS; s++)
 		tally_add(t, &slot->shard[s].visible);
 }
@@ -167,19 +167,17 @@ read_group(World *w, Reader *r, const Pane *pane, int key)
 		take_group(arg, pane->start, key, pane->g[key].value);
 }
 
-/* The panes of the k-th shard, or of the base, that are to be shown. */
+/* The panes of the k-th shard that are to be shown. */
 static void
 list_panes(Reader *r)
 {
-	Pane *p = r->k < WORKERS ? r->slot->shard[r->k].panes : r->slot->base;
-
-	if (r->k > WORKERS)
+	if (r->k == WORKERS)
 	{
 		r->step = READER_GONE;
 		return;
 	}
 	r->npanes = r->at = r->group = 0;
-	for (; p; p = p->next)
+	for (Pane *p = r->slot->shard[r->k].panes; p; p = p->next)
 		if (!is_hidden(r, p) && !is_gone(r, p->start))
 			r->panes[r->npanes++] = p;
 	r->k++;

@@ -199,6 +199,7 @@ typedef struct Pane
 	int ncopied;
 	bool rewrite;
 	bool logged;
+	bool restored;
 	bool mapped; /* the worker may still find it */
 	bool freed;
 } Pane;
@@ -254,8 +255,7 @@ typedef struct Slot
 	WmMarks marks;
 	int64_t closing;
 	int64_t closed_upto;
-	Pane *base;
-	Tally base_counted;
+	Tally recovered; /* counted by then */
 	Shard shard[WORKERS];
 } Slot;
 
@@ -425,7 +425,7 @@ typedef struct Reader
 	uint32_t life;
 	int64_t hidden;
 	Tally least;  /* what must be there */
-	int k;        /* shard, or WORKERS: the base */
+	int k;        /* shard */
 	int64_t gone; /* windows up to here were taken from the final table */
 	int npanes;
 	int at;
@@ -544,7 +544,7 @@ extern void db_state_insert(World *w, Xid xid, const StateRow *row);
 extern void db_letter_insert(World *w, Xid xid, const LetterRow *row);
 /* Returns how many. */
 extern int
-db_state_delete(World *w, Xid xid, int view, const WlKey *log, int64_t upto);
+db_state_delete(World *w, Xid xid, int view, const WlKey *rewrite, int64_t upto);
 extern void db_forget_view(World *w, Xid xid, int view);
 /* The rows of a view; false: a window has two rows of a key. */
 extern bool db_read_final(World *w, Snapshot s, int view, Tally *t);

@@ -210,7 +210,7 @@ db_state_insert(World *w, Xid xid, const StateRow *row)
 }
 
 int
-db_state_delete(World *w, Xid xid, int view, const WlKey *log, int64_t upto)
+db_state_delete(World *w, Xid xid, int view, const WlKey *rewrite, int64_t upto)
 {
 	Storage *db = &w->db;
 	int n = 0;
@@ -218,9 +218,11 @@ db_state_delete(World *w, Xid xid, int view, const WlKey *log, int64_t upto)
 	for (int i = 0; i < db->nstates; i++)
 	{
 		StateRow *r = &db->states[i];
-		bool match = log ? wl_step(log, &r->key) == WL_SAME
-						 : r->key.pane <= upto;
+		bool match = rewrite ? wl_replaces(rewrite, &r->key)
+							 : r->key.pane <= upto;
 
+		if (rewrite && broken(BROKEN_replaces_older))
+			match = wl_step(rewrite, &r->key) == WL_SAME;
 		if (r->view != view || !match ||
 			!db_visible(w, db->commits, xid, r->xmin, r->xmax))
 			continue;
