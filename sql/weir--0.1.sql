@@ -81,7 +81,11 @@ CREATE TABLE weir.progress (
     watermarks   bigint[] NOT NULL DEFAULT '{}',
     events       bigint[] NOT NULL DEFAULT '{}',
     late         bigint[] NOT NULL DEFAULT '{}',
-    dead         bigint[] NOT NULL DEFAULT '{}'
+    dead         bigint[] NOT NULL DEFAULT '{}',
+    lost         bigint[] NOT NULL DEFAULT '{}',
+    -- the last record read: by it a topic that was recreated is told
+    last_offsets bigint[] NOT NULL DEFAULT '{}',
+    last_prints  bigint[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0,
         autovacuum_vacuum_threshold = 1000);
 
@@ -115,11 +119,26 @@ CREATE TABLE weir.dead_letter_log (
     payload     bytea,                      -- NULL: a tombstone
     sqlstate    text NOT NULL,
     reason      text NOT NULL,
+    fingerprint bigint NOT NULL,            -- of the record
     recorded_at timestamptz NOT NULL DEFAULT now()
 );
 ALTER TABLE weir.dead_letter_log ALTER COLUMN payload SET STORAGE EXTERNAL;
-CREATE UNIQUE INDEX dead_letters_key
-    ON weir.dead_letter_log (stream, partition, "offset", coalesce(view, 0));
+-- Two lanes may read the same record.  A topic that was recreated has others
+-- at the same offsets.
+CREATE UNIQUE INDEX dead_letters_key ON weir.dead_letter_log
+    (stream, partition, "offset", coalesce(view, 0), fingerprint);
+
+-- Offsets that a view skipped since Kafka no longer had them.
+CREATE TABLE weir.lost_range_log (
+    view        int NOT NULL REFERENCES weir.views ON DELETE CASCADE,
+    topic       text NOT NULL,
+    partition   int NOT NULL,
+    from_offset bigint NOT NULL,
+    upto_offset bigint,                     -- the first not lost; NULL: not known
+    reason      text NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX lost_ranges_view ON weir.lost_range_log (view);
 
 -- Late events of the views that keep them: one row a window they were late for.
 CREATE TABLE weir.late_event_log (
@@ -135,11 +154,12 @@ CREATE TABLE weir.late_event_log (
     window_start timestamptz NOT NULL,
     window_end   timestamptz NOT NULL,
     late_by      interval NOT NULL,         -- since the window had closed for it
+    fingerprint  bigint NOT NULL,           -- of the record
     recorded_at  timestamptz NOT NULL DEFAULT now()
 );
 ALTER TABLE weir.late_event_log ALTER COLUMN payload SET STORAGE EXTERNAL;
 CREATE UNIQUE INDEX late_events_key
-    ON weir.late_event_log (stream, partition, "offset", view, window_start);
+    ON weir.late_event_log (stream, partition, "offset", view, window_start, fingerprint);
 CREATE INDEX late_events_view ON weir.late_event_log (view);
 
 SELECT pg_catalog.pg_extension_config_dump('weir.view_id', '');
@@ -148,6 +168,7 @@ SELECT pg_catalog.pg_extension_config_dump('weir.progress', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.state', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.dead_letter_log', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.late_event_log', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.lost_range_log', '');
 
 -- --- control ---------------------------------------------------------------
 
@@ -202,6 +223,7 @@ COMMENT ON FUNCTION weir.advance_watermark(regclass, timestamptz) IS
 
 CREATE FUNCTION weir.running_views(OUT id int, OUT lane int, OUT state text,
         OUT error text, OUT events bigint, OUT late bigint, OUT dead bigint,
+        OUT lost bigint,
         OUT lag bigint, OUT events_per_second bigint,
         OUT freshness_p50_ms float8, OUT freshness_p99_ms float8,
         OUT windows_open bigint, OUT windows_final bigint,
@@ -214,7 +236,7 @@ CREATE FUNCTION weir.running_partitions(OUT id int, OUT partition int,
         OUT start_offset bigint, OUT "position" bigint, OUT committed bigint,
         OUT high_watermark bigint, OUT lag bigint, OUT watermark timestamptz,
         OUT idle boolean, OUT events bigint, OUT late bigint, OUT dead bigint,
-        OUT held boolean)
+        OUT held boolean, OUT lost bigint)
     RETURNS SETOF record LANGUAGE C STRICT
     AS 'MODULE_PATHNAME', 'weir_running_partitions';
 
@@ -236,6 +258,7 @@ CREATE VIEW weir.status AS
            r.lag,
            coalesce(r.late, (SELECT sum(x) FROM unnest(p.late) x), 0)::bigint AS late,
            coalesce(r.dead, (SELECT sum(x) FROM unnest(p.dead) x), 0)::bigint AS dead_letters,
+           coalesce(r.lost, (SELECT sum(x) FROM unnest(p.lost) x), 0)::bigint AS lost,
            r.freshness_p50_ms, r.freshness_p99_ms, r.windows_open,
            p.windows_final, r.watermark,
            weir.microseconds_to_time(p.closed_upto) AS closed_upto,
@@ -255,13 +278,14 @@ CREATE VIEW weir.partitions AS
            coalesce(r.watermark, weir.microseconds_to_time(c.watermark)) AS watermark,
            r.idle, coalesce(r.events, c.events) AS events,
            coalesce(r.late, c.late) AS late,
-           coalesce(r.dead, c.dead) AS dead_letters, r.held
+           coalesce(r.dead, c.dead) AS dead_letters,
+           coalesce(r.lost, c.lost) AS lost, r.held
     FROM weir.views v
     JOIN weir.progress p ON p.view = v.id
     CROSS JOIN LATERAL (
         SELECT (n - 1)::int AS partition, starts[n] AS start_offset,
                positions[n] AS committed, watermarks[n] AS watermark,
-               events[n] AS events, late[n] AS late, dead[n] AS dead
+               events[n] AS events, late[n] AS late, dead[n] AS dead, lost[n] AS lost
         FROM generate_subscripts(p.positions, 1) n) c
     LEFT JOIN weir.running_partitions() r
         ON r.id = v.id AND r.partition = c.partition;
@@ -288,7 +312,15 @@ CREATE VIEW weir.late_events WITH (security_barrier) AS
     JOIN weir.views v ON v.id = l.view
     WHERE pg_catalog.has_table_privilege(l.stream, 'SELECT');
 
-GRANT SELECT ON weir.dead_letters, weir.late_events, weir.status, weir.partitions, weir.views TO PUBLIC;
+-- Offsets that views have skipped, likewise.
+CREATE VIEW weir.lost_ranges WITH (security_barrier) AS
+    SELECT v.view, v.stream, l.topic, l.partition, l.from_offset, l.upto_offset,
+           l.reason, l.recorded_at
+    FROM weir.lost_range_log l
+    JOIN weir.views v ON v.id = l.view
+    WHERE pg_catalog.has_table_privilege(v.stream, 'SELECT');
+
+GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.status, weir.partitions, weir.views TO PUBLIC;
 
 -- --- objects that go away by plain DROP -------------------------------------
 

@@ -83,6 +83,17 @@ lane_waits(const Lane *lane)
 	return waits;
 }
 
+/* Does it wait for the topic to be there? */
+static bool
+lane_has_no_topic(const Lane *lane)
+{
+	bool none = lane->no_topic;
+
+	for (int w = 0; w < lane->nworkers; w++)
+		none = none || lane->workers[w].no_topic;
+	return none;
+}
+
 /* What the lane, else a worker, has to say. */
 static const char *
 lane_error(const Lane *lane)
@@ -108,6 +119,8 @@ lane_state(const Lane *lane)
 {
 	if (lane->state == LANE_BACKOFF)
 		return "restarting";
+	if (lane_has_no_topic(lane))
+		return "waiting for topic";
 	if (lane_waits(lane))
 		return "waiting for broker";
 	if (lane->state != LANE_RUNNING)
@@ -172,6 +185,7 @@ sum_shard(ViewStatus *s, Starts *starts, ViewSlot *slot, int number,
 		s->total.events += shard->parts[p].events;
 		s->total.late += shard->parts[p].late;
 		s->total.dead += shard->parts[p].dead;
+		s->total.lost += shard->parts[p].lost;
 	}
 	for (Pane *p = shard->panes; p; p = p->next)
 		note_start(starts, slot, p->start);
@@ -259,8 +273,8 @@ read_status(ViewStatus *s, ViewSlot *slot, bool *live)
 static void
 put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 {
-	Datum values[18];
-	bool nulls[18] = {false};
+	Datum values[19];
+	bool nulls[19] = {false};
 	int i = 0;
 
 	values[i++] = Int32GetDatum(s->id);
@@ -273,6 +287,7 @@ put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 	values[i++] = Int64GetDatum(s->total.events);
 	values[i++] = Int64GetDatum(s->total.late);
 	values[i++] = Int64GetDatum(s->total.dead);
+	values[i++] = Int64GetDatum(s->total.lost);
 	values[i++] = Int64GetDatum(s->lag);
 	values[i++] = Int64GetDatum(s->rate);
 	nulls[i] = nulls[i] || s->p50 < 0;
@@ -347,8 +362,8 @@ static void
 put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v,
 			  const LanePartition *l)
 {
-	Datum values[13];
-	bool nulls[13] = {false};
+	Datum values[14];
+	bool nulls[14] = {false};
 	int i = 0;
 
 	values[i++] = Int32GetDatum(id);
@@ -365,6 +380,7 @@ put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v,
 	values[i++] = Int64GetDatum(v->late);
 	values[i++] = Int64GetDatum(v->dead);
 	values[i++] = BoolGetDatum(l->held);
+	values[i++] = Int64GetDatum(v->lost);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

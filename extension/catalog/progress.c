@@ -26,6 +26,9 @@ static const struct
 	{"events", offsetof(ViewPartition, events)},
 	{"late", offsetof(ViewPartition, late)},
 	{"dead", offsetof(ViewPartition, dead)},
+	{"lost", offsetof(ViewPartition, lost)},
+	{"last_offsets", offsetof(ViewPartition, last)},
+	{"last_prints", offsetof(ViewPartition, last_print)},
 };
 
 #define PART_COLUMNS      lengthof(part_columns)
@@ -84,7 +87,8 @@ weir_progress_load(int32 view)
 
 	SPI_connect();
 	weir_spi("SELECT generation, incarnation, closed_upto, advance, windows_final, "
-			 "chunks, topic, starts, positions, watermarks, events, late, dead "
+			 "chunks, topic, starts, positions, watermarks, events, late, dead, lost, "
+			 "last_offsets, last_prints "
 			 "FROM weir.progress WHERE view = $1",
 			 1, &type, &arg, NULL, SPI_OK_SELECT);
 	if (SPI_processed == 1)
@@ -214,7 +218,9 @@ weir_progress_store(int32 view, const ProgressRow *p)
 			 "starts = CASE WHEN starts = $7 THEN starts ELSE $7 END, "
 			 "positions = $8, watermarks = $9, events = $10, "
 			 "late = CASE WHEN late = $11 THEN late ELSE $11 END, "
-			 "dead = CASE WHEN dead = $12 THEN dead ELSE $12 END "
+			 "dead = CASE WHEN dead = $12 THEN dead ELSE $12 END, "
+			 "lost = CASE WHEN lost = $13 THEN lost ELSE $13 END, "
+			 "last_offsets = $14, last_prints = $15 "
 			 "WHERE view = $1",
 			 lengthof(types), types, values, nulls, SPI_OK_UPDATE);
 	SPI_finish();
@@ -232,13 +238,16 @@ weir_progress_reset(int32 view)
 	weir_spi("UPDATE weir.progress SET generation = generation + 1, "
 			 "closed_upto = NULL, advance = NULL, windows_final = 0, chunks = 0, topic = NULL, "
 			 "starts = '{}', positions = '{}', watermarks = '{}', events = '{}', "
-			 "late = '{}', dead = '{}' WHERE view = $1",
+			 "late = '{}', dead = '{}', lost = '{}', last_offsets = '{}', "
+			 "last_prints = '{}' WHERE view = $1",
 			 1, &type, &arg, NULL, SPI_OK_UPDATE);
 	weir_spi("DELETE FROM weir.state WHERE view = $1", 1, &type, &arg, NULL,
 			 SPI_OK_DELETE);
 	weir_spi("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type, &arg,
 			 NULL, SPI_OK_DELETE);
 	weir_spi("DELETE FROM weir.late_event_log WHERE view = $1", 1, &type, &arg,
+			 NULL, SPI_OK_DELETE);
+	weir_spi("DELETE FROM weir.lost_range_log WHERE view = $1", 1, &type, &arg,
 			 NULL, SPI_OK_DELETE);
 	SPI_finish();
 	weir_become_again(user);

@@ -23,6 +23,14 @@ typedef enum StreamOnError
 	STREAM_STOP
 } StreamOnError;
 
+/* Where to go on when the broker no longer has what is next. */
+typedef enum StreamOffsetReset
+{
+	STREAM_RESET_ERROR, /* nowhere; default */
+	STREAM_RESET_EARLIEST,
+	STREAM_RESET_LATEST
+} StreamOffsetReset;
+
 /* Where a column's value comes from. */
 typedef enum StreamSource
 {
@@ -60,6 +68,7 @@ typedef struct StreamDef
 	char *topic;
 	StreamFormat format;
 	StreamOnError on_error;
+	StreamOffsetReset offset_reset;
 	AttrNumber event_time; /* attno, or 0: Kafka's timestamp */
 	int64 watermark_delay; /* us */
 	int64 max_ahead;       /* us */

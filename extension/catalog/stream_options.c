@@ -176,6 +176,20 @@ read_on_error(StreamDraft *draft, const char *value)
 				  "Use \"dead_letter\", \"skip\" or \"stop\".");
 }
 
+static void
+read_offset_reset(StreamDraft *draft, const char *value)
+{
+	if (strcmp(value, "error") == 0)
+		draft->def.offset_reset = STREAM_RESET_ERROR;
+	else if (strcmp(value, "earliest") == 0)
+		draft->def.offset_reset = STREAM_RESET_EARLIEST;
+	else if (strcmp(value, "latest") == 0)
+		draft->def.offset_reset = STREAM_RESET_LATEST;
+	else
+		bad_value("offset_reset", value, NULL,
+				  "Use \"error\", \"earliest\" or \"latest\".");
+}
+
 static const StreamOption table_options[] = {
 	{"topic", read_topic},
 	{"format", read_format},
@@ -187,6 +201,7 @@ static const StreamOption table_options[] = {
 	{"start", read_start},
 	{"on_error", read_on_error},
 	{"workers", read_workers},
+	{"offset_reset", read_offset_reset},
 };
 
 /* --- options of a column ------------------------------------------------- */
@@ -338,6 +353,7 @@ weir_stream_read_options(StreamDraft *draft, List *options)
 	memset(draft, 0, sizeof(*draft));
 	draft->def.format = STREAM_JSON;
 	draft->def.on_error = STREAM_DEAD_LETTER;
+	draft->def.offset_reset = STREAM_RESET_ERROR;
 	draft->def.max_ahead = USECS_PER_DAY;
 	draft->def.idle_timeout = DEFAULT_IDLE_TIMEOUT;
 	draft->def.idle_advance = -1;

@@ -96,6 +96,9 @@ extern void weir_progress_store(int32 view, const ProgressRow *p);
  * already.
  */
 extern bool weir_progress_advance(int32 view, int64 upto);
+/* Write down what the view skips (lost.c); with the positions, or not at all. */
+extern void
+weir_lost_store(int32 view, const char *topic, const LostRange *list);
 /* Forget everything: no positions, no state, no dead letters of the view. */
 extern void weir_progress_reset(int32 view);
 

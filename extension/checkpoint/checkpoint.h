@@ -42,6 +42,7 @@ typedef struct CheckpointView
 	ViewReader *reader;
 	ProgressRow progress; /* as committed */
 	ProgressRow next;     /* as this checkpoint writes it */
+	LostRange *lost;      /* found before its start, in cxt */
 	int64 seq;            /* of the last chunk written */
 	int64 next_seq;
 	bool gone;   /* dropped, paused, reset or failed */

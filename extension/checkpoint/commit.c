@@ -60,6 +60,8 @@ write_view(CheckpointView *v, const Lane *lane)
 		weir_state_drop_closed(v, v->next.closed_upto - span);
 	weir_state_write(v);
 	WEIR_FAULT("checkpoint-state-written");
+	for (int s = 0; s < v->slot->nshards; s++)
+		weir_lost_store(v->row->id, v->next.topic, v->slot->shards[s].lost);
 	weir_progress_store(v->row->id, &v->next);
 	v->attempt.written = true;
 }
@@ -98,7 +100,7 @@ settle_marks(CheckpointLane *c, TransactionId xid, bool committed)
 /* --- before and after --------------------------------------------------------------- */
 
 static void
-free_chunks(ViewSlot *slot)
+free_committed(ViewSlot *slot)
 {
 	for (int s = 0; s < slot->nshards; s++)
 	{
@@ -110,6 +112,7 @@ free_chunks(ViewSlot *slot)
 			weir_chunk_free(chunk);
 		}
 		slot->shards[s].chunks_tail = NULL;
+		weir_lost_free(&slot->shards[s].lost);
 	}
 }
 
@@ -148,7 +151,7 @@ after_commit(CheckpointLane *c)
 		if (!wc_commit(&v->attempt))
 			continue;
 		take_over(v);
-		free_chunks(v->slot);
+		free_committed(v->slot);
 		WEIR_FAULT("checkpoint-chunks-freed");
 	}
 	weir_free_letters(c->lane);

@@ -23,8 +23,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#define MAX_VALUES 12
-#define COMMON     8 /* first values of both kinds */
+#define MAX_VALUES 13
+#define COMMON     9 /* first values of both kinds */
 
 /* --- statements --------------------------------------------------------------- */
 
@@ -36,19 +36,20 @@ static const struct
 } statements[] = {
 	[LETTER_DEAD] =
 		{"INSERT INTO weir.dead_letter_log (stream, view, topic, partition, \"offset\", "
-		 "\"timestamp\", key, payload, sqlstate, reason) "
-		 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+		 "\"timestamp\", key, payload, fingerprint, sqlstate, reason) "
+		 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
 		 COMMON + 2,
 		 {OIDOID, INT4OID, TEXTOID, INT4OID, INT8OID, TIMESTAMPTZOID, BYTEAOID,
-		  BYTEAOID, TEXTOID, TEXTOID}},
+		  BYTEAOID, INT8OID, TEXTOID, TEXTOID}},
 	[LETTER_LATE] =
 		{"INSERT INTO weir.late_event_log (stream, view, topic, partition, \"offset\", "
-		 "\"timestamp\", key, payload, event_time, window_start, window_end, late_by) "
+		 "\"timestamp\", key, payload, fingerprint, event_time, window_start, window_end, late_by) "
 		 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
-		 "$12 * interval '1 microsecond') ON CONFLICT DO NOTHING",
+		 "$12, $13 * interval '1 microsecond') ON CONFLICT DO NOTHING",
 		 COMMON + 4,
 		 {OIDOID, INT4OID, TEXTOID, INT4OID, INT8OID, TIMESTAMPTZOID, BYTEAOID,
-		  BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}},
+		  BYTEAOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+		  INT8OID}},
 };
 
 typedef struct LetterWriter
@@ -90,6 +91,7 @@ fill_common(LetterWriter *w, const Letter *l)
 	w->nulls[6] = l->has_key ? ' ' : 'n';
 	w->values[7] = bytes_datum(key + l->key_len, l->payload_len);
 	w->nulls[7] = l->has_payload ? ' ' : 'n';
+	w->values[8] = Int64GetDatum(l->fingerprint);
 }
 
 static void

@@ -32,7 +32,12 @@ typedef struct WpPartition
 	int64_t events;    /* well-formed records applied or filtered out */
 	int64_t late;      /* (record, window) pairs dropped as late */
 	int64_t dead;      /* records that could not be used */
+	int64_t lost;      /* offsets that were skipped: nobody has them any more */
+	int64_t last;      /* offset of the last record read, or WP_NO_RECORD */
+	int64_t last_print; /* its fingerprint */
 } WpPartition;
+
+#define WP_NO_RECORD (-1)
 
 /* The view has read nothing here; it begins at this offset. */
 static inline void
@@ -40,7 +45,20 @@ wp_begin(WpPartition *p, int64_t offset)
 {
 	*p = (WpPartition){.start = offset,
 					   .position = offset,
-					   .watermark = WP_NO_TIME};
+					   .watermark = WP_NO_TIME,
+					   .last = WP_NO_RECORD};
+}
+
+/*
+ * What there was up to here is gone, and perhaps all else, too: go on at this
+ * offset, which may be a lesser one.  What was counted and closed stays.
+ */
+static inline void
+wp_restart(WpPartition *p, int64_t offset)
+{
+	p->start = p->position = offset;
+	p->last = WP_NO_RECORD;
+	p->last_print = 0;
 }
 
 /*

@@ -638,3 +638,10 @@ weir_apply_advance(ViewApply *a, int partition, int64 offset)
 	if (wp_advance(&a->parts[partition], offset))
 		weir_apply_publish(a);
 }
+
+void
+weir_apply_restart(ViewApply *a, int partition, int64 offset)
+{
+	wp_restart(&a->parts[partition], offset);
+	weir_apply_publish(a);
+}

@@ -44,6 +44,7 @@ typedef struct ViewApply
 	WeEpochs epochs;      /* which groups are changed, which to be copied */
 	Chunk *chunks;        /* of the barrier that is being copied */
 	Chunk *chunks_tail;
+	LostRange *lost; /* since the last barrier */
 
 	AccumSet *accums;
 	StateLayout layout;
@@ -125,6 +126,8 @@ extern void weir_apply_go_back(ViewApply *a);
  */
 extern void weir_apply_publish(ViewApply *a);
 
+/* What there was is gone: go on at offset. */
+extern void weir_apply_restart(ViewApply *a, int partition, int64 offset);
 /* The partition was read up to offset, past records that are not ours to see. */
 extern void weir_apply_advance(ViewApply *a, int partition, int64 offset);
 

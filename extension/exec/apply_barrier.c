@@ -156,6 +156,7 @@ weir_apply_freeze(ViewApply *a)
 	Shard *shard = a->shard;
 
 	a->closed_upto = wc_raise(a->closed_upto, a->slot->closing);
+	weir_lost_move(&shard->lost, &a->lost);
 	memcpy(shard->acked, shard->parts, sizeof(ViewPartition) * a->npartitions);
 	count_kept(a);
 	while ((pane = weir_panemap_next(a->panes, &state)) != NULL)

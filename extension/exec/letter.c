@@ -32,6 +32,7 @@ weir_letter_new(const KafkaMessage *m, int32 view, const char *reason)
 	l->partition = m->partition;
 	l->offset = m->offset;
 	l->timestamp = m->timestamp;
+	l->fingerprint = weir_message_fingerprint(m);
 	l->reason_len = (uint32) reason_len;
 	l->key_len = (uint32) m->key_len;
 	l->payload_len = (uint32) m->len;

@@ -111,9 +111,9 @@ weir_consumer_open(List *settings, const char *topic, const char *group,
 	return c;
 }
 
-/* weir_consumer_close: end it; what was fetched and not taken is dropped. */
-void
-weir_consumer_close(KafkaConsumer *c)
+/* Give back all but the handle itself, and the memory that it is in. */
+static void
+release_all(KafkaConsumer *c)
 {
 	weir_consumer_release(c);
 	if (c->queue != NULL)
@@ -121,7 +121,6 @@ weir_consumer_close(KafkaConsumer *c)
 		rd_kafka_queue_io_event_enable(c->queue, -1, NULL, 0);
 		rd_kafka_queue_destroy(c->queue);
 	}
-	weir_handle_close(&c->client.handle);
 	if (c->fds[0] >= 0)
 		close(c->fds[0]);
 	if (c->fds[1] >= 0)
@@ -129,7 +128,23 @@ weir_consumer_close(KafkaConsumer *c)
 	free(c->rkm);
 	free(c->events);
 	free(c->topic);
+}
+
+/* weir_consumer_close: end it; what was fetched and not taken is dropped. */
+void
+weir_consumer_close(KafkaConsumer *c)
+{
+	release_all(c);
+	weir_handle_close(&c->client.handle);
 	free(c);
+}
+
+/* weir_consumer_abandon: see kafka.h. */
+void
+weir_consumer_abandon(KafkaConsumer *c)
+{
+	release_all(c);
+	weir_handle_abandon(&c->client.handle, c);
 }
 
 /* weir_consumer_client: ask questions through the consumer's connections. */
@@ -219,6 +234,8 @@ push_event(KafkaConsumer *c, KafkaEventKind kind, int32 partition, int64 offset,
 	e->offset = offset;
 	e->code = code;
 	e->fatal = code == RD_KAFKA_RESP_ERR__FATAL;
+	e->no_topic = weir_kafka_sqlstate(code) == ERRCODE_UNDEFINED_OBJECT;
+	e->all_down = kind == KAFKA_EVENT_CLIENT_ERROR && c->client.handle.all_down;
 	strlcpy(e->text, text, sizeof(e->text));
 	return true;
 }
@@ -231,7 +248,10 @@ push_error(KafkaConsumer *c, const rd_kafka_message_t *m)
 	bool client = m->rkt == NULL || m->partition < 0;
 
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+	{
 		kind = KAFKA_EVENT_EOF;
+		c->client.handle.all_down = false;
+	}
 	else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
 			 m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
 		kind = KAFKA_EVENT_OFFSET_LOST;

@@ -93,6 +93,49 @@ weir_handle_close(KafkaHandle *h)
 	h->topic = NULL;
 }
 
+typedef struct Abandoned
+{
+	rd_kafka_t *rk;
+	void *memory; /* its callbacks may still look at it */
+} Abandoned;
+
+/* The thread that waits in our place; it knows nothing of PostgreSQL. */
+static void *
+wait_for_end(void *arg)
+{
+	Abandoned *a = arg;
+
+	rd_kafka_destroy_flags(a->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	free(a->memory);
+	free(a);
+	return NULL;
+}
+
+/* weir_handle_abandon: see handle.h.  Without a thread the handle is left. */
+void
+weir_handle_abandon(KafkaHandle *h, void *memory)
+{
+	Abandoned *a = malloc(sizeof(Abandoned));
+	sigset_t all;
+	sigset_t old;
+	pthread_t thread;
+
+	if (h->topic != NULL)
+		rd_kafka_topic_destroy(h->topic);
+	h->topic = NULL;
+	if (a == NULL)
+		return;
+	a->rk = h->rk;
+	a->memory = memory;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (pthread_create(&thread, NULL, wait_for_end, a) == 0)
+		pthread_detach(thread);
+	else
+		free(a);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 /* May one more line be written this minute? */
 static bool
 may_log(KafkaHandle *h)

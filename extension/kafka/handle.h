@@ -50,6 +50,12 @@ extern bool weir_handle_open(KafkaHandle *h, rd_kafka_type_t type,
 							 rd_kafka_conf_t *conf, char *err, size_t errlen);
 extern void weir_handle_close(KafkaHandle *h);
 /*
+ * The same without waiting for it, which can take for ever: librdkafka 2.0.2
+ * waits for partitions of a topic that was deleted.  memory holds h; it is
+ * malloc'ed and freed when all is over.
+ */
+extern void weir_handle_abandon(KafkaHandle *h, void *memory);
+/*
  * Run the callbacks that wait, without waiting, and write the log.  Once a
  * consumer is redirected its own poll does that: rd_kafka_poll would meet
  * messages, which it cannot take.

@@ -77,8 +77,10 @@ typedef struct KafkaEvent
 	KafkaEventKind kind;
 	int32 partition; /* -1 for the client's own */
 	int64 offset;
-	int code;   /* librdkafka's error code */
-	bool fatal; /* needs a new handle */
+	int code;      /* librdkafka's error code */
+	bool fatal;    /* needs a new handle */
+	bool no_topic; /* the broker does not know the topic, or the partition */
+	bool all_down; /* no broker can be reached */
 	char text[256];
 } KafkaEvent;
 
@@ -98,6 +100,8 @@ extern KafkaConsumer *
 weir_consumer_open(List *settings, const char *topic, const char *group,
 				   int queue_kb, char *err, size_t errlen);
 extern void weir_consumer_close(KafkaConsumer *c);
+/* The same, but never waits; what is left of it ends by itself. */
+extern void weir_consumer_abandon(KafkaConsumer *c);
 
 /* Start reading the partitions at the offsets; replaces the assignment. */
 extern bool
@@ -143,6 +147,12 @@ extern void weir_consumer_finish(KafkaConsumer *c, int32 partition);
  * not UTF-8 text stands under "base64"), palloc'ed; NULL: it has none.
  */
 extern char *weir_message_headers(const KafkaMessage *m);
+
+/*
+ * CRC-32C over a message's time, key and payload: what tells a record from
+ * another one at the same offset, as of a topic that was recreated.
+ */
+extern uint32 weir_message_fingerprint(const KafkaMessage *m);
 
 /* --- questions ----------------------------------------------------------- */
 

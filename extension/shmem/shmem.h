@@ -50,6 +50,28 @@ typedef struct MemoryAccount
 struct Pane;
 struct Chunk;
 
+/* Why offsets are lost to a view. */
+typedef enum LostReason
+{
+	LOST_EXPIRED,   /* the broker has deleted them */
+	LOST_RECREATED, /* the topic is another one */
+	LOST_SKIPPED    /* they are there, in the new topic, and offset_reset
+					 * says where to go on */
+} LostReason;
+
+/*
+ * Offsets [from, upto) of a partition that a view has skipped, upto < 0: up to
+ * where is not known.  In the arena until it is committed.
+ */
+typedef struct LostRange
+{
+	struct LostRange *next;
+	int32 partition;
+	LostReason reason;
+	int64 from;
+	int64 upto;
+} LostRange;
+
 /* Progress of a view in one partition; times in PostgreSQL's epoch. */
 typedef WpPartition ViewPartition;
 
@@ -65,6 +87,7 @@ typedef struct Shard
 	ViewPartition *parts;            /* lock; by the lane's partition index */
 	/* The barrier: written by the worker before it acknowledges ... */
 	ViewPartition *acked; /* parts as they were at the barrier */
+	LostRange *lost;      /* up to it, not yet committed */
 	/* ... and in slices until it reports the copy as complete. */
 	struct Chunk *chunks; /* changed groups not yet committed, oldest first */
 	struct Chunk *chunks_tail;
@@ -167,7 +190,8 @@ typedef struct Letter
 	int32 view;   /* 0: the whole stream */
 	int32 partition;
 	int64 offset;
-	int64 timestamp; /* us since 1970, -1: none */
+	int64 timestamp;    /* us since 1970, -1: none */
+	uint32 fingerprint; /* of the message */
 	union
 	{
 		struct
@@ -210,6 +234,7 @@ typedef struct LaneWorker
 	volatile int64 rate; /* events in the last full second */
 	volatile uint32 freshness[WEIR_FRESHNESS_SLOTS];
 	volatile bool broker_down;
+	volatile bool no_topic; /* it does not exist */
 	char error[WEIR_ERROR_LEN];
 } LaneWorker;
 
@@ -248,6 +273,7 @@ typedef struct Lane
 	LanePartition *parts; /* arena */
 	size_t parts_bytes;
 	volatile bool broker_down; /* the coordinator waits for an answer */
+	volatile bool no_topic;    /* ... and for the topic */
 	/* Offsets for Kafka's tools: bumped when durable[] of parts has changed. */
 	pg_atomic_uint64 durable;
 } Lane;
@@ -307,6 +333,26 @@ extern void weir_account_free(MemoryAccount *a, void *block, size_t size);
 /* How much of what is there for windows is in use, in thousandths. */
 extern int weir_arena_pressure(void);
 extern int weir_account_pressure(MemoryAccount *a);
+
+/* --- lost ranges (lost.c) -------------------------------------------------- */
+
+/* How many offsets; 0 where that is not known. */
+extern int64 weir_lost_length(const LostRange *range);
+/*
+ * What is lost of a partition that was read up to position, when its topic is
+ * another one now, begins at low, and is read from there or from its end on.
+ * old_end: of the former topic, less than position if it is not known.
+ * Returns how many ranges, at most WEIR_LOST_MAX.
+ */
+#define WEIR_LOST_MAX 3
+extern int
+weir_lost_of_recreated(LostRange *ranges, int32 partition, int64 position,
+					   int64 old_end, int64 low, int64 to);
+/* Add a copy.  False: not even the arena's reserve has room. */
+extern bool weir_lost_add(LostRange **list, const LostRange *range);
+/* Append one list to another, and leave it empty. */
+extern void weir_lost_move(LostRange **to, LostRange **from);
+extern void weir_lost_free(LostRange **list);
 
 /* --- registry (registry.c); each takes the registry lock itself ----------- */
 

@@ -351,7 +351,7 @@ checkpoint(Coordinator *co)
 	}
 }
 
-/* --- the topic grows --------------------------------------------------------------------------- */
+/* --- the topic changes --------------------------------------------------------------------------- */
 
 static void
 look_for_partitions(Coordinator *co)
@@ -362,7 +362,8 @@ look_for_partitions(Coordinator *co)
 	if (!weir_client_partitions(co->client, co->c.stream->topic, 500, &n, err,
 								sizeof(err)))
 		return;
-	if (n > co->lane->npartitions)
+	/* Fewer: another topic.  None: none at the moment, which workers notice. */
+	if (n > 0 && n != co->lane->npartitions)
 	{
 		ereport(LOG, (errmsg("topic \"%s\" has %d partitions now",
 							 co->c.stream->topic, n)));

@@ -54,6 +54,12 @@ extern void weir_setup_views(Coordinator *co);
  * incarnations, restore open windows.  Waits for the broker as long as needed.
  */
 extern void weir_setup_lane(Coordinator *co);
+/*
+ * Where the view goes on in each partition (positions.c); into its progress.
+ * False: the broker did not answer, and err says why.
+ */
+extern bool weir_resolve_positions(Coordinator *co, CheckpointView *v,
+								   int npartitions, char *err, size_t errlen);
 /* Set up views that the scanner has put into the running lane. */
 extern void weir_setup_joining(Coordinator *co);
 /* Write failed views down and mark gone those the catalog no longer runs. */

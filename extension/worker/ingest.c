@@ -30,6 +30,7 @@
 #define IDLE_WAIT_MS   100
 #define FIRST_PAUSE_US (3 * USECS_PER_SEC)
 #define LAST_PAUSE_US  (12 * USECS_PER_SEC)
+#define ANEW_US        USECS_PER_SEC
 
 static Ingest *ingest;
 
@@ -107,7 +108,38 @@ least_position(const Ingest *in, int p)
 	return least == PG_INT64_MAX ? in->lane->parts[p].position : least;
 }
 
-/* Read from the least positions on; each view skips what it has had. */
+/* Would some partition be read from a lower offset than it has been? */
+static bool
+goes_back(const Ingest *in)
+{
+	for (int p = 0; p < in->lane->npartitions; p++)
+		if (in->lane->parts[p].worker == in->worker &&
+			least_position(in, p) < in->lane->parts[p].position)
+			return true;
+	return false;
+}
+
+/* A new handle, in place of the one that there is. */
+static void
+open_handle(Ingest *in)
+{
+	char err[256];
+
+	if (in->consumer)
+		weir_consumer_abandon(in->consumer);
+	in->consumer = weir_consumer_open(in->stream->settings, in->stream->topic,
+									  in->group, in->queue_kb, err, sizeof(err));
+	if (in->consumer == NULL)
+		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+						errmsg("could not open a consumer: %s", err)));
+	in->delivered = false;
+	in->opened = weir_clock_monotonic();
+}
+
+/*
+ * Read from the least positions on; each view skips what it has had.  What the
+ * handle has fetched before must not be taken for what comes at lower offsets.
+ */
 static void
 assign(Ingest *in)
 {
@@ -118,6 +150,8 @@ assign(Ingest *in)
 	char err[256];
 	int n = 0;
 
+	if (in->delivered && goes_back(in))
+		open_handle(in);
 	for (int p = 0; p < lane->npartitions; p++)
 	{
 		if (lane->parts[p].worker != in->worker)
@@ -127,7 +161,7 @@ assign(Ingest *in)
 		lane->parts[p].dry = lane->parts[p].held = false;
 		lane->parts[p].position = least_position(in, p);
 		partitions[n] = lane->parts[p].partition;
-		offsets[n++] = lane->parts[p].position;
+		offsets[n++] = weir_lost_doubt(in, p);
 	}
 	if (!weir_consumer_assign(in->consumer, n, partitions, offsets, err,
 							  sizeof(err)))
@@ -141,31 +175,28 @@ assign(Ingest *in)
 static void
 prepare(Ingest *in)
 {
+	int n = in->lane->npartitions;
+
 	in->views = MemoryContextAllocZero(in->cxt,
 									   sizeof(IngestView) * WEIR_LANE_VIEWS);
 	in->msgs = MemoryContextAlloc(in->cxt, sizeof(KafkaMessage) * in->capacity);
 	in->events = MemoryContextAlloc(in->cxt, sizeof(KafkaEvent) * MAX_EVENTS);
+	in->past = MemoryContextAllocZero(in->cxt, sizeof(IngestPast) * n);
+	in->last = MemoryContextAllocZero(in->cxt, sizeof(IngestLast) * n);
 	weir_ingest_load_views(in);
 }
 
 static void
 open_consumer(Ingest *in)
 {
-	char err[256];
-	char *group;
 	int wanted = weir_settings.queue_kb / Max(in->lane->nworkers, 1);
 
 	StartTransactionCommand();
-	group = MemoryContextStrdup(in->cxt, weir_stream_group(in->stream));
+	in->group = MemoryContextStrdup(in->cxt, weir_stream_group(in->stream));
 	CommitTransactionCommand();
-	in->consumer =
-		weir_consumer_open(in->stream->settings, in->stream->topic, group,
-						   weir_queue_claim(in->self, wanted,
-											weir_settings.queue_limit_kb),
-						   err, sizeof(err));
-	if (in->consumer == NULL)
-		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-						errmsg("could not open a consumer: %s", err)));
+	in->queue_kb = weir_queue_claim(in->self, wanted,
+									weir_settings.queue_limit_kb);
+	open_handle(in);
 	assign(in);
 }
 
@@ -255,8 +286,9 @@ at_end(Ingest *in, const KafkaEvent *e)
 	LanePartition *p = &in->lane->parts[e->partition];
 
 	weir_ingest_broker_answers(in);
+	weir_lost_at_end(in, e->partition, e->offset);
 	/* Of before we went back, or let go of the partition. */
-	if (p->held || in->went_back)
+	if (p->held || in->went_back || in->past[e->partition].lost)
 		return;
 	p->at_end = e->offset >= p->position;
 	p->dry = true;
@@ -267,47 +299,17 @@ at_end(Ingest *in, const KafkaEvent *e)
 			weir_apply_advance(in->views[i].apply, e->partition, e->offset);
 }
 
-/* Nothing of the partition has been read: begin where it begins now. */
-static bool
-begins_later(Ingest *in, int partition)
-{
-	int64 low;
-	int64 high;
-
-	for (int i = 0; i < in->nviews; i++)
-	{
-		ViewApply *a = in->views[i].apply;
-
-		if (a && a->parts[partition].position != a->parts[partition].start)
-			return false;
-	}
-	if (!weir_consumer_watermarks(in->consumer, partition, &low, &high) ||
-		low <= in->lane->parts[partition].position)
-		return false;
-	for (int i = 0; i < in->nviews; i++)
-		if (in->views[i].apply)
-		{
-			in->views[i].apply->parts[partition].start = low;
-			weir_apply_advance(in->views[i].apply, partition, low);
-		}
-	assign(in);
-	return true;
-}
-
-/* Which of the lost records counted cannot be known: the views stop. */
 static void
-offset_lost(Ingest *in, const KafkaEvent *e)
+note_missing_topic(Ingest *in, const KafkaEvent *e)
 {
-	char text[WEIR_ERROR_LEN];
-
-	if (begins_later(in, e->partition))
-		return;
-
-	snprintf(text, sizeof(text),
-			 "partition %d no longer has offset " INT64_FORMAT
-			 ": the topic was recreated, or its retention has passed (%s); weir.reset starts the view anew",
-			 e->partition, in->lane->parts[e->partition].position, e->text);
-	weir_ingest_fail_all(in, text);
+	in->self->no_topic = true;
+	if (e->partition < 0)
+		snprintf(in->self->error, WEIR_ERROR_LEN, "topic \"%s\" does not exist",
+				 in->stream->topic);
+	else
+		snprintf(in->self->error, WEIR_ERROR_LEN,
+				 "partition %d of topic \"%s\" does not exist", e->partition,
+				 in->stream->topic);
 }
 
 static void
@@ -320,7 +322,8 @@ serve_event(Ingest *in, const KafkaEvent *e)
 				at_end(in, e);
 			break;
 		case KAFKA_EVENT_OFFSET_LOST:
-			offset_lost(in, e);
+			if (e->partition >= 0 && e->partition < in->lane->npartitions)
+				weir_lost_missing(in, e->partition);
 			break;
 		case KAFKA_EVENT_PARTITION_ERROR:
 		case KAFKA_EVENT_CLIENT_ERROR:
@@ -330,8 +333,53 @@ serve_event(Ingest *in, const KafkaEvent *e)
 								errmsg("topic \"%s\": %s", in->stream->topic,
 									   e->text)));
 			strlcpy(in->self->error, e->text, WEIR_ERROR_LEN);
+			if (e->no_topic)
+				note_missing_topic(in, e);
 			break;
 	}
+}
+
+/* Has a partition's leader answered? */
+static bool
+any_answer(const Ingest *in, int nevents)
+{
+	for (int i = 0; i < nevents; i++)
+		if (in->events[i].kind == KAFKA_EVENT_EOF ||
+			in->events[i].kind == KAFKA_EVENT_OFFSET_LOST)
+			return true;
+	return false;
+}
+
+/*
+ * Has something happened after which the topic may be another one?  Nothing
+ * that a handle has delivered is older than itself, so a new one need not be
+ * replaced.
+ */
+static bool
+was_away(const Ingest *in, int nevents)
+{
+	if (!in->delivered || weir_clock_monotonic() - in->opened < ANEW_US)
+		return false;
+	for (int i = 0; i < nevents; i++)
+		if (in->events[i].all_down || in->events[i].no_topic)
+			return true;
+	return false;
+}
+
+/*
+ * The topic was out of reach, and may be another one by now.  What this handle
+ * delivers may be of either, so a new one takes its place, which compares first.
+ */
+static void
+begin_anew(Ingest *in, int nevents)
+{
+	weir_lost_remember_ends(in);
+	for (int i = 0; i < nevents; i++)
+		if (in->events[i].kind == KAFKA_EVENT_CLIENT_ERROR ||
+			in->events[i].kind == KAFKA_EVENT_PARTITION_ERROR)
+			serve_event(in, &in->events[i]);
+	open_handle(in);
+	assign(in);
 }
 
 /*
@@ -432,7 +480,12 @@ turn(Ingest *in)
 	weir_consumer_drain_fd(in->consumer);
 	n = weir_consumer_poll(in->consumer, in->msgs, in->capacity, in->events,
 						   MAX_EVENTS, &nevents);
-	kept = drop_known(in, n);
+	if (was_away(in, nevents))
+	{
+		begin_anew(in, nevents);
+		return;
+	}
+	kept = drop_known(in, weir_lost_filter(in, n));
 	weir_ingest_note_seen(in, kept);
 	if (kept > 0)
 	{
@@ -442,6 +495,9 @@ turn(Ingest *in)
 	weir_consumer_release(in->consumer);
 	for (int i = 0; i < nevents; i++)
 		serve_event(in, &in->events[i]);
+	in->delivered = in->delivered || n > 0 || any_answer(in, nevents);
+	if (weir_lost_settle(in))
+		assign(in);
 	weir_ingest_note_partitions(in);
 	weir_ingest_note_rate(in);
 	if (in->went_back)

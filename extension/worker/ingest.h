@@ -3,7 +3,8 @@
  *		Private to the ingest worker: ingest.c (its life and its turns),
  *		ingest_views.c (which views it serves), ingest_batch.c (a batch of
  *		messages through decode and views), ingest_memory.c
- *		(without room) and ingest_align.c (which partitions are held back).
+ *		(without room), ingest_align.c (which partitions are held back) and
+ *		ingest_lost.c (what the topic no longer has).
  */
 #ifndef WEIR_WORKER_INGEST_H
 #define WEIR_WORKER_INGEST_H
@@ -35,7 +36,25 @@ typedef struct IngestView
 	ViewPlan *plan;
 	ViewApply *apply; /* NULL: the view has left */
 	MemoryWait wait;
+	bool *replaced; /* by partition: its last record is another one now */
 } IngestView;
+
+/* What a partition was before (ingest_lost.c). */
+typedef struct IngestPast
+{
+	bool doubted;  /* records are compared with the views' last ones */
+	bool lost;     /* it does not go on where the views are, perhaps */
+	int64 old_end; /* when the topic was last out of reach; 0: not known */
+	uint64 batch;  /* the last one that had records of it */
+} IngestPast;
+
+/* The last record of a partition in the batch under way. */
+typedef struct IngestLast
+{
+	int32 partition;
+	int64 offset;
+	uint32 print;
+} IngestLast;
 
 typedef struct Ingest
 {
@@ -43,7 +62,11 @@ typedef struct Ingest
 	int worker;       /* number in the lane, and of the shards */
 	LaneWorker *self; /* its place in the lane */
 	StreamDef *stream;
+	const char *group;
+	int queue_kb;
 	KafkaConsumer *consumer;
+	bool delivered; /* something has come by this handle */
+	int64 opened;   /* monotonic us */
 	Decoder *decoder;
 	KafkaMessage *msgs;
 	KafkaEvent *events;
@@ -58,6 +81,11 @@ typedef struct Ingest
 	uint64 durable;
 	MemoryContext cxt;
 	MemoryContext decoder_cxt;
+	IngestPast *past; /* by partition */
+	IngestLast *last; /* of the batch under way */
+	int nlast;
+	uint64 batch;
+	int64 ask_bounds; /* monotonic us: not before */
 	int64 asked;   /* monotonic us: last answer or assignment */
 	int64 pause;   /* before the next one, while the broker is away */
 	int64 emptied; /* when the consumer's queue was last empty */
@@ -122,5 +150,27 @@ extern bool weir_ingest_patience_is_over(const Ingest *in, int64 since);
 extern void weir_ingest_note_seen(Ingest *in, int n);
 /* Under memory pressure hold back the partitions that are ahead; else let go. */
 extern void weir_ingest_align(Ingest *in);
+/* --- ingest_lost.c ------------------------------------------------------------ */
+
+/*
+ * The partition is about to be assigned: where to read it from, so that its
+ * past can be compared.
+ */
+extern int64 weir_lost_doubt(Ingest *in, int p);
+/* The topic is out of reach: where did its partitions end? */
+extern void weir_lost_remember_ends(Ingest *in);
+/*
+ * Compare what has arrived of doubted partitions, and leave out what is of lost
+ * ones; returns how many of msgs[0 .. n) are left.
+ */
+extern int weir_lost_filter(Ingest *in, int n);
+/* The partition ends here; the broker does not have what we asked for. */
+extern void weir_lost_at_end(Ingest *in, int p, int64 end);
+extern void weir_lost_missing(Ingest *in, int p);
+/* Decide about lost partitions.  True: done, assign them again. */
+extern bool weir_lost_settle(Ingest *in);
+/* Note the last record of each partition in a batch; a view takes them over. */
+extern void weir_lost_note_last(Ingest *in, int n);
+extern void weir_lost_take_last(const Ingest *in, ViewApply *a);
 
 #endif /* WEIR_WORKER_INGEST_H */

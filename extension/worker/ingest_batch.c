@@ -121,6 +121,7 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 	weir_become_again(before);
 	if (!applied)
 		return;
+	weir_lost_take_last(in, v->apply);
 	WEIR_FAULT("ingest-before-publish");
 	weir_apply_publish(v->apply);
 }
@@ -268,6 +269,7 @@ weir_ingest_broker_answers(Ingest *in)
 	if (!in->self->broker_down)
 		return;
 	in->self->broker_down = false;
+	in->self->no_topic = false;
 	in->self->error[0] = '\0';
 }
 
@@ -288,6 +290,7 @@ weir_ingest_batch(Ingest *in, int n)
 	WEIR_FAULT("ingest-decoded");
 	if (note_undecoded(in, b))
 	{
+		weir_lost_note_last(in, n);
 		for (int i = 0; i < in->nviews; i++)
 			if (in->views[i].apply)
 			{

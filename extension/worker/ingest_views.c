@@ -34,6 +34,9 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 								  in->stream->watermark_delay,
 								  in->lane->npartitions, in->capacity, in->cxt);
 		v->apply->keep_dead = in->stream->on_error != STREAM_SKIP;
+		v->replaced = MemoryContextAllocZero(v->apply->cxt,
+											 sizeof(bool) *
+												 in->lane->npartitions);
 	}
 	else
 		weir_ingest_fail_view(in, v, "the query was changed");
@@ -119,6 +122,7 @@ let_go(Ingest *in, IngestView *v)
 		v->apply->chunks = c->next;
 		weir_chunk_free(c);
 	}
+	weir_lost_free(&v->apply->lost);
 	MemoryContextDelete(v->apply->cxt);
 	v->apply = NULL;
 }

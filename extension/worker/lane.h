@@ -21,6 +21,10 @@ extern PGDLLEXPORT void weir_ingest_main(Datum lane_and_worker);
 /* Lanes of a stream that are this many records apart become one. */
 #define WEIR_JOIN_DISTANCE 50000
 
+/* What can be done when the topic does not go on where a view is. */
+#define WEIR_GO_ON_HINT \
+	"weir.reset starts the view anew, the stream's option offset_reset goes on without what is lost"
+
 extern void weir_launcher_register(void); /* from _PG_init */
 
 /*

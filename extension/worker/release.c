@@ -35,6 +35,7 @@ release_shard(ViewSlot *slot, Shard *shard, int npartitions)
 		weir_chunk_free(chunk);
 	}
 	shard->chunks_tail = NULL;
+	weir_lost_free(&shard->lost);
 	if (shard->parts)
 		weir_arena_free(shard->parts, sizeof(ViewPartition) * npartitions);
 	if (shard->acked)
@@ -72,6 +73,7 @@ release_worker(LaneWorker *w)
 	w->rate = 0;
 	w->broker_down = false;
 	pg_atomic_write_u32(&w->blocked, 0);
+	w->no_topic = false;
 	w->error[0] = '\0';
 }
 
@@ -90,4 +92,5 @@ weir_lane_release(Lane *lane)
 	lane->npartitions = 0;
 	lane->nworkers = 0;
 	lane->broker_down = false;
+	lane->no_topic = false;
 }

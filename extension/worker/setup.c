@@ -177,11 +177,11 @@ describe_stream(const StreamDef *s)
 
 	initStringInfo(&d);
 	appendStringInfo(&d,
-					 "%s %d %d %d " INT64_FORMAT " " INT64_FORMAT
+					 "%s %d %d %d %d " INT64_FORMAT " " INT64_FORMAT
 					 " " INT64_FORMAT " " INT64_FORMAT " %d %u\n",
-					 s->topic, s->format, s->on_error, s->event_time,
-					 s->watermark_delay, s->max_ahead, s->idle_timeout,
-					 s->idle_advance, s->workers, s->owner);
+					 s->topic, s->format, s->on_error, s->offset_reset,
+					 s->event_time, s->watermark_delay, s->max_ahead,
+					 s->idle_timeout, s->idle_advance, s->workers, s->owner);
 	for (int i = 0; i < s->ncolumns; i++)
 	{
 		const StreamColumn *c = &s->columns[i];
@@ -297,90 +297,20 @@ wait_for_topic(Coordinator *co)
 			say(co->lane, err);
 		}
 		else if (n == 0)
+		{
+			co->lane->broker_down = false;
+			co->lane->no_topic = true;
 			say(co->lane,
 				psprintf("topic \"%s\" does not exist", co->c.stream->topic));
+		}
 		else
 			break;
 		weir_coordinator_wait(co, RETRY_MS);
 	}
 	co->lane->broker_down = false;
+	co->lane->no_topic = false;
 	say(co->lane, "");
 	return n;
-}
-
-/* Offset at which a partition begins for a view that has no position yet. */
-static bool
-start_offset(Coordinator *co, const char *start, int32 partition, int64 *offset,
-			 char *err, size_t errlen)
-{
-	int64 low;
-	int64 high;
-	int64 t;
-
-	if (strcmp(start, "earliest") != 0 && strcmp(start, "latest") != 0)
-	{
-		t = DatumGetTimestampTz(
-			DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
-								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-		return weir_client_offsets_for_time(co->client, co->c.stream->topic, 1,
-											&partition, t + WEIR_EPOCH_SHIFT,
-											offset,
-											weir_settings.broker_timeout_ms,
-											err, errlen);
-	}
-	if (!weir_client_offsets(co->client, co->c.stream->topic, partition,
-							 weir_settings.broker_timeout_ms, &low, &high, err,
-							 errlen))
-		return false;
-	*offset = strcmp(start, "earliest") == 0 ? low : high;
-	return true;
-}
-
-/* Do the view's positions belong to this topic?  If not it leaves. */
-static bool
-is_of_topic(Coordinator *co, CheckpointView *v, int npartitions)
-{
-	const char *topic = co->c.stream->topic;
-
-	if (v->progress.topic && strcmp(v->progress.topic, topic) != 0)
-		v->error =
-			psprintf("the stream reads topic \"%s\" now, the view has read \"%s\"; weir.reset starts the view anew",
-					 topic, v->progress.topic);
-	else if (v->progress.nparts > npartitions)
-		v->error =
-			psprintf("topic \"%s\" has %d partitions, it had %d: it was recreated; weir.reset starts the view anew",
-					 topic, npartitions, v->progress.nparts);
-	v->gone = v->error != NULL;
-	return !v->gone;
-}
-
-/* Positions of a view, with partitions it has not seen yet. */
-static bool
-resolve(Coordinator *co, CheckpointView *v, int npartitions, char *err,
-		size_t errlen)
-{
-	ViewPartition *parts = MemoryContextAllocZero(v->cxt, sizeof(ViewPartition) *
-															  npartitions);
-	int known = Min(v->progress.nparts, npartitions);
-
-	if (!is_of_topic(co, v, npartitions))
-		return true;
-	if (known > 0)
-		memcpy(parts, v->progress.parts, sizeof(ViewPartition) * known);
-	for (int p = known; p < npartitions; p++)
-	{
-		int64 offset = 0;
-
-		/* Partitions added later count from their beginning. */
-		if (!start_offset(co, known > 0 ? "earliest" : v->row->start, p,
-						  &offset, err, errlen))
-			return false;
-		wp_begin(&parts[p], offset);
-	}
-	v->progress.parts = parts;
-	v->progress.nparts = npartitions;
-	v->progress.topic = MemoryContextStrdup(v->cxt, co->c.stream->topic);
-	return true;
 }
 
 static void
@@ -388,7 +318,8 @@ wait_for_positions(Coordinator *co, CheckpointView *v, int npartitions)
 {
 	char err[256];
 
-	while (!v->gone && !resolve(co, v, npartitions, err, sizeof(err)))
+	while (!v->gone &&
+		   !weir_resolve_positions(co, v, npartitions, err, sizeof(err)))
 	{
 		co->lane->broker_down = true;
 		say(co->lane, err);
@@ -474,6 +405,7 @@ start_view(Coordinator *co, CheckpointView *v)
 	WEIR_FAULT("setup-restored");
 	v->progress.incarnation++;
 	v->slot->incarnation = v->progress.incarnation;
+	weir_lost_store(v->row->id, v->progress.topic, v->lost);
 	weir_progress_store(v->row->id, &v->progress);
 	v->slot->marks.birth = GetTopTransactionId();
 	WEIR_FAULT("setup-stored");
@@ -531,7 +463,8 @@ weir_setup_joining(Coordinator *co)
 		CheckpointView *v = add_view(co);
 
 		/* Without an answer the view leaves and comes again: nobody waits. */
-		if (!v->gone && !resolve(co, v, co->lane->npartitions, err, sizeof(err)))
+		if (!v->gone && !weir_resolve_positions(co, v, co->lane->npartitions,
+												err, sizeof(err)))
 			v->gone = true;
 		if (!v->gone)
 			try_start(co, v);

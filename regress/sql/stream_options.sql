@@ -107,6 +107,7 @@ CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', bootstrap_servers '
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', watermark_dely 'x');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', format 'avro');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', on_error 'ignore');
+CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', offset_reset 'largest');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', event_time '');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', watermark_delay 'soon');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', watermark_delay '-1 s');
@@ -121,7 +122,7 @@ CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', workers '2 of them'
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (
     topic 'a.b_c-D1', format 'json', on_error 'skip', event_time 'ts', watermark_delay '0', max_ahead '1 day 2 hours',
     idle_timeout '1.5 s', start '2024-01-01 00:00:00+00', workers '4');
-ALTER FOREIGN TABLE t OPTIONS (SET start 'latest', SET on_error 'stop', SET workers '1');
+ALTER FOREIGN TABLE t OPTIONS (SET start 'latest', SET on_error 'stop', SET workers '1', ADD offset_reset 'earliest');
 ALTER FOREIGN TABLE t OPTIONS (DROP topic);
 
 -- Columns.

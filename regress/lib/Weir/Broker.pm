@@ -169,6 +169,32 @@ sub grow_topic
 	return;
 }
 
+# Delete what a topic's partitions hold below these offsets, as retention does:
+# delete_records('events', 0 => 100, 3 => 50).
+sub delete_records
+{
+	my ($self, $name, %below) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir('kafka') . '/offsets';
+	my @partitions = map { qq({"topic": "$name", "partition": $_, "offset": $below{$_}}) }
+	  sort keys %below;
+
+	PostgreSQL::Test::Utils::append_to_file($file,
+		'{"partitions": [' . join(', ', @partitions) . '], "version": 1}');
+	_kafka('tool', $self->{address}, 'org.apache.kafka.tools.DeleteRecordsCommand',
+		'--offset-json-file', $file);
+	return;
+}
+
+# The first offset of each of a topic's partitions, in their order.
+sub begins_of_topic
+{
+	my ($self, $name) = @_;
+
+	return map { (split /:/)[2] }
+	  _kafka('tool', $self->{address}, 'org.apache.kafka.tools.GetOffsetShell',
+		'--topic', $name, '--time', 'earliest');
+}
+
 # The sum of the ends of a topic's partitions, what is in open transactions
 # included.
 sub end_of_topic

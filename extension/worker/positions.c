@@ -1,0 +1,160 @@
+/*
+ * worker/positions.c
+ *		Where a view goes on, or begins, in each partition of its topic.
+ *
+ * Runs in the coordinator, before the view is live: for partitions that the view
+ * knows the positions are those of the catalog, for others they are asked for at
+ * the broker.  What a topic with fewer partitions than before has lost is found
+ * here; all else of that kind is the ingest worker's (ingest_lost.c).
+ *
+ * Outside of a transaction, since the broker may take its time.
+ */
+#include "base/weir.h"
+
+#include "base/guc.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "worker/coordinator.h"
+
+/* Offset at which a partition begins for a view that has no position yet. */
+static bool
+start_offset(Coordinator *co, const char *start, int32 partition, int64 *offset,
+			 char *err, size_t errlen)
+{
+	int64 low;
+	int64 high;
+	int64 t;
+
+	if (strcmp(start, "earliest") != 0 && strcmp(start, "latest") != 0)
+	{
+		t = DatumGetTimestampTz(
+			DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
+								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		return weir_client_offsets_for_time(co->client, co->c.stream->topic, 1,
+											&partition, t + WEIR_EPOCH_SHIFT,
+											offset,
+											weir_settings.broker_timeout_ms,
+											err, errlen);
+	}
+	if (!weir_client_offsets(co->client, co->c.stream->topic, partition,
+							 weir_settings.broker_timeout_ms, &low, &high, err,
+							 errlen))
+		return false;
+	*offset = strcmp(start, "earliest") == 0 ? low : high;
+	return true;
+}
+
+/* Do the view's positions belong to this topic?  If not it leaves. */
+static bool
+is_of_topic(Coordinator *co, CheckpointView *v, int npartitions)
+{
+	const char *topic = co->c.stream->topic;
+
+	if (v->progress.topic && strcmp(v->progress.topic, topic) != 0)
+		v->error =
+			psprintf("the stream reads topic \"%s\" now, the view has read \"%s\"; weir.reset starts the view anew",
+					 topic, v->progress.topic);
+	else if (v->progress.nparts > npartitions &&
+			 co->c.stream->offset_reset == STREAM_RESET_ERROR)
+		v->error =
+			psprintf("topic \"%s\" has %d partitions, it had %d: it was recreated; " WEIR_GO_ON_HINT,
+					 topic, npartitions, v->progress.nparts);
+	v->gone = v->error != NULL;
+	return !v->gone;
+}
+
+/* The view skips what is in this range; noted until its start is committed. */
+static void
+lose(CheckpointView *v, ViewPartition *part, const LostRange *range)
+{
+	LostRange *l = MemoryContextAlloc(v->cxt, sizeof(LostRange));
+
+	*l = *range;
+	l->next = v->lost;
+	v->lost = l;
+	part->lost += weir_lost_length(range);
+}
+
+/* A partition that the topic no longer has: its counters stay in the sum. */
+static void
+drop_partition(CheckpointView *v, ViewPartition *first, int p)
+{
+	const ViewPartition *old = &v->progress.parts[p];
+	LostRange range = {.partition = p,
+					   .reason = LOST_RECREATED,
+					   .from = old->position,
+					   .upto = -1};
+
+	first->events += old->events;
+	first->late += old->late;
+	first->dead += old->dead;
+	first->lost += old->lost;
+	lose(v, first, &range);
+}
+
+/*
+ * The topic has fewer partitions than it had, so it is another one.  Go on in
+ * all of them as offset_reset says.
+ */
+static bool
+begin_anew(Coordinator *co, CheckpointView *v, ViewPartition *parts, int n,
+		   char *err, size_t errlen)
+{
+	int32 *partitions = palloc(sizeof(int32) * n);
+	int64 *low = palloc(sizeof(int64) * n);
+	int64 *high = palloc(sizeof(int64) * n);
+	bool latest = co->c.stream->offset_reset == STREAM_RESET_LATEST;
+
+	for (int p = 0; p < n; p++)
+		partitions[p] = p;
+	if (!weir_client_bounds(co->client, co->c.stream->topic, n, partitions, low,
+							high, weir_settings.broker_timeout_ms, err, errlen))
+		return false;
+	v->lost = NULL;
+	for (int p = 0; p < n; p++)
+	{
+		LostRange ranges[WEIR_LOST_MAX];
+		int64 to = latest ? high[p] : low[p];
+		int k = weir_lost_of_recreated(ranges, p, parts[p].position, -1, low[p],
+									   to);
+
+		while (k-- > 0)
+			lose(v, &parts[p], &ranges[k]);
+		wp_restart(&parts[p], to);
+	}
+	for (int p = n; p < v->progress.nparts; p++)
+		drop_partition(v, &parts[0], p);
+	return true;
+}
+
+/* Positions of a view, with partitions it has not seen yet. */
+bool
+weir_resolve_positions(Coordinator *co, CheckpointView *v, int npartitions,
+					   char *err, size_t errlen)
+{
+	ViewPartition *parts = MemoryContextAllocZero(v->cxt, sizeof(ViewPartition) *
+															  npartitions);
+	int known = Min(v->progress.nparts, npartitions);
+
+	if (!is_of_topic(co, v, npartitions))
+		return true;
+	if (known > 0)
+		memcpy(parts, v->progress.parts, sizeof(ViewPartition) * known);
+	if (v->progress.nparts > npartitions &&
+		!begin_anew(co, v, parts, npartitions, err, errlen))
+		return false;
+	for (int p = known; p < npartitions; p++)
+	{
+		int64 offset = 0;
+
+		/* Partitions added later count from their beginning. */
+		if (!start_offset(co, known > 0 ? "earliest" : v->row->start, p,
+						  &offset, err, errlen))
+			return false;
+		wp_begin(&parts[p], offset);
+	}
+	v->progress.parts = parts;
+	v->progress.nparts = npartitions;
+	v->progress.topic = MemoryContextStrdup(v->cxt, co->c.stream->topic);
+	return true;
+}
