@@ -32,6 +32,54 @@ sub start_kafka
 	return $self;
 }
 
+# Several nodes, which replicate topics.  Each of nodes is a Kafka of its own,
+# which can be stopped, killed and started, but makes no topics.
+sub start_cluster
+{
+	my ($class, $nodes) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir('kafka');
+	my $self = bless { kind => 'cluster', dir => $dir }, $class;
+
+	$self->{nodes} = [ map { bless { kind => 'kafka', dir => "$dir/$_", running => 1 }, $class }
+		  1 .. $nodes ];
+	push @started, @{ $self->{nodes} };
+	$self->start;
+	return $self;
+}
+
+# node(N): the cluster's node N, from 1.
+sub node { return $_[0]{nodes}[ $_[1] - 1 ] }
+
+# What the cluster says of a topic's partitions: a list, by partition, of hashes
+# with leader (a node's number), replicas and isr (lists of them).
+sub describe_topic
+{
+	my ($self, $name) = @_;
+	my @partitions;
+
+	foreach (_kafka('tool', $self->{address}, 'org.apache.kafka.tools.TopicCommand',
+			'--describe', '--topic', $name))
+	{
+		my ($p, $leader, $replicas, $isr) =
+		  /Partition: (\d+)\s+Leader: (\S+)\s+Replicas: (\S+)\s+Isr: (\S*)/ or next;
+		$partitions[$p] = {
+			leader => $leader,
+			replicas => [ split /,/, $replicas ],
+			isr => [ split /,/, $isr ] };
+	}
+	return @partitions;
+}
+
+# Make each partition's first replica its leader.
+sub elect_preferred
+{
+	my ($self) = @_;
+
+	_kafka('tool', $self->{address}, 'org.apache.kafka.tools.LeaderElectionCommand',
+		'--election-type', 'preferred', '--all-topic-partitions');
+	return;
+}
+
 # The Kafka that all test files share.  Its topics are to be made by new_topic,
 # which finds names that nobody else has.
 sub shared_kafka
@@ -82,6 +130,12 @@ sub start
 {
 	my ($self) = @_;
 
+	if ($self->{kind} eq 'cluster')
+	{
+		$self->{address} = _kafka('cluster', $self->{dir}, scalar @{ $self->{nodes} });
+		$_->{running} = 1 foreach @{ $self->{nodes} };
+		return;
+	}
 	croak 'only a Kafka of its own can be started' if $self->{kind} ne 'kafka';
 	$self->{address} = _kafka('start', $self->{dir});
 	$self->{running} = 1;
