@@ -52,11 +52,11 @@ static const IntSetting int_settings[] = {
 	 GUC_UNIT_MB},
 	{"weir.queue_limit",
 	 "Memory for messages that were fetched and not yet read, of all lanes.",
-	 &weir_settings.queue_limit_kb, 512 * 1024, 1024, INT_MAX, PGC_SIGHUP,
+	 &weir_settings.queue_limit_kb, 1024 * 1024, 1024, INT_MAX, PGC_SIGHUP,
 	 GUC_UNIT_KB},
 	{"weir.queue_size",
 	 "Memory for messages that were fetched and not yet read, per lane.",
-	 &weir_settings.queue_kb, 128 * 1024, 1024, INT_MAX / 1024, PGC_SIGHUP,
+	 &weir_settings.queue_kb, 384 * 1024, 1024, INT_MAX / 1024, PGC_SIGHUP,
 	 GUC_UNIT_KB},
 #ifdef WEIR_FAULTS
 	{"weir.test_clock",

@@ -93,7 +93,7 @@ typedef struct KafkaConsumer KafkaConsumer;
  * and a text in err on failure.  auto.offset.reset=error, no auto commit,
  * partition EOF events on, read_committed, log and errors through our own poll,
  * queue limits from weir's settings (fetch.message.max.bytes 256 KB,
- * queued.max.messages.kbytes = queue_kb, queued.min.messages 1000000 unless set
+ * queued.max.messages.kbytes and queued.min.messages by queue_kb unless set
  * by the user).
  */
 extern KafkaConsumer *

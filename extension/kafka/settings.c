@@ -213,12 +213,6 @@ static const struct
 		/* larger fetches only cause page faults */
 		{"fetch.message.max.bytes", "262144", KAFKA_CONSUMER},
 		{"fetch.wait.max.ms", "100", KAFKA_CONSUMER},
-		/*
-	 * Compared with the length of the one queue that all partitions share; at
-	 * librdkafka's 100,000 fetching stops and starts, and a drain takes twice as
-	 * long.  The bound that counts is queued.max.messages.kbytes.
-	 */
-		{"queued.min.messages", "1000000", KAFKA_CONSUMER},
 		{"isolation.level", "read_committed", KAFKA_CONSUMER},
 		{"enable.idempotence", "true", KAFKA_PRODUCER},
 		{"message.timeout.ms", "30000", KAFKA_PRODUCER},
