@@ -188,6 +188,8 @@ take_joining(Coordinator *co)
 	if (none || pg_atomic_read_u32(&co->lane->recheck))
 		return;
 	weir_setup_joining(co);
+	/* Where they begin is not flushed if the server has commits asynchronous. */
+	co->last_commit = XactLastCommitEnd;
 	weir_record_failures(co);
 	detach_gone(co);
 	pg_atomic_write_u32(&co->lane->ready, co->c.nviews);
