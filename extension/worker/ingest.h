@@ -26,6 +26,7 @@ typedef struct MemoryWait
 	int64 began;  /* monotonic us */
 	int64 batch;  /* the same for the batch at hand, or 0 */
 	int64 since;  /* the last time that something was freed */
+	int backs;    /* times that the view has gone back */
 	uint64 least; /* bytes in use then */
 } MemoryWait;
 
@@ -86,10 +87,10 @@ typedef struct Ingest
 	int nlast;
 	uint64 batch;
 	int64 ask_bounds; /* monotonic us: not before */
-	int64 asked;   /* monotonic us: last answer or assignment */
-	int64 pause;   /* before the next one, while the broker is away */
-	int64 emptied; /* when the consumer's queue was last empty */
-	int64 second;  /* of the rate */
+	int64 asked;      /* monotonic us: last answer or assignment */
+	int64 pause;      /* before the next one, while the broker is away */
+	int64 emptied;    /* when the consumer's queue was last empty */
+	int64 second;     /* of the rate */
 	int64 second_events;
 	int seconds;
 } Ingest;

@@ -28,6 +28,7 @@
 #define PATIENCE_US  (20 * USECS_PER_SEC)
 #define LEAVE_US     (USECS_PER_SEC / 2)
 #define GO_BACK_US   (USECS_PER_SEC / 8)
+#define MOST_BACKS   4 /* the pause before going back doubles so often */
 #define IDLE_MOST_US (300 * USECS_PER_SEC)
 
 void
@@ -144,6 +145,7 @@ static void
 go_back(Ingest *in, IngestView *v)
 {
 	v->wait.batch = 0;
+	v->wait.backs++;
 	weir_apply_go_back(v->apply);
 	in->went_back = true;
 }
@@ -165,7 +167,8 @@ weir_ingest_wait(Ingest *in, IngestView *v)
 		weir_ingest_part_view(in, v);
 		return false;
 	}
-	if (now - w->batch > GO_BACK_US && v->apply->next_row >= 0)
+	if (now - w->batch > (GO_BACK_US << Min(w->backs, MOST_BACKS)) &&
+		v->apply->next_row >= 0)
 	{
 		go_back(in, v);
 		return false;
