@@ -134,28 +134,28 @@ static void
 read_open(OpenScan *scan)
 {
 	int64 span = scan->reader->plan->window.size + scan->row->lateness;
+	uint64 fingerprint = scan->reader->plan->fingerprint;
 	Snapshot snapshot = GetActiveSnapshot();
 	ReadResult result = READ_AGAIN;
 
 	while (result == READ_AGAIN)
 	{
-		ViewSlot *slot = weir_registry && !RecoveryInProgress()
-							 ? weir_view_find(MyDatabaseId, scan->row->id)
-							 : NULL;
+		ViewPlaces places = {0};
 
 		weir_merge_reset(scan->merge);
 		scan->gone = (ReadGone){.from = WEIR_NO_TIME, .upto = WEIR_NO_TIME};
-		/* After a reset or a pause, what the lane still holds is void. */
-		if (slot && slot->generation != scan->row->generation)
-			slot = NULL;
-		if (slot && slot->fingerprint != scan->reader->plan->fingerprint)
-			check_query(slot, scan);
-		if (slot == NULL)
+		/* After a reset or a pause, what a lane still holds is void. */
+		if (weir_registry && !RecoveryInProgress())
+			weir_view_places(MyDatabaseId, scan->row->id, scan->row->generation,
+							 fingerprint, &places);
+		if (places.now && places.now->fingerprint != fingerprint)
+			check_query(places.now, scan);
+		if (places.now == NULL && places.before == NULL)
 		{
 			read_log(scan);
 			return;
 		}
-		result = weir_read_view(slot, scan->row->id, snapshot,
+		result = weir_read_view(&places, scan->row->id, snapshot,
 								&scan->reader->layout, span, take_record,
 								scan->merge, &scan->gone);
 		if (result == READ_TOO_OLD)

@@ -254,7 +254,7 @@ read_status(ViewStatus *s, ViewSlot *slot, bool *live)
 										MCXT_ALLOC_HUGE);
 		starts.n = 0;
 		LWLockAcquire(&weir_registry->lock, LW_SHARED);
-		mine = slot->used && slot->dboid == MyDatabaseId;
+		mine = slot->used && !slot->retired && slot->dboid == MyDatabaseId;
 		*live = mine && slot->live;
 		if (mine)
 			fill_status(s, &starts, slot);

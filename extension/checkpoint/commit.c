@@ -104,14 +104,7 @@ free_committed(ViewSlot *slot)
 {
 	for (int s = 0; s < slot->nshards; s++)
 	{
-		Chunk *chunk;
-
-		while ((chunk = slot->shards[s].chunks) != NULL)
-		{
-			slot->shards[s].chunks = chunk->next;
-			weir_chunk_free(chunk);
-		}
-		slot->shards[s].chunks_tail = NULL;
+		weir_chunks_free(&slot->shards[s]);
 		weir_lost_free(&slot->shards[s].lost);
 	}
 }

@@ -90,6 +90,25 @@ wm_force(WmMarks *m)
 		spare_marks(m);
 }
 
+bool
+wm_append(WmMarks *m, const WmMarks *later, int64_t from)
+{
+	/* Marks were dropped: every snapshot sees these, and all before them. */
+	if (later->freed_upto > from)
+	{
+		m->freed_upto = later->freed_upto;
+		m->n = 0;
+	}
+	/* Marks may have been spared: what they closed is taken for gone here, too. */
+	if (later->gone_upto > from && later->gone_upto > m->gone_upto)
+		m->gone_upto = later->gone_upto;
+	if (m->n + later->n > WM_MARKS)
+		return false;
+	memcpy(m->mark + m->n, later->mark, later->n * sizeof(WmMark));
+	m->n += later->n;
+	return true;
+}
+
 void
 wm_copy(WmMarks *dst, const WmMarks *src)
 {

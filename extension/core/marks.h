@@ -83,6 +83,13 @@ extern void wm_drop(WmMarks *m, int n);
 extern bool wm_is_scarce(const WmMarks *m);
 extern void wm_force(WmMarks *m);
 
+/*
+ * A later memory of the view, which began with all up to "from" closed, goes:
+ * what was closed there is closed here, too.  Both are settled.  False: there is
+ * no room.
+ */
+extern bool wm_append(WmMarks *m, const WmMarks *later, int64_t from);
+
 /* --- readers ----------------------------------------------------------------- */
 
 /* A copy of what is in use. */

@@ -35,6 +35,7 @@ typedef struct WpPartition
 	int64_t lost;      /* offsets that were skipped: nobody has them any more */
 	int64_t last;      /* offset of the last record read, or WP_NO_RECORD */
 	int64_t last_print; /* its fingerprint */
+	int64_t reach;      /* of a batch that is applied, but not noted yet */
 } WpPartition;
 
 #define WP_NO_RECORD (-1)

@@ -444,6 +444,8 @@ publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 		if (a->touched_pane[t]->ngroups != a->touched_pane[t]->filled)
 			weir_pane_publish(a->touched_pane[t]);
 	}
+	for (int p = 0; p < a->npartitions; p++)
+		shard->parts[p].reach = a->parts[p].position;
 	LWLockRelease(&shard->lock);
 }
 

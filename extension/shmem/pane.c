@@ -364,3 +364,16 @@ weir_chunk_free(Chunk *chunk)
 {
 	weir_account_free(chunk->account, chunk, chunk->bytes);
 }
+
+void
+weir_chunks_free(Shard *shard)
+{
+	Chunk *chunk;
+
+	while ((chunk = shard->chunks) != NULL)
+	{
+		shard->chunks = chunk->next;
+		weir_chunk_free(chunk);
+	}
+	shard->chunks_tail = NULL;
+}

@@ -146,6 +146,7 @@ weir_pane_copy_group(Pane *pane, PaneGroup *group, const StateLayout *layout,
 extern uint64 weir_pane_bytes(const Pane *pane);
 extern void weir_pane_free(Pane *pane);
 extern void weir_chunk_free(Chunk *chunk);
+extern void weir_chunks_free(Shard *shard); /* those not yet committed */
 
 /* --- records ------------------------------------------------------------- */
 extern uint32

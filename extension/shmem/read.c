@@ -35,6 +35,7 @@ typedef struct Reader
 	const StateLayout *layout;
 	int64 span;
 	int64 hidden_upto; /* windows that close up to here are in v_final */
+	int64 gone_later;  /* ... up to here in no later slot */
 	char *buffer;
 	size_t size;
 	size_t used;
@@ -48,24 +49,84 @@ sees(void *snapshot, uint32 xid)
 	return !XidInMVCCSnapshot(xid, snapshot) && TransactionIdDidCommit(xid);
 }
 
-/* What the snapshot sees as closed.  False: it is older than the lane. */
+/* What the snapshot sees as closed.  False: it is older than the slot. */
 static bool
-find_hidden(Reader *r, Snapshot snapshot)
+find_hidden(ViewSlot *slot, Snapshot snapshot, int64 *hidden, int64 *gone)
 {
 	WmMarks marks;
 
-	LWLockAcquire(&r->slot->marks_lock, LW_SHARED);
-	wm_copy(&marks, &r->slot->marks);
-	LWLockRelease(&r->slot->marks_lock);
-	return wm_look(&marks, sees, snapshot, &r->hidden_upto);
+	LWLockAcquire(&slot->marks_lock, LW_SHARED);
+	wm_copy(&marks, &slot->marks);
+	LWLockRelease(&slot->marks_lock);
+	if (!wm_look(&marks, sees, snapshot, hidden))
+		return false;
+	*gone = marks.gone_upto;
+	return true;
+}
+
+static uint64
+life_of(ViewSlot *slot)
+{
+	return slot ? pg_atomic_read_u64(&slot->life) : 0;
+}
+
+static void
+read_from(Reader *r, ViewSlot *slot, uint64 life, int64 hidden)
+{
+	r->slot = slot;
+	r->life = life;
+	r->hidden_upto = hidden;
+}
+
+/*
+ * Choose the slot to read: the retired one as long as the live one has not all
+ * of it, or is too young for the snapshot.  What the live one has closed is
+ * hidden in the retired one, and what it has no more is taken for gone: its marks
+ * may be spared.  Marks move between the two only when the live one goes, so its
+ * life is looked at last.
+ */
+static ReadResult
+choose_slot(Reader *r, const ViewPlaces *places, int32 view, Snapshot snapshot)
+{
+	uint64 life_now = life_of(places->now);
+	uint64 life_before = life_of(places->before);
+	int64 hidden_now = WEIR_NO_TIME;
+	int64 gone_now = WEIR_NO_TIME;
+	int64 hidden;
+	int64 gone;
+	bool sees_now;
+	ViewPlaces again;
+
+	weir_view_places(MyDatabaseId, view, places->generation,
+					 places->fingerprint, &again);
+	if (again.now != places->now || again.before != places->before)
+		return READ_AGAIN;
+	sees_now = again.now &&
+			   find_hidden(again.now, snapshot, &hidden_now, &gone_now);
+	if (again.before && !(sees_now && again.caught_up) &&
+		find_hidden(again.before, snapshot, &hidden, &gone))
+	{
+		read_from(r, again.before, life_before, Max(hidden, hidden_now));
+		r->gone_later = gone_now;
+	}
+	else if (sees_now)
+		read_from(r, again.now, life_now, hidden_now);
+	else
+		return READ_TOO_OLD;
+	return life_of(again.now) == life_now ? READ_DONE : READ_AGAIN;
+}
+
+static inline int64
+gone_upto(const Reader *r)
+{
+	return Max(r->gone_later, *(volatile int64 *) &r->slot->marks.gone_upto);
 }
 
 /* Is the window in memory no more?  A lock is held under which it would go. */
 static inline bool
 is_gone(const Reader *r, int64 start)
 {
-	return wc_is_closed(start + r->span,
-						*(volatile int64 *) &r->slot->marks.gone_upto);
+	return wc_is_closed(start + r->span, gone_upto(r));
 }
 
 static inline bool
@@ -253,30 +314,28 @@ find_gone(Reader *r, ReadGone *gone)
 {
 	LWLockAcquire(&r->slot->marks_lock, LW_SHARED);
 	gone->from = r->hidden_upto;
-	gone->upto = r->slot->marks.gone_upto;
+	gone->upto = gone_upto(r);
 	LWLockRelease(&r->slot->marks_lock);
 }
 
 ReadResult
-weir_read_view(ViewSlot *slot, int32 view, Snapshot snapshot,
+weir_read_view(const ViewPlaces *places, int32 view, Snapshot snapshot,
 			   const StateLayout *layout, int64 span, ReadGroup group,
 			   void *arg, ReadGone *gone)
 {
-	Reader r = {.slot = slot,
+	Reader r = {.gone_later = WEIR_NO_TIME,
 				.layout = layout,
 				.span = span,
 				.group = group,
 				.arg = arg};
+	ReadResult result = choose_slot(&r, places, view, snapshot);
 
-	r.life = pg_atomic_read_u64(&slot->life);
-	if (weir_view_find(MyDatabaseId, view) != slot)
-		return READ_AGAIN;
-	if (!find_hidden(&r, snapshot))
-		return READ_TOO_OLD;
+	if (result != READ_DONE)
+		return result;
 	new_buffer(&r, 0);
-	for (int s = 0; s < slot->nshards; s++)
-		if (!read_shard(&r, &slot->shards[s]))
+	for (int s = 0; s < r.slot->nshards; s++)
+		if (!read_shard(&r, &r.slot->shards[s]))
 			return READ_AGAIN;
 	find_gone(&r, gone);
-	return pg_atomic_read_u64(&slot->life) == r.life ? READ_DONE : READ_AGAIN;
+	return life_of(r.slot) == r.life ? READ_DONE : READ_AGAIN;
 }

@@ -8,6 +8,7 @@
 #include "base/weir.h"
 
 #include "shmem/pane.h"
+#include "shmem/retired.h"
 #include "utils/snapshot.h"
 
 /* Takes one record; it stays valid as long as the context of the read. */
@@ -37,8 +38,9 @@ typedef struct ReadGone
  * about 100 us at a time; may raise between them.  Groups of windows that went
  * meanwhile may have been handed out in part: those in *gone do not count.
  */
-extern ReadResult weir_read_view(ViewSlot *slot, int32 view, Snapshot snapshot,
-								 const StateLayout *layout, int64 span,
-								 ReadGroup group, void *arg, ReadGone *gone);
+extern ReadResult
+weir_read_view(const ViewPlaces *places, int32 view, Snapshot snapshot,
+			   const StateLayout *layout, int64 span, ReadGroup group,
+			   void *arg, ReadGone *gone);
 
 #endif /* WEIR_SHMEM_READ_H */

@@ -189,6 +189,7 @@ weir_view_claim(Oid dboid, int32 view, int64 generation, int lane)
 			continue;
 		v->used = true;
 		v->live = false;
+		v->npartitions = 0;
 		v->dboid = dboid;
 		v->view = view;
 		v->generation = generation;

@@ -101,6 +101,8 @@ typedef struct ViewSlot
 	int32 view;       /* weir.views.id */
 	int64 generation; /* of weir.progress when the lane began */
 	int lane;
+	bool retired; /* not live, but read instead of a later slot: retired.h */
+	int64 retired_at;               /* monotonic us */
 	char postponed[WEIR_ERROR_LEN]; /* why its checkpoints are; coordinator */
 	/* Set once by the coordinator before workers start. */
 	uint64 fingerprint; /* of the plan that workers run */
@@ -108,7 +110,9 @@ typedef struct ViewSlot
 	int64 lateness;
 	bool keep_late; /* late events are kept as letters */
 	int nshards;
+	int npartitions; /* of the shards' parts */
 	int32 incarnation;
+	int64 born_upto;      /* what earlier lanes have closed */
 	MemoryAccount memory; /* panes and chunks */
 	/* Marks lock (short). */
 	LWLock marks_lock;
@@ -122,7 +126,10 @@ typedef struct ViewSlot
 	/* Worker sets, coordinator acts on. */
 	pg_atomic_uint32 failed;
 	char error[WEIR_ERROR_LEN];
-	/* Coordinator sets, worker obeys between two batches. */
+	/*
+	 * Coordinator sets, worker obeys between two batches.  Retired: anybody
+	 * sets, launcher obeys.
+	 */
 	pg_atomic_uint32 detached;
 	Shard shards[WEIR_MAX_WORKERS];
 } ViewSlot;

@@ -126,6 +126,8 @@ detach_gone(Coordinator *co)
 		if (!v->gone || co->detach_barrier[i] != 0)
 			continue;
 		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+		if (v->slot->live)
+			weir_view_forget_retired(v->slot);
 		v->slot->live = false;
 		LWLockRelease(&weir_registry->lock);
 		pg_atomic_write_u32(&v->slot->detached, 1);

@@ -34,6 +34,7 @@
 #include "base/weir.h"
 
 #include "base/clock.h"
+#include "shmem/retired.h"
 #include "worker/ingest.h"
 
 #define BOUNDS_TIMEOUT_MS 300
@@ -222,6 +223,8 @@ go_on(Ingest *in, IngestView *v, int p, bool other, int64 low, int64 high)
 	while (n-- > 0)
 		lose(in, a, &ranges[n]);
 	weir_apply_restart(a, p, to);
+	/* Positions of an earlier lane may never be reached again. */
+	(void) weir_retired_give_up();
 	ereport(LOG,
 			(errmsg("continuous view \"%s\" goes on at offset " INT64_FORMAT
 					" of partition %d of topic \"%s\"",

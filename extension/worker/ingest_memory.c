@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "shmem/retired.h"
 #include "worker/ingest.h"
 
 #define STEP_MS      10
@@ -48,6 +49,7 @@ void
 weir_ingest_wait_step(Ingest *in)
 {
 	weir_wake_coordinator(in->lane);
+	(void) weir_retired_give_up();
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 STEP_MS, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);

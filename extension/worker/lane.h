@@ -42,11 +42,17 @@ extern void weir_worker_interrupts(void);
 extern int weir_lane_number(const Lane *lane);
 
 /*
- * Free all memory of a lane and its view slots.  The caller is the launcher and
- * knows that no process of the lane is left.
+ * Free all memory of a lane and its view slots, but for what is kept for
+ * readers.  The caller is the launcher and knows that no process of the lane is
+ * left.
  */
 extern void weir_lane_release(Lane *lane);
 /* Free what one view of a lane holds; its worker has let go of it. */
 extern void weir_view_release(ViewSlot *slot);
+
+/* --- retired slots (retire.c); the launcher's, but for the last one --------- */
+extern bool weir_view_retire(ViewSlot *slot);
+extern int weir_retired_serve(void);
+extern void weir_view_forget_retired(ViewSlot *slot);
 
 #endif /* WEIR_WORKER_LANE_H */

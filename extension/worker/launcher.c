@@ -358,12 +358,12 @@ serve_lane(Launcher *l, int i)
 	}
 }
 
-/* Milliseconds until something is due. */
+/* Milliseconds until something is due; soon: it is looked for at short notice. */
 static long
-next_due(void)
+next_due(bool soon)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	long ms = 10000;
+	long ms = soon ? 100 : 10000;
 
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
@@ -411,6 +411,7 @@ weir_launcher_main(Datum arg)
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
+		int retired;
 
 		weir_worker_interrupts();
 		take_changes(&launcher);
@@ -423,11 +424,11 @@ weir_launcher_main(Datum arg)
 		for (int i = 0; i < weir_registry->max_lanes; i++)
 			serve_lane(&launcher, i);
 		run_scans(&launcher);
+		retired = weir_retired_serve();
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 launcher.scans || launcher.scanner || launcher.failed
-							 ? 100
-							 : next_due(),
+						 next_due(retired > 0 || launcher.scans ||
+								  launcher.scanner || launcher.failed),
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}

@@ -12,6 +12,7 @@
 #include "base/weir.h"
 
 #include "base/guc.h"
+#include "shmem/retired.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "worker/coordinator.h"
@@ -122,6 +123,8 @@ begin_anew(Coordinator *co, CheckpointView *v, ViewPartition *parts, int n,
 			lose(v, &parts[p], &ranges[k]);
 		wp_restart(&parts[p], to);
 	}
+	/* Positions of an earlier lane may never be reached again. */
+	(void) weir_retired_give_up();
 	for (int p = n; p < v->progress.nparts; p++)
 		drop_partition(v, &parts[0], p);
 	return true;

@@ -15,7 +15,6 @@ static void
 release_shard(ViewSlot *slot, Shard *shard, int npartitions)
 {
 	Pane *panes;
-	Chunk *chunk;
 
 	LWLockAcquire(&shard->lock, LW_EXCLUSIVE);
 	pg_atomic_fetch_add_u64(&slot->life, 1);
@@ -29,12 +28,7 @@ release_shard(ViewSlot *slot, Shard *shard, int npartitions)
 		weir_pane_free(panes);
 		panes = next;
 	}
-	while ((chunk = shard->chunks) != NULL)
-	{
-		shard->chunks = chunk->next;
-		weir_chunk_free(chunk);
-	}
-	shard->chunks_tail = NULL;
+	weir_chunks_free(shard);
 	weir_lost_free(&shard->lost);
 	if (shard->parts)
 		weir_arena_free(shard->parts, sizeof(ViewPartition) * npartitions);
@@ -46,13 +40,11 @@ release_shard(ViewSlot *slot, Shard *shard, int npartitions)
 void
 weir_view_release(ViewSlot *slot)
 {
-	Lane *lane = &weir_registry->lanes[slot->lane];
-
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
-	slot->live = false;
+	slot->live = slot->retired = false;
 	LWLockRelease(&weir_registry->lock);
 	for (int s = 0; s < WEIR_MAX_WORKERS; s++)
-		release_shard(slot, &slot->shards[s], Max(lane->npartitions, 1));
+		release_shard(slot, &slot->shards[s], slot->npartitions);
 
 	LWLockAcquire(&slot->marks_lock, LW_EXCLUSIVE);
 	wm_begin(&slot->marks, WEIR_NO_TIME);
@@ -81,8 +73,14 @@ void
 weir_lane_release(Lane *lane)
 {
 	for (int i = 0; i < lane->nviews; i++)
+	{
+		ViewSlot *slot = NULL;
+
 		if (lane->views[i] >= 0)
-			weir_view_release(&weir_registry->views[lane->views[i]]);
+			slot = &weir_registry->views[lane->views[i]];
+		if (slot && !weir_view_retire(slot))
+			weir_view_release(slot);
+	}
 	lane->nviews = 0;
 	for (int w = 0; w < WEIR_MAX_WORKERS; w++)
 		release_worker(&lane->workers[w]);

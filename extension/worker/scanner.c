@@ -19,6 +19,7 @@
 #include "catalog/extension.h"
 #include "catalog/view.h"
 #include "miscadmin.h"
+#include "shmem/retired.h"
 #include "storage/ipc.h"
 #include "utils/snapmgr.h"
 #include "worker/lane.h"
@@ -37,7 +38,7 @@ is_placed(int32 view)
 	{
 		ViewSlot *v = &weir_registry->views[i];
 
-		if (v->used && v->dboid == MyDatabaseId && v->view == view)
+		if (v->used && !v->retired && v->dboid == MyDatabaseId && v->view == view)
 			return true;
 	}
 	for (int i = 0; i < weir_registry->max_lanes; i++)
@@ -135,6 +136,28 @@ find_or_make_lane(Candidate *all, int n, int first)
 	return all[first].placed ? 0 : 1;
 }
 
+/*
+ * Views that are not to run any more, or from other positions: what an earlier
+ * lane has left of them is of no use.  Registry lock held.
+ */
+static void
+give_up_retired(const Candidate *all, int n)
+{
+	for (int i = 0; i < weir_registry->max_views; i++)
+	{
+		ViewSlot *v = &weir_registry->views[i];
+		bool found = false;
+
+		if (!v->used || !v->retired || v->dboid != MyDatabaseId)
+			continue;
+		for (int k = 0; k < n && !found; k++)
+			found = all[k].row->id == v->view &&
+					all[k].progress->generation == v->generation;
+		if (!found)
+			pg_atomic_write_u32(&v->detached, 1);
+	}
+}
+
 static int
 fill_registry(Candidate *all, int n)
 {
@@ -147,6 +170,7 @@ fill_registry(Candidate *all, int n)
 	for (int i = 0; i < n; i++)
 		if (!all[i].placed)
 			queued += find_or_make_lane(all, n, i);
+	give_up_retired(all, n);
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
 		Lane *l = &weir_registry->lanes[i];
@@ -215,7 +239,7 @@ weir_scanner_main(Datum database)
 	WEIR_FAULT("scanner-loaded");
 	queued = fill_registry(all, n);
 	WEIR_FAULT("scanner-filled");
-	if (queued > 0)
+	if (queued > 0 && weir_retired_give_up() == 0)
 		ereport(WARNING, (errmsg("%d continuous views wait for a lane", queued),
 						  errhint("Raise weir.max_lanes or weir.max_views.")));
 	PopActiveSnapshot();

@@ -374,6 +374,8 @@ lay_out_view(CheckpointView *v, const Lane *lane)
 	size_t bytes = sizeof(ViewPartition) * lane->npartitions;
 
 	v->slot->nshards = lane->nworkers;
+	v->slot->npartitions = lane->npartitions;
+	v->slot->born_upto = v->progress.closed_upto;
 	for (int s = 0; s < v->slot->nshards; s++)
 	{
 		v->slot->shards[s].parts = arena_or_error(bytes);

@@ -116,10 +116,79 @@ uncommitted(void)
 	CHECK(m.gone_upto == 10 && m.freed_upto == 10 && m.n == 0);
 }
 
+static int64_t
+hidden_from(const WmMarks *m, uint32_t s)
+{
+	int64_t upto = -1;
+
+	CHECK(wm_look(m, sees, &s, &upto));
+	return upto;
+}
+
+static void
+close_one(WmMarks *m, uint32_t x, bool committed)
+{
+	wm_add(m, x, x);
+	wm_settle(m, x, committed);
+}
+
+/* An earlier memory takes over the marks of a later one. */
+static void
+appended(void)
+{
+	static WmMarks m;
+	static WmMarks later;
+
+	wm_begin(&m, 10);
+	close_one(&m, 20, true);
+	close_one(&m, 25, false);
+	/* The next memory begins after 20, with all up to 20 closed. */
+	wm_begin(&later, 20);
+	later.birth = 22;
+	close_one(&later, 30, true);
+	close_one(&later, 40, true);
+	CHECK(wm_append(&m, &later, 20));
+	CHECK(hidden_from(&m, 19) == 10);
+	CHECK(hidden_from(&m, 22) == 20);
+	CHECK(hidden_from(&m, 30) == 30);
+	CHECK(hidden_from(&m, 40) == 40);
+	CHECK(m.gone_upto == 10);
+	/* One whose marks were dropped, and one whose windows were freed. */
+	wm_begin(&later, 40);
+	close_one(&later, 50, true);
+	close_one(&later, 60, true);
+	close_one(&later, 70, true);
+	wm_drop(&later, 1);
+	wm_force(&later);
+	CHECK(wm_append(&m, &later, 40));
+	CHECK(m.gone_upto == 70);
+	CHECK(hidden_from(&m, 50) == 50);
+	CHECK(hidden_from(&m, 65) == 60);
+	CHECK(hidden_from(&m, 70) == 70);
+}
+
+static void
+no_room(void)
+{
+	static WmMarks m;
+	static WmMarks later;
+
+	wm_begin(&m, 0);
+	wm_begin(&later, 0);
+	for (uint32_t x = 1; x < WM_MARKS; x++)
+		close_one(&m, x, true);
+	close_one(&later, WM_MARKS, true);
+	CHECK(wm_append(&m, &later, 0));
+	CHECK(hidden_from(&m, WM_MARKS) == WM_MARKS);
+	CHECK(!wm_append(&m, &later, 0));
+}
+
 int
 main(void)
 {
 	RUN(held_snapshots);
 	RUN(uncommitted);
+	RUN(appended);
+	RUN(no_room);
 	return done();
 }
