@@ -4,7 +4,7 @@
 #   make producer           weir-producer and weir-broker
 #   make demo               the whole path on this machine, see scripts/demo
 #   make check              every test; ends with "N passed, N failed"
-#   make check-long         the same, with a longer fuzz and random seeds
+#   make check-long         the same, with a longer fuzz and soak and random seeds
 #   make check-unit, check-sim, check-fuzz, check-regress, check-tap   its parts
 #   make bench              how fast, beside librdkafka alone; see bench/drain
 #   make lint, make format  the rules of the tree; clang-format
@@ -76,7 +76,7 @@ check:
 endif
 
 check-long:
-	FUZZ_SECONDS=300 SIM_SEEDS=200000 WEIR_SEEDS=random scripts/check
+	FUZZ_SECONDS=300 SIM_SEEDS=200000 WEIR_SEEDS=random WEIR_SOAK=600 scripts/check
 
 # core/ compiles with nothing but a C compiler.
 core-check:

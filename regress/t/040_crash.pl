@@ -12,9 +12,9 @@
 # letters are what the oracle says.  The lines after __DATA__ are the points: how
 # one gets there, at which passage it may be hit, and what an error does.
 #
-# WEIR_SEEDS: that many rounds, each with other passages and other messages (1);
-# 'random' is four with random seeds.  WEIR_QUICK: panics only.  WEIR_POINTS: a
-# regular expression that points have to match.
+# WEIR_SEEDS="4 5 6": a round for each, with other passages and other messages;
+# 'random' is four with random seeds (1).  WEIR_QUICK: panics only.  WEIR_POINTS:
+# a regular expression that points have to match.
 
 use strict;
 use warnings;
@@ -23,8 +23,8 @@ use Time::HiRes qw(time);
 use Weir::Test;
 
 my @actions = $ENV{WEIR_QUICK} ? ('panic') : qw(error exit panic backend postmaster);
-my $random = ($ENV{WEIR_SEEDS} // '') eq 'random';
-my @seeds = $random ? map { int rand 1e6 } 1 .. 4 : 1 .. ($ENV{WEIR_SEEDS} || 1);
+my @seeds = map { $_ eq 'random' ? map { int rand 1e6 } 1 .. 4 : $_ }
+  split ' ', $ENV{WEIR_SEEDS} || 1;
 my @points = map {
 	my ($name, $how, $passages, $error) = split;
 	{ name => $name, how => $how, passages => $passages, error => $error }
@@ -222,7 +222,8 @@ sub run_case
 	$pid = fault_reached($node, 20);
 	ok($pid, "$name: it happens") || diag(status());
 	kill_other($other) if $pid && $other;
-	eval { $session->receive; 1 } or 1 if $session;
+	diag(eval { $session->receive } // $@) if $session && !$pid;
+	eval { $session->receive } if $session && $pid;
 	finish_producer($producer);
 	crash($node) if $action eq 'postmaster';
 	clear_faults($node);
@@ -250,7 +251,7 @@ sql($node, create($_)) foreach @views;
 finish_producer(next_chunk());
 complete('at first');
 
-diag("seeds @seeds") if $random;
+diag("seeds @seeds");
 foreach my $seed (@seeds)
 {
 	my $n = $seed;
