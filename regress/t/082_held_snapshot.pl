@@ -26,7 +26,7 @@ produce($kafka, $topic, '--count', $before, '--start-time', '2024-01-01T00:00:00
 	@producer);
 sql($node, "SELECT weir.flush('v')");
 
-# After a start what is open is in the recovered base, which has to go as well.
+# After a start what is open was recovered, and has to go as well.
 $node->restart;
 wait_until($node, "SELECT state IN ('running', 'idle') AND windows_open > 0 FROM weir.status")
   or die 'the lane did not start';
