@@ -8,8 +8,7 @@ use warnings;
 use Weir::Test;
 
 my $kafka = kafka();
-my $node = cluster("weir.memory_limit = '16 MB'", "weir.checkpoint_interval = '20 ms'",
-	"weir.queue_size = '1 MB'");
+my $node = cluster("weir.memory_limit = '16 MB'", "weir.checkpoint_interval = '20 ms'");
 my $keys = 4000;
 my $seconds = 0;
 my %query;
