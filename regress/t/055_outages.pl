@@ -1,0 +1,149 @@
+# A cluster of three brokers that loses its leaders, one after the other, and
+# gets them back; and outages of a minute, hung or stopped, under load.  Nothing is
+# lost, nothing is counted twice, nothing is taken for idle or for another topic.
+#
+# WEIR_LONG=1 makes the outages a minute long, not some seconds.
+
+use strict;
+use warnings;
+
+use Weir::Test;
+
+my $kafka = Weir::Broker->start_cluster(3);
+my $node = cluster("weir.checkpoint_interval = '100 ms'");
+my $n = 12_000;
+my $rate = 1000;
+my $outage = $ENV{WEIR_LONG} ? 60 : 8;
+my $size = '10 seconds';
+my $window = "weir.tumble(ts, '$size')";
+
+# A load of its own for each trouble, later than the one before it.
+sub start_load
+{
+	my ($broker, $topic, $minute) = @_;
+
+	return start_producer($broker, $topic, '--count', $n, '--rate', $rate, '--seed', $minute + 1,
+		'--start-time', sprintf('2024-01-01T00:%02d:00Z', $minute), '--late', 0.01,
+		'--idempotence', '--timeout', 180);
+}
+
+# A stream and a view on it; returns what the oracle wants to know.
+sub stream_and_view
+{
+	my ($broker, $stream, $topic) = @_;
+	my %v = (
+		stream => $stream,
+		view => "${stream}_v",
+		window => $window,
+		size => $size,
+		watermark_delay => '5 seconds',
+		lateness => '1 second',
+		query => "SELECT $window AS w, country, count(*) AS n, sum(amount) AS amount"
+		  . " FROM $stream GROUP BY 1, 2");
+
+	setup_events($node, $broker, $topic, stream => $stream,
+		options => { idle_timeout => '1 day' });
+	sql($node, "SELECT weir.create_view('$v{view}', \$\$ $v{query} \$\$, lateness => '1 second')");
+	return \%v;
+}
+
+# Events per view, from the windows and the counters.
+sub counted
+{
+	my ($v) = @_;
+
+	return sql($node, "SELECT (SELECT coalesce(sum(n), 0) FROM $v->{view}) + late FROM weir.status"
+		  . " WHERE view_name = '$v->{view}'::regclass");
+}
+
+sub wait_for_events
+{
+	my ($v, $events, $name) = @_;
+
+	return ok(wait_until($node, "SELECT events >= $events FROM weir.status"
+				. " WHERE view_name = '$v->{view}'::regclass", 120), $name)
+	  || diag(sql($node, 'TABLE weir.status'));
+}
+
+# After the load: all is there, once.
+sub whole
+{
+	my ($v, $events, $name) = @_;
+
+	sql($node, "SELECT weir.flush('$v->{view}', '120 s')");
+	view_equals_batch($node, $name, %$v);
+
+	# A producer whose brokers are killed may have written a message twice.
+	my $there = sql($node, "SELECT count(*) FROM $v->{stream}");
+
+	cmp_ok($there, '>=', $events, "$name: the topic has all that was produced");
+	is(counted($v), $there, "$name: nothing is lost, nothing twice");
+	is( sql($node, "SELECT lost, error FROM weir.status WHERE view_name = '$v->{view}'::regclass"),
+		'0|', "$name: and nobody says so");
+	return;
+}
+
+# 1. leaders are killed, one after the other, and come back
+{
+	my $topic = $kafka->new_topic('leaders', 6);
+	my $v = stream_and_view($kafka, 'leaders', $topic);
+
+	foreach my $turn (1, 2)
+	{
+		my $producer = start_load($kafka, $topic, $turn);
+		my $before = ($turn - 1) * $n;
+
+		wait_for_events($v, $before + 500, "turn $turn: events arrive");
+
+		my $killed = ($kafka->describe_topic($topic))[0]{leader};
+
+		$kafka->node($killed)->kill;
+		finish_producer($producer);
+		wait_for_events($v, $before + $n, "turn $turn: all arrive though leader $killed was killed");
+		isnt(($kafka->describe_topic($topic))[0]{leader}, $killed, "turn $turn: another one leads");
+		$kafka->node($killed)->start;
+	}
+	until ((grep { @{ $_->{isr} } == 3 } $kafka->describe_topic($topic)) == 6)
+	{
+		sleep 1;
+	}
+	$kafka->elect_preferred;
+	is((grep { $_->{leader} == $_->{replicas}[0] } $kafka->describe_topic($topic)), 6,
+		'all preferred leaders lead again');
+	whole($v, 2 * $n, 'after the leaders changed');
+}
+
+# 2. a broker hangs, and goes on
+{
+	my $topic = $kafka->new_topic('hangs', 3);
+	my $v = stream_and_view($kafka, 'hangs', $topic);
+	my $producer = start_load($kafka, $topic, 0);
+
+	wait_for_events($v, 500, 'events arrive');
+
+	my $leader = ($kafka->describe_topic($topic))[0]{leader};
+
+	$kafka->node($leader)->freeze;
+	sleep $outage;
+	$kafka->node($leader)->thaw;
+	finish_producer($producer);
+	whole($v, $n, 'after a broker hung');
+}
+
+# 3. all of them: stopped, and started again
+{
+	my $topic = $kafka->new_topic('away', 3);
+	my $v = stream_and_view($kafka, 'away', $topic);
+	my $producer = start_load($kafka, $topic, 0);
+
+	wait_for_events($v, 500, 'events arrive');
+	$kafka->node($_)->kill foreach 1 .. 3;
+	ok( wait_until($node, q{SELECT state = 'waiting for broker' FROM weir.status
+			WHERE view_name = 'away_v'::regclass}), 'the view waits');
+	sleep $outage;
+	$kafka->start;
+	finish_producer($producer);
+	whole($v, $n, 'after all brokers were away');
+}
+
+done_testing();
