@@ -64,15 +64,7 @@ typedef struct NewView
 static char *
 relation_name(const NewView *v, const char *suffix)
 {
-	char *name = psprintf("%s%s", v->name, suffix);
-
-	if (strlen(name) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("the name \"%s\" is too long", name),
-				 errhint("The name of a continuous view may have up to %d bytes.",
-						 (int) (NAMEDATALEN - 1 - strlen("_final")))));
-	return name;
+	return weir_view_part_name(v->name, suffix);
 }
 
 static char *

@@ -106,4 +106,9 @@ extern void weir_fdw_end_modify(EState *estate, ResultRelInfo *rri);
 /* A jsonb array of {"key", "value"} or an object, as List of KafkaSetting. */
 extern List *weir_fdw_headers(Jsonb *jb);
 
+/* --- fdw_options.c --------------------------------------------------------- */
+
+/* Is there an option of this name in a List of DefElem? */
+extern bool weir_has_option(List *options, const char *name);
+
 #endif /* WEIR_API_FDW_H */

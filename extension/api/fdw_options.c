@@ -173,8 +173,8 @@ check_option(Oid catalog, const char *name, const char *value)
 		unknown_option(catalog, name);
 }
 
-static bool
-has_option(List *options, const char *name)
+bool
+weir_has_option(List *options, const char *name)
 {
 	ListCell *lc;
 
@@ -204,7 +204,7 @@ weir_fdw_validator(PG_FUNCTION_ARGS)
 	for (i = 0; i < lengthof(places); i++)
 	{
 		if (places[i].catalog != catalog || places[i].required == NULL ||
-			has_option(options, places[i].required))
+			weir_has_option(options, places[i].required))
 			continue;
 		ereport(ERROR, (errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 						errmsg("option \"%s\" is required for a %s",

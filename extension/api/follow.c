@@ -15,6 +15,7 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
+#include "api/fdw.h"
 #include "api/follow.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
@@ -179,17 +180,11 @@ has_name(Oid relid, const Altered *a, const char *suffix)
 static void
 rename_part(Oid relid, const Altered *a, const char *suffix)
 {
-	char *name = psprintf("%s%s", get_rel_name(a->relid), suffix);
-
-	if (!has_name(relid, a, suffix))
-		return;
-	if (strlen(name) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("the name \"%s\" is too long", name),
-				 errhint("The name of a continuous view may have up to %d bytes.",
-						 (int) (NAMEDATALEN - 1 - strlen("_final")))));
-	RenameRelationInternal(relid, name, false, false);
+	if (has_name(relid, a, suffix))
+		RenameRelationInternal(relid,
+							   weir_view_part_name(get_rel_name(a->relid),
+												   suffix),
+							   false, false);
 }
 
 static void
@@ -237,17 +232,6 @@ schema_changed(const Altered *a)
 }
 
 /* --- columns of a stream ------------------------------------------------------------------- */
-
-static bool
-has_option(List *options, const char *name)
-{
-	ListCell *lc;
-
-	foreach(lc, options)
-		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
-			return true;
-	return false;
-}
 
 /* A path that is one key, whatever is in it. */
 static char *
@@ -302,7 +286,8 @@ keep_field(Oid relid, const char *before, const char *after)
 			alter_stream(relid, psprintf("OPTIONS (SET event_time %s)",
 										 quote_literal_cstr(after)));
 	}
-	if (!json || has_option(options, "path") || has_option(options, "metadata"))
+	if (!json || weir_has_option(options, "path") ||
+		weir_has_option(options, "metadata"))
 		return;
 	alter_stream(relid, psprintf("ALTER COLUMN %s OPTIONS (ADD path %s)",
 								 quote_identifier(after),

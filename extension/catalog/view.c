@@ -64,6 +64,20 @@ weir_become_again(WeirUser user)
 	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "           \
 	"LEFT JOIN weir.progress p ON p.view = v.id "
 
+char *
+weir_view_part_name(const char *view, const char *suffix)
+{
+	char *name = psprintf("%s%s", view, suffix);
+
+	if (strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("the name \"%s\" is too long", name),
+				 errhint("The name of a continuous view may have up to %d bytes.",
+						 (int) (NAMEDATALEN - 1 - strlen("_final")))));
+	return name;
+}
+
 Oid
 weir_relation_owner(Oid relid)
 {

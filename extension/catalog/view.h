@@ -64,6 +64,8 @@ extern List *weir_views_load(Oid stream);
  * NULL: it is gone.
  */
 extern ViewRow *weir_view_lock(int32 id);
+/* The name of a relation that belongs to a view; raises if it is too long. */
+extern char *weir_view_part_name(const char *view, const char *suffix);
 /* Owner of a relation, or InvalidOid. */
 extern Oid weir_relation_owner(Oid relid);
 /* The view, or a clear error: no view of that name. */

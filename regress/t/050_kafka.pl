@@ -9,30 +9,6 @@ use Weir::Test;
 my $kafka = start_kafka();
 my $node = cluster("weir.checkpoint_interval = '100 ms'");
 my $n = $ENV{WEIR_QUICK} ? 10_000 : 40_000;
-my $size = '10 seconds';
-my $window = "weir.tumble(ts, '$size')";
-
-# A stream and a view on it; returns what the oracle wants to know.
-sub stream_and_view
-{
-	my ($stream, $topic, %options) = @_;
-	my %v = (
-		stream => $stream,
-		view => "${stream}_v",
-		window => $window,
-		size => $size,
-		lateness => '0',
-		watermark_delay => '5 seconds',
-		query => "SELECT $window AS w, country, count(*) AS n, sum(amount) AS amount,"
-		  . " sum(length(page)) AS bytes FROM $stream GROUP BY 1, 2",
-		%{ delete $options{view} // {} });
-
-	setup_events($node, $kafka, $topic, stream => $stream,
-		options => { idle_timeout => '1 day', %options });
-	sql($node, "SELECT weir.create_view('$v{view}', \$\$ $v{query} \$\$,"
-		  . " lateness => '$v{lateness}')");
-	return \%v;
-}
 
 sub state_is
 {
@@ -50,23 +26,14 @@ sub equal
 	return view_equals_batch($node, $name, %$v);
 }
 
-# Events per view, from the windows and the counters.
-sub counted
-{
-	my ($v) = @_;
-
-	return sql($node, "SELECT (SELECT coalesce(sum(n), 0) FROM $v->{view}) + late FROM weir.status"
-		  . " WHERE view_name = '$v->{view}'::regclass");
-}
-
 my @from = ('--start-time', '2024-01-01T00:00:00Z');
 my @later = ('--start-time', '2024-01-01T01:00:00Z');
 
 # 1. a topic that comes after its view, and one that stays empty
 {
 	my $name = 'not_yet_' . $$;
-	my $v = stream_and_view('later', $name);
-	my $empty = stream_and_view('empty', $kafka->new_topic('empty', 3));
+	my $v = events_view($node, $kafka, $name, stream => 'later');
+	my $empty = events_view($node, $kafka, $kafka->new_topic('empty', 3), stream => 'empty');
 
 	state_is($v, "'starting', 'waiting for topic'", 'a view without a topic waits');
 	ok(wait_until($node, q{SELECT error ~ 'does not exist' FROM weir.status
@@ -76,18 +43,18 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 	produce($kafka, $name, '--count', $n, @from);
 	state_is($v, "'running', 'idle', 'catching up'", 'it runs when the topic is there');
 	equal($v, 'a topic created after its view');
-	is(counted($v), $n, 'nothing is missing');
+	is(events_counted($node, $v), $n, 'nothing is missing');
 	$node->safe_psql('postgres', q{SELECT weir.flush('empty')});
 	is(sql($node, 'SELECT count(*) FROM empty_v'), 0, 'an empty topic has no rows');
 	sql($node, q{INSERT INTO empty (country, ts, amount, part) VALUES ('DE', '2024-01-01', 1, 2)});
 	equal($empty, 'an empty topic that has got its first event');
-	is(counted($empty), 1, 'which is counted');
+	is(events_counted($node, $empty), 1, 'which is counted');
 }
 
 # 2. codecs, into one topic, batches of all of them mixed
 {
 	my $topic = $kafka->new_topic('codecs', 3);
-	my $v = stream_and_view('codecs', $topic);
+	my $v = events_view($node, $kafka, $topic, stream => 'codecs');
 	my @codecs = qw(gzip snappy lz4 zstd none);
 
 	foreach my $i (0 .. $#codecs)
@@ -96,13 +63,13 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 			'--start-time', "2024-01-01T00:0$i:00Z", '--seed', $i + 1, '--late', 0.01);
 	}
 	equal($v, "@codecs");
-	is(counted($v), @codecs * $n / 4, 'nothing is missing of any codec');
+	is(events_counted($node, $v), @codecs * $n / 4, 'nothing is missing of any codec');
 }
 
 # 3. a hundred partitions
 {
 	my $topic = $kafka->new_topic('hundred', 100);
-	my $v = stream_and_view('hundred', $topic);
+	my $v = events_view($node, $kafka, $topic, stream => 'hundred');
 
 	produce($kafka, $topic, '--count', 40_000, @from, '--late', 0.01, '--malformed', 0.01);
 	equal($v, 'a hundred partitions');
@@ -117,7 +84,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 # 4. partitions that are added while the view runs
 {
 	my $topic = $kafka->new_topic('grows', 2);
-	my $v = stream_and_view('grows', $topic, view => { lateness => '1 day' });
+	my $v = events_view($node, $kafka, $topic, stream => 'grows', lateness => '1 day');
 
 	produce($kafka, $topic, '--count', $n, @from);
 	sql($node, q{SELECT weir.flush('grows')});
@@ -127,7 +94,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 			WHERE view_name = 'grows_v'::regclass}), 'new partitions are read')
 	  || diag(sql($node, 'TABLE weir.partitions'));
 	equal($v, 'a topic that grew');
-	is(counted($v), 2 * $n, 'nothing is missing');
+	is(events_counted($node, $v), 2 * $n, 'nothing is missing');
 	is( sql($node, q{SELECT count(*) FROM weir.partitions
 			WHERE view_name = 'grows_v'::regclass AND start_offset <> 0}),
 		0, 'added partitions are read from their beginning');
@@ -136,7 +103,8 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 # 5. messages of all sizes
 {
 	my $topic = $kafka->new_topic('sizes', 1, 'max.message.bytes=3000000');
-	my $v = stream_and_view('sizes', $topic);
+	my $v = events_view($node, $kafka, $topic, stream => 'sizes',
+		aggregates => 'sum(amount) AS amount, sum(length(page)) AS bytes');
 	my @lengths = (0, 1, 100, 10_000, 262_144, 999_000, 1_000_000, 1_048_576, 2_000_000);
 
 	sql($node, q{
@@ -165,9 +133,9 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 # 6. the broker stops, and comes back
 {
 	my $topic = $kafka->new_topic('outage', 2);
-	my $v = stream_and_view('outage', $topic);
-	stream_and_view('silent', $kafka->new_topic('silent', 2),
-		idle_timeout => '2 seconds');
+	my $v = events_view($node, $kafka, $topic, stream => 'outage');
+	events_view($node, $kafka, $kafka->new_topic('silent', 2), stream => 'silent',
+		options => { idle_timeout => '2 seconds' });
 	my $before;
 
 	produce($kafka, $topic, '--count', $n, @from);
@@ -202,7 +170,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 	state_is($v, "'running', 'idle'", 'the lane goes on when the broker is back');
 	produce($kafka, $topic, '--count', $n, @later, '--seed', 2);
 	equal($v, 'after an outage');
-	is(counted($v), 2 * $n, 'nothing is lost, nothing twice');
+	is(events_counted($node, $v), 2 * $n, 'nothing is lost, nothing twice');
 	is( sql($node, q{SELECT error FROM weir.status WHERE view_name = 'outage_v'::regclass}),
 		'', 'no error is left');
 }
@@ -210,7 +178,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 # 7. the broker is killed while events arrive
 {
 	my $topic = $kafka->new_topic('killed', 4);
-	my $v = stream_and_view('killed', $topic, view => { lateness => '1 second' });
+	my $v = events_view($node, $kafka, $topic, stream => 'killed', lateness => '1 second');
 	my $producer = start_producer($kafka, $topic, '--count', $n, '--rate', 5000,
 		'--idempotence', '--late', 0.01, @from);
 
@@ -219,7 +187,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 	$kafka->start;
 	finish_producer($producer);
 	equal($v, 'after the broker was killed');
-	is(counted($v), sql($node, 'SELECT count(*) FROM killed'), 'what the topic has, no more');
+	is(events_counted($node, $v), sql($node, 'SELECT count(*) FROM killed'), 'what the topic has, no more');
 }
 
 # 8. the server starts while the broker is away
@@ -231,7 +199,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 			bool_or(state = 'waiting for broker') FROM weir.status}, 30),
 		'lanes wait for the broker from the start')
 	  || diag(sql($node, 'TABLE weir.status'));
-	is(counted({ view => 'codecs_v' }), 5 * $n / 4, 'views can be read');
+	is(events_counted($node, { view => 'codecs_v' }), 5 * $n / 4, 'views can be read');
 	$kafka->start;
 	ok( wait_until($node, q{SELECT bool_and(state IN ('running', 'idle')) FROM weir.status}, 90),
 		'all run when it is back') || diag(sql($node, 'TABLE weir.status'));

@@ -10,28 +10,7 @@ use Weir::Test;
 my $kafka = kafka();
 my $node = cluster("weir.checkpoint_interval = '100 ms'");
 my $n = $ENV{WEIR_QUICK} ? 5_000 : 20_000;
-my $size = '10 seconds';
-my $window = "weir.tumble(ts, '$size')";
 my @from = ('--start-time', '2024-01-01T00:00:00Z');
-
-# A stream and a view on it; returns what the oracle wants to know.
-sub stream_and_view
-{
-	my ($stream, $topic) = @_;
-	my %v = (
-		stream => $stream,
-		view => "${stream}_v",
-		window => $window,
-		size => $size,
-		watermark_delay => '5 seconds',
-		query => "SELECT $window AS w, country, count(*) AS n, sum(amount) AS amount"
-		  . " FROM $stream GROUP BY 1, 2");
-
-	setup_events($node, $kafka, $topic, stream => $stream,
-		options => { idle_timeout => '1 day' });
-	sql($node, "SELECT weir.create_view('$v{view}', \$\$ $v{query} \$\$)");
-	return \%v;
-}
 
 # Run the producer to its end; how many of its events were aborted.
 sub produce_some
@@ -45,15 +24,6 @@ sub produce_some
 }
 
 sub slurp { return PostgreSQL::Test::Utils::slurp_file($_[0]) }
-
-# Events per view, from the windows and the counters.
-sub counted
-{
-	my ($v) = @_;
-
-	return sql($node, "SELECT (SELECT coalesce(sum(n), 0) FROM $v->{view}) + late FROM weir.status"
-		  . " WHERE view_name = '$v->{view}'::regclass");
-}
 
 sub lag_is
 {
@@ -75,7 +45,7 @@ sub positions
 # 1. committed and aborted ones, and plain messages between them
 {
 	my $topic = $kafka->new_topic('mixed', 3);
-	my $v = stream_and_view('mixed', $topic);
+	my $v = events_view($node, $kafka, $topic, stream => 'mixed');
 	my $aborted = produce_some($topic, '--count', $n, '--transaction', 500, '--abort', 0.4,
 		'--late', 0.01);
 
@@ -83,7 +53,7 @@ sub positions
 	produce_some($topic, '--count', $n, '--seed', 2, '--malformed', 0.01);
 	$aborted += produce_some($topic, '--count', $n, '--transaction', 200, '--abort', 0.5, '--seed', 3);
 	view_equals_batch($node, 'transactions and plain messages', %$v);
-	is( counted($v) + sql($node, q{SELECT count(*) FROM weir.dead_letters
+	is( events_counted($node, $v) + sql($node, q{SELECT count(*) FROM weir.dead_letters
 			WHERE stream = 'mixed'::regclass}),
 		3 * $n - $aborted, 'what was aborted is not counted, all else is');
 	lag_is($v, 0, 'control records at the end are no lag');
@@ -94,17 +64,17 @@ sub positions
 # 2. a topic whose end, or all of it, is aborted
 {
 	my $topic = $kafka->new_topic('nothing', 2);
-	my $v = stream_and_view('nothing', $topic);
+	my $v = events_view($node, $kafka, $topic, stream => 'nothing');
 
 	produce_some($topic, '--count', 1000, '--transaction', 300, '--abort', 1);
 	view_equals_batch($node, 'nothing but aborted transactions', %$v);
-	is(counted($v), 0, 'nothing is counted');
+	is(events_counted($node, $v), 0, 'nothing is counted');
 	lag_is($v, 0, 'nothing is left to read');
 	$node->restart;
 	produce_some($topic, '--count', 10);
 	produce_some($topic, '--count', 1000, '--transaction', 300, '--abort', 1);
 	view_equals_batch($node, 'and after a restart', %$v);
-	is(counted($v), 10, 'what came between is counted');
+	is(events_counted($node, $v), 10, 'what came between is counted');
 	lag_is($v, 0, 'and nothing is left to read');
 }
 
@@ -112,7 +82,7 @@ sub positions
 foreach my $end ('committed', 'aborted')
 {
 	my $topic = $kafka->new_topic('open', 1);
-	my $v = stream_and_view("open_$end", $topic);
+	my $v = events_view($node, $kafka, $topic, stream => "open_$end");
 
 	produce_some($topic, '--count', 100);
 	sql($node, "SELECT weir.flush('$v->{view}')");
@@ -122,11 +92,11 @@ foreach my $end ('committed', 'aborted')
 	produce_some($topic, '--count', 100, '--seed', 2);
 	lag_is($v, 101, 'what is behind the start of an open transaction is not read');
 	sql($node, "SELECT weir.flush('$v->{view}', '10 s')");
-	is(counted($v), 100, 'flush does not wait for it');
+	is(events_counted($node, $v), 100, 'flush does not wait for it');
 	end_transaction($open);
 	lag_is($v, 0, "it is when the transaction is $end");
 	view_equals_batch($node, "a transaction that was $end", %$v);
-	is(counted($v), $end eq 'aborted' ? 200 : 201, "which is right for one that was $end");
+	is(events_counted($node, $v), $end eq 'aborted' ? 200 : 201, "which is right for one that was $end");
 }
 
 done_testing();

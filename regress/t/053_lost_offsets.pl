@@ -15,26 +15,6 @@ my $window = "weir.tumble(ts, '$size')";
 my @from = ('--start-time', '2024-01-01T00:00:00Z');
 my @later = ('--start-time', '2024-01-01T01:00:00Z');
 
-# A stream and a view on it; returns what the oracle wants to know.
-sub stream_and_view
-{
-	my ($stream, $topic, %options) = @_;
-	my %v = (
-		stream => $stream,
-		view => "${stream}_v",
-		window => $window,
-		size => $size,
-		watermark_delay => '5 seconds',
-		lateness => '1 day',
-		query => "SELECT $window AS w, country, count(*) AS n, sum(amount) AS amount"
-		  . " FROM $stream GROUP BY 1, 2");
-
-	setup_events($node, $kafka, $topic, stream => $stream,
-		options => { idle_timeout => '1 day', %options });
-	sql($node, "SELECT weir.create_view('$v{view}', \$\$ $v{query} \$\$, lateness => '1 day')");
-	return \%v;
-}
-
 sub state_is
 {
 	my ($v, $states, $name) = @_;
@@ -42,14 +22,6 @@ sub state_is
 	return ok(wait_until($node, "SELECT state IN ($states) FROM weir.status"
 				. " WHERE view_name = '$v->{view}'::regclass", 60), $name)
 	  || diag(sql($node, 'TABLE weir.status'));
-}
-
-# Events per view, from the windows.
-sub counted
-{
-	my ($v) = @_;
-
-	return sql($node, "SELECT coalesce(sum(n), 0) FROM $v->{view}");
 }
 
 sub flush { return sql($node, "SELECT weir.flush('$_[0]{view}')") }
@@ -77,7 +49,8 @@ sub lost_sums
 foreach my $reset ('earliest', 'latest', 'error')
 {
 	my $topic = $kafka->new_topic("paused_$reset", 4);
-	my $v = stream_and_view("paused_$reset", $topic, offset_reset => $reset);
+	my $v = events_view($node, $kafka, $topic, stream => "paused_$reset",
+		lateness => '1 day', options => { offset_reset => $reset });
 
 	produce($kafka, $topic, '--count', 1000, @from);
 	flush($v);
@@ -92,7 +65,7 @@ foreach my $reset ('earliest', 'latest', 'error')
 			qr/partition [01] of topic "$topic" no longer has offset 250, .*weir.reset.*offset_reset/,
 			'and says what is missing, and what can be done');
 		is(lost($v), '', 'nothing is skipped');
-		is(counted($v), 1000, 'it can be read');
+		is(events_counted($node, $v), 1000, 'it can be read');
 		sql($node, "ALTER FOREIGN TABLE $v->{stream} OPTIONS (SET offset_reset 'earliest')");
 		sql($node, "SELECT weir.resume('$v->{view}')");
 	}
@@ -101,13 +74,13 @@ foreach my $reset ('earliest', 'latest', 'error')
 	{
 		is(lost($v), '0: 250 - 500, 1: 250 - 500',
 			'latest: those go on at the end that no longer have the next offset');
-		is(counted($v), 1500, 'and the others count all');
+		is(events_counted($node, $v), 1500, 'and the others count all');
 		is(lost_sums($v), '500|500', 'status and partitions say how many are lost');
 	}
 	else
 	{
 		is(lost($v), '0: 250 - 251, 1: 250 - 500', "$reset: what is lost is known to the offset");
-		is(counted($v), 1749, 'all else is counted');
+		is(events_counted($node, $v), 1749, 'all else is counted');
 		is(lost_sums($v), '251|251', 'status and partitions say how many are lost');
 	}
 	is( sql($node, "SELECT count(DISTINCT recorded_at), min(reason), min(topic) FROM weir.lost_ranges"
@@ -115,7 +88,7 @@ foreach my $reset ('earliest', 'latest', 'error')
 		"1|the broker no longer has them|$topic", 'both partitions in one transaction');
 	produce($kafka, $topic, '--count', 400, @later, '--seed', 3);
 	flush($v);
-	is(counted($v), $reset eq 'latest' ? 1900 : 2149, 'what comes next is counted');
+	is(events_counted($node, $v), $reset eq 'latest' ? 1900 : 2149, 'what comes next is counted');
 }
 
 # 2. what is lost is forgotten with the view's results, and can be read by those who may
@@ -144,12 +117,13 @@ foreach my $reset ('earliest', 'latest', 'error')
 {
 	my $topic = $kafka->new_topic('retention', 2, 'segment.ms=1000', 'retention.ms=3000',
 		'file.delete.delay.ms=100');
-	my $v = stream_and_view('retention', $topic, offset_reset => 'earliest');
+	my $v = events_view($node, $kafka, $topic, stream => 'retention',
+		lateness => '1 day', options => { offset_reset => 'earliest' });
 
 	produce($kafka, $topic, '--count', 1000);
 	flush($v);
 
-	my $counted = counted($v);
+	my $counted = events_counted($node, $v);
 
 	cmp_ok($counted, '>=', 1, 'something is counted before it expires');
 	$node->stop('fast');
@@ -188,7 +162,7 @@ foreach my $reset ('earliest', 'latest', 'error')
 
 	produce($kafka, $topic, '--count', 1000, @from);
 	$kafka->stop;
-	my $v = stream_and_view('begins', $topic);
+	my $v = events_view($node, $kafka, $topic, stream => 'begins', lateness => '1 day');
 
 	$kafka->start;
 	flush($v);
@@ -198,7 +172,7 @@ foreach my $reset ('earliest', 'latest', 'error')
 	flush($v);
 	view_equals_batch($node, 'a view that has read nothing begins where the topic begins', %$v);
 	is(lost($v), '', 'and has lost nothing');
-	is(counted($v), 400, 'of what there is');
+	is(events_counted($node, $v), 400, 'of what there is');
 	is(lost_sums($v), '0|0', 'by no counter');
 }
 
@@ -206,11 +180,11 @@ foreach my $reset ('earliest', 'latest', 'error')
 {
 	my $topic = $kafka->new_topic('compacted', 1, 'cleanup.policy=compact', 'segment.ms=1000',
 		'min.cleanable.dirty.ratio=0.01', 'max.compaction.lag.ms=1000', 'delete.retention.ms=100');
-	my $v = stream_and_view('compacted', $topic);
+	my $v = events_view($node, $kafka, $topic, stream => 'compacted', lateness => '1 day');
 
 	produce($kafka, $topic, '--count', 2000, '--key', 'type');
 	flush($v);
-	is(counted($v), 2000, 'before it is compacted');
+	is(events_counted($node, $v), 2000, 'before it is compacted');
 	sql($node, "SELECT weir.pause('$v->{view}')");
 	produce($kafka, $topic, '--count', 1000, '--key', 'type', '--seed', 2);
 

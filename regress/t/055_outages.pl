@@ -14,8 +14,6 @@ my $node = cluster("weir.checkpoint_interval = '100 ms'");
 my $n = 12_000;
 my $rate = 1000;
 my $outage = $ENV{WEIR_LONG} ? 60 : 8;
-my $size = '10 seconds';
-my $window = "weir.tumble(ts, '$size')";
 
 # A load of its own for each trouble, later than the one before it.
 sub start_load
@@ -25,35 +23,6 @@ sub start_load
 	return start_producer($broker, $topic, '--count', $n, '--rate', $rate, '--seed', $minute + 1,
 		'--start-time', sprintf('2024-01-01T00:%02d:00Z', $minute), '--late', 0.01,
 		'--idempotence', '--timeout', 180);
-}
-
-# A stream and a view on it; returns what the oracle wants to know.
-sub stream_and_view
-{
-	my ($broker, $stream, $topic) = @_;
-	my %v = (
-		stream => $stream,
-		view => "${stream}_v",
-		window => $window,
-		size => $size,
-		watermark_delay => '5 seconds',
-		lateness => '1 second',
-		query => "SELECT $window AS w, country, count(*) AS n, sum(amount) AS amount"
-		  . " FROM $stream GROUP BY 1, 2");
-
-	setup_events($node, $broker, $topic, stream => $stream,
-		options => { idle_timeout => '1 day' });
-	sql($node, "SELECT weir.create_view('$v{view}', \$\$ $v{query} \$\$, lateness => '1 second')");
-	return \%v;
-}
-
-# Events per view, from the windows and the counters.
-sub counted
-{
-	my ($v) = @_;
-
-	return sql($node, "SELECT (SELECT coalesce(sum(n), 0) FROM $v->{view}) + late FROM weir.status"
-		  . " WHERE view_name = '$v->{view}'::regclass");
 }
 
 sub wait_for_events
@@ -77,7 +46,7 @@ sub whole
 	my $there = sql($node, "SELECT count(*) FROM $v->{stream}");
 
 	cmp_ok($there, '>=', $events, "$name: the topic has all that was produced");
-	is(counted($v), $there, "$name: nothing is lost, nothing twice");
+	is(events_counted($node, $v), $there, "$name: nothing is lost, nothing twice");
 	is( sql($node, "SELECT lost, error FROM weir.status WHERE view_name = '$v->{view}'::regclass"),
 		'0|', "$name: and nobody says so");
 	return;
@@ -86,7 +55,8 @@ sub whole
 # 1. leaders are killed, one after the other, and come back
 {
 	my $topic = $kafka->new_topic('leaders', 6);
-	my $v = stream_and_view($kafka, 'leaders', $topic);
+	my $v = events_view($node, $kafka, $topic, stream => 'leaders',
+		lateness => '1 second');
 
 	foreach my $turn (1, 2)
 	{
@@ -116,7 +86,8 @@ sub whole
 # 2. a broker hangs, and goes on
 {
 	my $topic = $kafka->new_topic('hangs', 3);
-	my $v = stream_and_view($kafka, 'hangs', $topic);
+	my $v = events_view($node, $kafka, $topic, stream => 'hangs',
+		lateness => '1 second');
 	my $producer = start_load($kafka, $topic, 0);
 
 	wait_for_events($v, 500, 'events arrive');
@@ -133,7 +104,8 @@ sub whole
 # 3. all of them: stopped, and started again
 {
 	my $topic = $kafka->new_topic('away', 3);
-	my $v = stream_and_view($kafka, 'away', $topic);
+	my $v = events_view($node, $kafka, $topic, stream => 'away',
+		lateness => '1 second');
 	my $producer = start_load($kafka, $topic, 0);
 
 	wait_for_events($v, 500, 'events arrive');

@@ -32,7 +32,7 @@ use Weir::Oracle;
 use Weir::Session;
 
 our @EXPORT = (
-	qw(cluster crash setup_events kafka start_kafka start_broker produce
+	qw(cluster crash setup_events events_view events_counted kafka start_kafka start_broker produce
 	  start_producer finish_producer hold_transaction end_transaction
 	  wait_until sql log_end log_says
 	  set_fault fault_reached release_fault clear_faults),
@@ -118,6 +118,47 @@ sub setup_events
 		) SERVER kafka OPTIONS ($options);
 	});
 	return;
+}
+
+# events_view($node, BROKER, $topic, %options): a stream and a view on it, in
+# windows of 10 seconds; returns what the oracle wants to know of them.
+#
+#   stream      the stream's name; the view's has "_v" behind it    (events)
+#   options     of the stream         (idle_timeout => '1 day', and as above)
+#   lateness                                                             (0)
+#   aggregates  beside count(*) AS n                 (sum(amount) AS amount)
+sub events_view
+{
+	my ($node, $broker, $topic, %o) = @_;
+	my $stream = $o{stream} // 'events';
+	my $size = '10 seconds';
+	my $window = "weir.tumble(ts, '$size')";
+	my $aggregates = $o{aggregates} // 'sum(amount) AS amount';
+	my %v = (
+		stream => $stream,
+		view => "${stream}_v",
+		window => $window,
+		size => $size,
+		watermark_delay => '5 seconds',
+		lateness => $o{lateness} // '0',
+		query => "SELECT $window AS w, country, count(*) AS n, $aggregates"
+		  . " FROM $stream GROUP BY 1, 2");
+
+	setup_events($node, $broker, $topic, stream => $stream,
+		options => { idle_timeout => '1 day', %{ $o{options} // {} } });
+	sql($node, "SELECT weir.create_view('$v{view}', \$\$ $v{query} \$\$,"
+		  . " lateness => '$v{lateness}')");
+	return \%v;
+}
+
+# events_counted($node, $v): events of such a view, from its windows and the counter of
+# late ones.
+sub events_counted
+{
+	my ($node, $v) = @_;
+
+	return sql($node, "SELECT (SELECT coalesce(sum(n), 0) FROM $v->{view}) + late FROM weir.status"
+		  . " WHERE view_name = '$v->{view}'::regclass");
 }
 
 # The real Kafka that all test files share; one of its own; the mock.
