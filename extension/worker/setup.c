@@ -27,6 +27,8 @@
 #include "utils/snapmgr.h"
 #include "worker/coordinator.h"
 
+#define NO_RIGHT \
+	"the view's owner has no right to SELECT from the stream any more"
 #define RETRY_MS 1000
 
 static void
@@ -83,8 +85,8 @@ check_rights(const ViewRow *row)
 				 errmsg("the relations of the view have different owners"),
 				 errhint("ALTER ... OWNER all four of them.")));
 	if (pg_class_aclcheck(row->stream, row->owner, ACL_SELECT) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE,
-					   get_rel_name(row->stream));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg(NO_RIGHT)));
 }
 
 /* Load and plan one view; false: it should not run (any more). */
@@ -495,9 +497,7 @@ recheck_view(CheckpointView *v)
 	if (pg_class_aclcheck(row->stream, row->owner, ACL_SELECT) != ACLCHECK_OK)
 	{
 		v->gone = true;
-		v->error = MemoryContextStrdup(
-			v->cxt,
-			"the view's owner has no right to SELECT from the stream any more");
+		v->error = MemoryContextStrdup(v->cxt, NO_RIGHT);
 	}
 	else
 		v->progress.advance = p->advance;
