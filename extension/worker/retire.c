@@ -56,25 +56,24 @@ take_marks(ViewSlot *before, ViewSlot *slot)
 	return taken;
 }
 
-/* How far the view's memory is, in the first shard; no chunks any more. */
+/*
+ * How far the view's memory is, in the first shard; no chunks any more.  Each
+ * partition is as far as its own worker: the others have it as it was when the
+ * lane began, which may be further if the topic was made anew since.
+ */
 static void
 keep_positions(ViewSlot *slot)
 {
-	ViewPartition *parts = slot->shards[0].parts;
+	const LanePartition *dealt = weir_registry->lanes[slot->lane].parts;
 
-	for (int s = 0; s < slot->nshards; s++)
+	for (int p = 0; p < slot->npartitions; p++)
 	{
-		Shard *shard = &slot->shards[s];
+		const ViewPartition *own = &slot->shards[dealt[p].worker].parts[p];
 
-		for (int p = 0; p < slot->npartitions; p++)
-		{
-			int64 position = Max(shard->parts[p].position,
-								 shard->parts[p].reach);
-
-			parts[p].position = Max(parts[p].position, position);
-		}
-		weir_chunks_free(shard);
+		slot->shards[0].parts[p].position = Max(own->position, own->reach);
 	}
+	for (int s = 0; s < slot->nshards; s++)
+		weir_chunks_free(&slot->shards[s]);
 }
 
 /*
