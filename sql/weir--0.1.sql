@@ -263,9 +263,12 @@ CREATE VIEW weir.status AS
            p.windows_final, r.watermark,
            weir.microseconds_to_time(p.closed_upto) AS closed_upto,
            r.memory, v.memory_limit, r.queue_memory, r.held, r.lane, r.workers,
-           coalesce(v.reason, r.error,
+           coalesce(CASE WHEN pg_catalog.has_table_privilege(v.stream, 'SELECT')
+                           OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
+                    THEN v.reason END, r.error,
                CASE WHEN r.id IS NULL AND v.state = 'running' THEN weir.problem() END) AS error
     FROM weir.views v
+    LEFT JOIN pg_catalog.pg_class c ON c.oid = v.view
     LEFT JOIN weir.progress p ON p.view = v.id
     LEFT JOIN weir.home h ON h.view = v.id AND h.database =
         (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
@@ -320,7 +323,11 @@ CREATE VIEW weir.lost_ranges WITH (security_barrier) AS
     JOIN weir.views v ON v.id = l.view
     WHERE pg_catalog.has_table_privilege(v.stream, 'SELECT');
 
-GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.status, weir.partitions, weir.views TO PUBLIC;
+GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.status, weir.partitions TO PUBLIC;
+-- Not the reason: it may quote a message.  weir.status shows it to those who may
+-- read the stream.
+GRANT SELECT (id, view, query, final, open, stream, lateness, retention, memory_limit, on_memory_limit,
+              start, settings, keep_late, state, created_at) ON weir.views TO PUBLIC;
 
 -- --- objects that go away by plain DROP -------------------------------------
 

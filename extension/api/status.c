@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "shmem/pane.h"
 #include "shmem/shmem.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -24,6 +25,7 @@ PG_FUNCTION_INFO_V1(weir_problem);
 
 typedef struct ViewStatus
 {
+	Oid stream;
 	int32 id;
 	int lane;
 	const char *state;
@@ -224,6 +226,7 @@ fill_status(ViewStatus *s, Starts *starts, ViewSlot *slot)
 	starts->n = 0;
 	s->id = slot->view;
 	s->lane = slot->lane;
+	s->stream = lane->stream;
 	s->state = slot->postponed[0] ? "postponed" : lane_state(lane);
 	strlcpy(s->error, slot->postponed[0] ? slot->postponed : lane_error(lane),
 			WEIR_ERROR_LEN);
@@ -270,6 +273,17 @@ read_status(ViewStatus *s, ViewSlot *slot, bool *live)
 	return mine;
 }
 
+/* What went wrong may quote a message. */
+static bool
+may_read(Oid stream)
+{
+	bool missing = false;
+
+	return pg_class_aclcheck_ext(stream, GetUserId(), ACL_SELECT, &missing) ==
+			   ACLCHECK_OK &&
+		   !missing;
+}
+
 static void
 put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 {
@@ -280,7 +294,7 @@ put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 	values[i++] = Int32GetDatum(s->id);
 	values[i++] = Int32GetDatum(s->lane);
 	values[i++] = CStringGetTextDatum(s->state);
-	nulls[i] = s->error[0] == '\0';
+	nulls[i] = s->error[0] == '\0' || !may_read(s->stream);
 	values[i++] = CStringGetTextDatum(s->error);
 	for (int k = i; k < (int) lengthof(nulls); k++)
 		nulls[k] = !live;
@@ -324,6 +338,7 @@ put_backoff(ReturnSetInfo *rsinfo)
 			n = lane->nids;
 			memcpy(ids, lane->ids, sizeof(int32) * n);
 			strlcpy(s.error, lane->error, WEIR_ERROR_LEN);
+			s.stream = lane->stream;
 		}
 		LWLockRelease(&weir_registry->lock);
 		s.lane = i;

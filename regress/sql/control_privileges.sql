@@ -124,6 +124,14 @@ SELECT weir.pause('v');
 SELECT weir.resume('v');
 SELECT wait_for($$(SELECT state = 'error' FROM weir.status WHERE view_name = 'v'::regclass)$$);
 SELECT state, error FROM weir.status WHERE view_name = 'v'::regclass;
+-- Why is not for everybody: it may quote a message.
+SET ROLE regress_weir_reader;
+SELECT state, error FROM weir.status WHERE view_name = 'v'::regclass;
+SELECT state FROM weir.views WHERE view = 'v'::regclass;
+SELECT reason FROM weir.views WHERE view = 'v'::regclass;
+SET ROLE regress_weir_owner;
+SELECT state, error FROM weir.status WHERE view_name = 'v'::regclass;
+RESET ROLE;
 SELECT weir.flush('v');
 GRANT SELECT ON events TO regress_weir_owner;
 SELECT weir.resume('v');
