@@ -69,7 +69,9 @@ CREATE TABLE weir.views (
 -- since 2000-01-01; NULL: none yet.
 CREATE TABLE weir.progress (
     view         int PRIMARY KEY REFERENCES weir.views ON DELETE CASCADE,
-    generation   bigint NOT NULL DEFAULT 1, -- raised by pause, resume, reset
+    generation   bigint NOT NULL            -- raised by pause, resume, reset;
+                 -- begins where no view of the same id has been before
+                 DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
     incarnation  int NOT NULL DEFAULT 0,    -- raised by each recovery
     closed_upto  bigint,
     advance      bigint,                    -- wanted by weir.advance_watermark

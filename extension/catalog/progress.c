@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "catalog/spi.h"
 #include "catalog/view.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -114,16 +115,19 @@ weir_progress_load(int32 view)
 bool
 weir_progress_lock(int32 view, ProgressRow *p, bool *stale)
 {
+	static const char of_ours[] =
+		"FROM weir.progress p WHERE p.view = $1 AND EXISTS ("
+		"SELECT FROM weir.home h WHERE h.view = p.view AND h.database = $2)";
 	WeirUser user = weir_become_system();
-	Oid type = INT4OID;
-	Datum arg = Int32GetDatum(view);
+	Oid types[] = {INT4OID, OIDOID};
+	Datum args[] = {Int32GetDatum(view), ObjectIdGetDatum(MyDatabaseId)};
 	bool isnull;
 	bool locked;
 
 	SPI_connect();
-	weir_spi("SELECT generation, advance FROM weir.progress WHERE view = $1 "
-			 "FOR UPDATE SKIP LOCKED",
-			 1, &type, &arg, NULL, SPI_OK_SELECT);
+	weir_spi(psprintf("SELECT p.generation, p.advance %s FOR UPDATE OF p SKIP LOCKED",
+					  of_ours),
+			 2, types, args, NULL, SPI_OK_SELECT);
 	locked = SPI_processed == 1;
 	*stale = locked &&
 			 DatumGetInt64(weir_spi_get(0, 1, &isnull)) != p->generation;
@@ -131,8 +135,8 @@ weir_progress_lock(int32 view, ProgressRow *p, bool *stale)
 		p->advance = get_time(2);
 	if (!locked)
 	{
-		weir_spi("SELECT 1 FROM weir.progress WHERE view = $1", 1, &type, &arg,
-				 NULL, SPI_OK_SELECT);
+		weir_spi(psprintf("SELECT 1 %s", of_ours), 2, types, args, NULL,
+				 SPI_OK_SELECT);
 		*stale = SPI_processed == 0;
 	}
 	SPI_finish();

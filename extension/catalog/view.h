@@ -87,8 +87,8 @@ extern void weir_view_set_limit(const ViewRow *row);
 extern ProgressRow *weir_progress_load(int32 view);
 /*
  * Lock the row for a checkpoint.  False: it is locked by somebody else just
- * now, or gone, or of another generation than p (*stale).  p->advance is then what
- * the row says.
+ * now, or gone, of another generation than p, or restored from a dump (*stale).
+ * p->advance is then what the row says.
  */
 extern bool weir_progress_lock(int32 view, ProgressRow *p, bool *stale);
 /* All of it but generation and advance, which belong to backends. */

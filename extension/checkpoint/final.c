@@ -135,6 +135,9 @@ prepare_insert(FinalWriter *w)
 	w->nulls = palloc(sizeof(bool) * w->ncolumns);
 	w->spi_nulls = palloc(w->ncolumns);
 	types = palloc(sizeof(Oid) * w->ncolumns);
+	if (get_rel_name(final) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("the final table of the view is gone")));
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "INSERT INTO %s VALUES (",
 					 quote_qualified_identifier(get_namespace_name(

@@ -30,6 +30,19 @@ SELECT weir.create_view('v', $$ SELECT weir.tumble(ts, '10 s') AS t, count(*) FR
 SELECT weir.flush('v');
 SELECT * FROM differ('v');
 SELECT count(*) FROM weir.views;
+-- All of it anew in one transaction, under a lane that runs: the new view has the
+-- number of the old one, and nothing else of it.
+BEGIN;
+DROP EXTENSION weir CASCADE;
+CREATE EXTENSION weir;
+\set ECHO errors
+SELECT format('CREATE SERVER control_extension FOREIGN DATA WRAPPER weir OPTIONS (bootstrap_servers %L, "fetch.wait.max.ms" ''10'')', :'broker') \gexec
+\set ECHO all
+CREATE FOREIGN TABLE events (n int, ts timestamptz, part int OPTIONS (metadata 'partition')) SERVER control_extension OPTIONS (topic 'control_extension', event_time 'ts');
+SELECT weir.create_view('v', $$ SELECT weir.tumble(ts, '10 s') AS t, count(*) FROM events GROUP BY 1 $$);
+COMMIT;
+SELECT weir.flush('v');
+SELECT * FROM differ('v');
 -- The schema is the extension's own.
 DROP EXTENSION weir CASCADE;
 CREATE SCHEMA weir;
