@@ -423,8 +423,9 @@ weir_launcher_main(Datum arg)
 		}
 		for (int i = 0; i < weir_registry->max_lanes; i++)
 			serve_lane(&launcher, i);
-		run_scans(&launcher);
+		/* First: a scan may be wanted for the places that this frees. */
 		retired = weir_retired_serve();
+		run_scans(&launcher);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 next_due(retired > 0 || launcher.scans ||

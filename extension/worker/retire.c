@@ -127,25 +127,30 @@ weir_view_forget_retired(ViewSlot *slot)
 	pg_atomic_write_u32(&before->detached, 1);
 }
 
-/* Is the memory of no use any more, or asked for? */
+/*
+ * Is the memory of no use any more, or asked for?  Once a lane has caught up, it
+ * is there for older snapshots, which cannot use what was restored after them.
+ */
 static bool
 is_over(ViewSlot *slot)
 {
-	bool over = pg_atomic_read_u32(&slot->detached) != 0 ||
-				weir_clock_monotonic() - slot->retired_at > KEEP_US;
+	bool caught_up = false;
+	bool needed = false;
 
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
-	for (int i = 0; i < weir_registry->max_views && !over; i++)
+	for (int i = 0; i < weir_registry->max_views && !caught_up; i++)
 	{
 		ViewSlot *v = &weir_registry->views[i];
 
-		/* An older snapshot cannot use what was restored after it. */
-		over = v->used && v->live && v->dboid == slot->dboid &&
-			   v->view == slot->view && v->marks.birth == WM_NO_XID &&
-			   weir_has_caught_up(v, slot);
+		caught_up = v->used && v->live && v->dboid == slot->dboid &&
+					v->view == slot->view && weir_has_caught_up(v, slot);
+		needed = caught_up && v->marks.birth != WM_NO_XID;
 	}
 	LWLockRelease(&weir_registry->lock);
-	return over;
+	if (pg_atomic_read_u32(&slot->detached))
+		return true;
+	return caught_up ? !needed
+					 : weir_clock_monotonic() - slot->retired_at > KEEP_US;
 }
 
 /*
@@ -168,9 +173,6 @@ weir_retired_serve(void)
 			left++;
 			continue;
 		}
-		/* Somebody may wait for the place. */
-		if (pg_atomic_read_u32(&v->detached))
-			weir_notify_launcher(v->dboid);
 		weir_view_release(v);
 	}
 	return left;

@@ -158,8 +158,19 @@ give_up_retired(const Candidate *all, int n)
 	}
 }
 
+/* Is there a place for another view?  Registry lock held. */
+static bool
+any_place(void)
+{
+	for (int i = 0; i < weir_registry->max_views; i++)
+		if (!weir_registry->views[i].used)
+			return true;
+	return false;
+}
+
+/* Returns how many views wait; *crowded: for a place that others have. */
 static int
-fill_registry(Candidate *all, int n)
+fill_registry(Candidate *all, int n, bool *crowded)
 {
 	int queued = 0;
 
@@ -170,6 +181,7 @@ fill_registry(Candidate *all, int n)
 	for (int i = 0; i < n; i++)
 		if (!all[i].placed)
 			queued += find_or_make_lane(all, n, i);
+	*crowded = queued > 0 && !any_place();
 	give_up_retired(all, n);
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
@@ -231,15 +243,19 @@ weir_scanner_main(Datum database)
 	Candidate *all;
 	int n;
 	int queued;
+	bool crowded;
 
 	weir_worker_begin(DatumGetObjectId(database));
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	n = load_candidates(&all);
 	WEIR_FAULT("scanner-loaded");
-	queued = fill_registry(all, n);
+	queued = fill_registry(all, n, &crowded);
 	WEIR_FAULT("scanner-filled");
-	if (queued > 0 && weir_retired_give_up() == 0)
+	/* Places that are kept for readers only will be free at once. */
+	if (crowded && weir_retired_give_up() > 0)
+		weir_notify_launcher(MyDatabaseId);
+	else if (queued > 0)
 		ereport(WARNING, (errmsg("%d continuous views wait for a lane", queued),
 						  errhint("Raise weir.max_lanes or weir.max_views.")));
 	PopActiveSnapshot();

@@ -18,6 +18,7 @@
 #include "catalog/extension.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "shmem/retired.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -128,8 +129,10 @@ leave_out(Coordinator *co, CheckpointView *v)
 	FlushErrorState();
 	AbortCurrentTransaction();
 	v->gone = true;
+	/* Out of memory does not pass, unless what is kept for readers had it. */
 	if (weir_is_lock_error(e) ||
-		(weir_is_server_error(e) && e->sqlerrcode != ERRCODE_OUT_OF_MEMORY))
+		(weir_is_server_error(e) && (e->sqlerrcode != ERRCODE_OUT_OF_MEMORY ||
+									 weir_retired_give_up() > 0)))
 	{
 		co->lane->delayed = true;
 		strlcpy(co->lane->error, e->message, WEIR_ERROR_LEN);
@@ -487,8 +490,8 @@ recheck_view(CheckpointView *v)
 	ProgressRow *p = weir_progress_load(v->slot->view);
 	ViewRow *row = weir_view_load(v->slot->view);
 
-	if (p == NULL || row == NULL || p->generation != v->progress.generation ||
-		row->owner != v->row->owner)
+	if (p == NULL || row == NULL || !row->home ||
+		p->generation != v->progress.generation || row->owner != v->row->owner)
 	{
 		v->gone = true;
 		return;
