@@ -18,6 +18,9 @@
  * has one writer; a word that is a turn old does no harm.  This bounds memory
  * and decides nothing else: what is late, idle or final does not depend on it,
  * but for a held partition being neither idle nor at its end.
+ *
+ * A partition whose past is in question is not held: it is read from before our
+ * own position then, which is where it would be put back.
  */
 #include "base/weir.h"
 
@@ -94,6 +97,8 @@ change(Ingest *in, const WaPartition *want, bool hold)
 
 		if (lp->worker != in->worker || want[p].held != hold || lp->held == hold)
 			continue;
+		if (in->past[p].doubted || in->past[p].lost)
+			continue;
 		lp->held = hold;
 		lp->at_end = lp->silent = false;
 		lp->last_event = lp->last_seen = weir_clock_monotonic();
@@ -134,8 +139,8 @@ weir_ingest_align(Ingest *in)
 	}
 	in->holding = false;
 	for (int p = 0; p < lane->npartitions; p++)
-		in->holding = in->holding ||
-					  (parts[p].held && lane->parts[p].worker == in->worker);
+		in->holding = in->holding || (lane->parts[p].held &&
+									  lane->parts[p].worker == in->worker);
 	pfree(parts);
 }
 
