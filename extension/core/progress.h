@@ -51,6 +51,18 @@ wp_begin(WpPartition *p, int64_t offset)
 }
 
 /*
+ * Has the view had nothing of the partition, so that nothing is lost if it
+ * begins elsewhere?  That it is where it began does not say so: it may have been
+ * restarted there.
+ */
+static inline bool
+wp_is_new(const WpPartition *p)
+{
+	return p->position == p->start && p->events == 0 && p->dead == 0 &&
+		   p->lost == 0;
+}
+
+/*
  * What there was up to here is gone, and perhaps all else, too: go on at this
  * offset, which may be a lesser one.  What was counted and closed stays.
  */

@@ -246,7 +246,7 @@ decide(Ingest *in, IngestView *v, int p, int64 low, int64 high)
 		vp->last = WP_NO_RECORD; /* it has expired, and proves no more */
 	if (!other && vp->position >= low)
 		return;
-	if (!other && vp->position == vp->start)
+	if (!other && wp_is_new(vp))
 		weir_apply_restart(v->apply, p, low);
 	else if (in->stream->offset_reset == STREAM_RESET_ERROR)
 		fail(in, v, p, other, low, high);

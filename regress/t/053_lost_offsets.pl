@@ -176,7 +176,33 @@ foreach my $reset ('earliest', 'latest', 'error')
 	is(lost_sums($v), '0|0', 'by no counter');
 }
 
-# 5. a compacted topic, with gaps and tombstones, whose end is gone, too
+# 5. twice, and nothing is read in between
+foreach my $reset ('earliest', 'error')
+{
+	my $topic = $kafka->new_topic("twice_$reset", 1);
+	my $v = events_view($node, $kafka, $topic, stream => "twice_$reset",
+		lateness => '1 day', options => { offset_reset => 'earliest' });
+
+	produce($kafka, $topic, '--count', 100, @from);
+	flush($v);
+	foreach my $below (200, 250)
+	{
+		sql($node, "SELECT weir.pause('$v->{view}')");
+		produce($kafka, $topic, '--count', 100, @later, '--seed', $below);
+		$kafka->delete_records($topic, 0 => $below);
+		sql($node, "ALTER FOREIGN TABLE $v->{stream} OPTIONS (SET offset_reset '$reset')")
+		  if $below == 250;
+		sql($node, "SELECT weir.resume('$v->{view}')");
+		flush($v) if $below == 200 || $reset eq 'earliest';
+	}
+	state_is($v, "'error'", 'a view that went on elsewhere is not a new one: it stops')
+	  if $reset eq 'error';
+	is(lost($v), '0: 100 - 200' . ($reset eq 'error' ? '' : ', 0: 200 - 250'),
+		"$reset: what is lost before a view has read on");
+	is(events_counted($node, $v), $reset eq 'error' ? 100 : 150, 'and what is counted');
+}
+
+# 6. a compacted topic, with gaps and tombstones, whose end is gone, too
 {
 	my $topic = $kafka->new_topic('compacted', 1, 'cleanup.policy=compact', 'segment.ms=1000',
 		'min.cleanable.dirty.ratio=0.01', 'max.compaction.lag.ms=1000', 'delete.retention.ms=100');
