@@ -20,6 +20,7 @@
 #include "base/guc.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "shmem/retired.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "worker/ingest.h"
@@ -217,6 +218,14 @@ take_barrier(Ingest *in, uint64 barrier)
 	WEIR_FAULT("ingest-acknowledged");
 }
 
+static void
+copy_wait_over(Ingest *in)
+{
+	if (in->copy_waits != 0)
+		weir_ingest_wait_end(in);
+	in->copy_waits = 0;
+}
+
 /*
  * The copies of a view do not fit: other lanes' checkpoints may make room, but
  * not for ever, since this lane commits nothing meanwhile.
@@ -231,11 +240,14 @@ wait_to_copy(Ingest *in, IngestView *v)
 	}
 	else if (weir_ingest_patience_is_over(in, in->copy_waits))
 	{
+		/* Its copies make room for the next view, which waits for itself. */
+		copy_wait_over(in);
 		weir_ingest_fail_view(
 			in, v,
 			"the copies of its open windows for a checkpoint do not fit in weir.memory_limit");
 		return;
 	}
+	(void) weir_retired_give_up();
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 COPY_WAIT_MS, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
@@ -256,9 +268,7 @@ copy_slice(Ingest *in)
 		if (done <= 0)
 			return;
 	}
-	if (in->copy_waits != 0)
-		weir_ingest_wait_end(in);
-	in->copy_waits = 0;
+	copy_wait_over(in);
 	in->barrier.copying = false;
 	pg_write_barrier();
 	pg_atomic_write_u64(&in->self->copied, in->barrier.acked);

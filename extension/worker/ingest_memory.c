@@ -128,10 +128,9 @@ note_wait(Ingest *in, IngestView *v, int64 now)
 		w->least = PG_UINT64_MAX;
 	}
 	if (w->batch == 0)
-	{
 		w->batch = now;
-		weir_ingest_wait_begin(in, v->row->id);
-	}
+	/* Again and again: a wait for copies has ended, perhaps. */
+	weir_ingest_wait_begin(in, v->row->id);
 	if (used < w->least)
 	{
 		w->least = used;
