@@ -61,13 +61,14 @@ typedef struct LetterWriter
 	char nulls[MAX_VALUES];
 } LetterWriter;
 
+/* A stretch of what the letter holds; text and bytea look the same. */
 static Datum
-bytes_datum(const char *data, uint32 len)
+bytes_datum(const Letter *l, size_t at, uint32 len)
 {
-	bytea *b = palloc(len + VARHDRSZ);
+	bytea *b = palloc((Size) len + VARHDRSZ);
 
 	SET_VARSIZE(b, len + VARHDRSZ);
-	memcpy(VARDATA(b), data, len);
+	weir_letter_read(l, at, VARDATA(b), len);
 	return PointerGetDatum(b);
 }
 
@@ -75,7 +76,7 @@ static void
 fill_common(LetterWriter *w, const Letter *l)
 {
 	const StreamDef *stream = w->c->stream;
-	const char *key = l->data + l->reason_len;
+	size_t key = l->reason_len;
 	int64 timestamp = l->timestamp - WEIR_EPOCH_SHIFT;
 
 	memset(w->nulls, ' ', sizeof(w->nulls));
@@ -87,9 +88,9 @@ fill_common(LetterWriter *w, const Letter *l)
 	w->values[4] = Int64GetDatum(l->offset);
 	w->values[5] = TimestampTzGetDatum(timestamp);
 	w->nulls[5] = l->timestamp < 0 || !IS_VALID_TIMESTAMP(timestamp) ? 'n' : ' ';
-	w->values[6] = bytes_datum(key, l->key_len);
+	w->values[6] = bytes_datum(l, key, l->key_len);
 	w->nulls[6] = l->has_key ? ' ' : 'n';
-	w->values[7] = bytes_datum(key + l->key_len, l->payload_len);
+	w->values[7] = bytes_datum(l, key + l->key_len, l->payload_len);
 	w->nulls[7] = l->has_payload ? ' ' : 'n';
 	w->values[8] = Int64GetDatum(l->fingerprint);
 }
@@ -103,8 +104,7 @@ fill_kind(LetterWriter *w, const Letter *l)
 	{
 		case LETTER_DEAD:
 			v[0] = CStringGetTextDatum(unpack_sql_state(l->dead.sqlstate));
-			v[1] = PointerGetDatum(
-				cstring_to_text_with_len(l->data, l->reason_len));
+			v[1] = bytes_datum(l, 0, l->reason_len);
 			break;
 		case LETTER_LATE:
 			v[0] = TimestampTzGetDatum(l->late.event_time);
@@ -195,7 +195,7 @@ weir_free_letters(Lane *lane)
 			if (l->decided)
 			{
 				*link = l->next;
-				weir_arena_free(l, l->bytes);
+				weir_letter_free(l);
 			}
 			else
 				link = &l->next;

@@ -128,6 +128,7 @@ static bool
 lacks_memory(ViewApply *a)
 {
 	pg_atomic_write_u32(&a->slot->memory.met, MEMORY_ALL);
+	a->lacks_letter = true;
 	return false;
 }
 
@@ -140,12 +141,9 @@ note_late(ViewApply *a, const EventBatch *b, int32 row, int64 start, int64 end)
 	a->late[b->partition[row]]++;
 	if (!a->keep_late)
 		return true;
-	l = weir_letter_new(&b->msgs[row], a->slot->view, "");
+	l = weir_letter_new(&b->msgs[row], a->slot->view, "", a->cut_letters);
 	if (l == NULL)
-	{
-		pg_atomic_write_u32(&a->slot->memory.met, MEMORY_ALL);
-		return false;
-	}
+		return lacks_memory(a);
 	l->kind = LETTER_LATE;
 	l->late.event_time = b->event_time[row];
 	l->late.window_start = start;
@@ -578,7 +576,7 @@ note_failed(ViewApply *a, const EventBatch *b, int32 row, const ErrorData *e)
 {
 	if (a->keep_dead &&
 		!weir_letter_dead(&a->worker->kept, &b->msgs[row], a->slot->view,
-						  e->sqlerrcode, e->message))
+						  e->sqlerrcode, e->message, a->cut_letters))
 		return lacks_memory(a);
 	a->failed[a->nfailed++] = row;
 	wp_fail(&a->parts[b->partition[row]]);
@@ -615,6 +613,7 @@ weir_apply_run(ViewApply *a, const EventBatch *b)
 {
 	ErrorData *e = NULL;
 
+	a->lacks_letter = false;
 	if (a->next_row < 0)
 	{
 		MemoryContextReset(a->batch_cxt);

@@ -89,6 +89,8 @@ typedef struct ViewApply
 	int next_row;        /* row mode: first row not applied, or -1 */
 	int part_row;        /* record up to which part counts */
 	ViewPartition *part; /* as published last */
+	bool lacks_letter;   /* it is a letter that there is no room for */
+	bool cut_letters;    /* large ones need not be kept whole any more */
 } ViewApply;
 
 /*

@@ -14,13 +14,17 @@
 /*
  * A copy of the message, in no list; view 0: of the whole stream.  The caller
  * fills what its kind has.  NULL: the arena is full, but for what a checkpoint
- * needs.
+ * needs.  cut: keep only the beginning of a large message, and say so in the
+ * reason; this is also done with what could not fit in an empty arena.
  */
 extern Letter *
-weir_letter_new(const KafkaMessage *m, int32 view, const char *reason);
+weir_letter_new(const KafkaMessage *m, int32 view, const char *reason, bool cut);
 /* A message that could not be used: new, and first of the list.  False: full. */
 extern bool weir_letter_dead(Letter **list, const KafkaMessage *m, int32 view,
-							 int sqlstate, const char *reason);
+							 int sqlstate, const char *reason, bool cut);
+/* Copy out of what it holds, which is the reason, the key, the payload. */
+extern void weir_letter_read(const Letter *l, size_t at, char *to, size_t len);
+extern void weir_letter_free(Letter *l);
 extern void weir_letter_add(Letter **list, Letter *l);
 /* All of one list to the front of another one. */
 extern void weir_letters_move(Letter **from, Letter **to);

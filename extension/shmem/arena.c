@@ -17,8 +17,8 @@
 #include "core/buddy.h"
 #include "shmem/shmem.h"
 
-static void *
-arena_alloc(size_t size, size_t keep)
+void *
+weir_arena_alloc_keeping(size_t size, size_t keep)
 {
 	WbArena *arena = weir_registry->arena;
 	void *block = NULL;
@@ -33,13 +33,13 @@ arena_alloc(size_t size, size_t keep)
 void *
 weir_arena_alloc(size_t size)
 {
-	return arena_alloc(size, wb_total_bytes(weir_registry->arena) / 2);
+	return weir_arena_alloc_keeping(size, weir_arena_total() / 2);
 }
 
 void *
 weir_arena_alloc_reserved(size_t size)
 {
-	return arena_alloc(size, 0);
+	return weir_arena_alloc_keeping(size, 0);
 }
 
 void
@@ -48,6 +48,12 @@ weir_arena_free(void *block, size_t size)
 	LWLockAcquire(&weir_registry->arena_lock, LW_EXCLUSIVE);
 	wb_free(weir_registry->arena, block, size);
 	LWLockRelease(&weir_registry->arena_lock);
+}
+
+size_t
+weir_arena_total(void)
+{
+	return wb_total_bytes(weir_registry->arena);
 }
 
 size_t

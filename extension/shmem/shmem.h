@@ -187,11 +187,19 @@ typedef enum LetterKind
 	LETTER_LATE /* an event that was late for a window, of a view that keeps them */
 } LetterKind;
 
+/* What does not fit in the first block of a letter. */
+typedef struct LetterPart
+{
+	struct LetterPart *next;
+	uint32 len;
+	char data[FLEXIBLE_ARRAY_MEMBER];
+} LetterPart;
+
 /* A message that is kept aside; lives in the arena until committed. */
 typedef struct Letter
 {
 	struct Letter *next;
-	size_t bytes; /* of the arena block */
+	LetterPart *parts;
 	LetterKind kind;
 	bool decided; /* coordinator: written, or not to be written any more */
 	int32 view;   /* 0: the whole stream */
@@ -218,6 +226,7 @@ typedef struct Letter
 	uint32 payload_len;
 	bool has_key;
 	bool has_payload;
+	uint32 len;                       /* of data; parts go on from there */
 	char data[FLEXIBLE_ARRAY_MEMBER]; /* reason, key, payload */
 } Letter;
 
@@ -329,9 +338,12 @@ extern void weir_require_preload(void);
  */
 extern void *weir_arena_alloc(size_t size);
 extern void *weir_arena_alloc_reserved(size_t size);
+/* The same, for those who say themselves how much has to stay free. */
+extern void *weir_arena_alloc_keeping(size_t size, size_t keep);
 extern void weir_arena_free(void *block, size_t size);
 extern size_t weir_arena_rounded(size_t size);
 extern uint64 weir_arena_used(void);
+extern size_t weir_arena_total(void);
 /* The same, on a view's account and within its limit. */
 extern void weir_account_init(MemoryAccount *a);
 extern void *weir_account_alloc(MemoryAccount *a, size_t size);

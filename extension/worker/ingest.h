@@ -79,6 +79,7 @@ typedef struct Ingest
 	bool holding;     /* some partition is held back */
 	bool went_back;   /* some view has to read records again */
 	int64 copy_waits; /* since when copying waits for memory, or 0 */
+	int64 cut_until;  /* dead letters without room are cut (monotonic us) */
 	uint64 durable;
 	MemoryContext cxt;
 	MemoryContext decoder_cxt;

@@ -19,27 +19,52 @@
 #include "utils/snapmgr.h"
 #include "worker/ingest.h"
 
+#define LETTER_PATIENCE_US (20 * USECS_PER_SEC)
+#define CUT_US             (60 * USECS_PER_SEC)
+
 /* --- messages that cannot be used --------------------------------------------------- */
 
-static void
+/* Large ones are cut for a while after one has waited for nothing. */
+static bool
+try_letter(Ingest *in, int record, int sqlstate, const char *reason)
+{
+	const KafkaMessage *m = &in->msgs[record];
+	Letter **list = &in->self->letters;
+
+	return weir_letter_dead(list, m, 0, sqlstate, reason, false) ||
+		   (weir_clock_monotonic() < in->cut_until &&
+			weir_letter_dead(list, m, 0, sqlstate, reason, true));
+}
+
+/*
+ * Keep the message, waiting for room where needed: for the commit of letters
+ * before it, mostly, since windows leave some.  False: the stream stops here.
+ */
+static bool
 dead_letter(Ingest *in, int record, int sqlstate, const char *reason)
 {
 	int64 since = weir_clock_monotonic();
 
 	if (in->stream->on_error == STREAM_SKIP)
-		return;
-	while (!weir_letter_dead(&in->self->letters, &in->msgs[record], 0, sqlstate,
-							 reason))
+		return true;
+	while (!try_letter(in, record, sqlstate, reason))
 	{
-		if (weir_ingest_patience_is_over(in, since))
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-							errmsg("no shared memory left for a dead letter"),
-							errhint("Raise weir.memory_limit.")));
+		int64 now = weir_clock_monotonic();
+
+		if (now - since > 2 * LETTER_PATIENCE_US)
+		{
+			weir_ingest_fail_all(in,
+								 "no room for a dead letter in weir.memory_limit");
+			return false;
+		}
+		if (now - since > LETTER_PATIENCE_US)
+			in->cut_until = now + CUT_US;
 		weir_ingest_wait_begin(in, 0);
 		weir_ingest_wait_step(in);
 		weir_ingest_wait_end(in);
 	}
 	in->self->published++;
+	return true;
 }
 
 /* With on_error 'stop' the first such message ends the views of the stream. */
@@ -69,8 +94,9 @@ note_undecoded(Ingest *in, const EventBatch *b)
 	{
 		if (stops_at(in, b->errors[i].record, b->errors[i].reason))
 			return false;
-		dead_letter(in, b->errors[i].record, b->errors[i].sqlstate,
-					b->errors[i].reason);
+		if (!dead_letter(in, b->errors[i].record, b->errors[i].sqlstate,
+						 b->errors[i].reason))
+			return false;
 	}
 	for (int i = 0; i < b->n; i++)
 	{
@@ -78,7 +104,8 @@ note_undecoded(Ingest *in, const EventBatch *b)
 			continue;
 		if (stops_at(in, i, no_time))
 			return false;
-		dead_letter(in, i, ERRCODE_NULL_VALUE_NOT_ALLOWED, no_time);
+		if (!dead_letter(in, i, ERRCODE_NULL_VALUE_NOT_ALLOWED, no_time))
+			return false;
 	}
 	return true;
 }

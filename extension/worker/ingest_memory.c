@@ -28,6 +28,7 @@
 #define STEP_MS      10
 #define PATIENCE_US  (20 * USECS_PER_SEC)
 #define LEAVE_US     (USECS_PER_SEC / 2)
+#define CUT_AFTER_US (15 * USECS_PER_SEC)
 #define GO_BACK_US   (USECS_PER_SEC / 8)
 #define MOST_BACKS   4 /* the pause before going back doubles so often */
 #define IDLE_MOST_US (300 * USECS_PER_SEC)
@@ -113,6 +114,8 @@ weir_ingest_wait_over(Ingest *in, IngestView *v)
 	if (v->wait.began != 0)
 		weir_ingest_wait_end(in);
 	memset(&v->wait, 0, sizeof(v->wait));
+	if (v->apply)
+		v->apply->cut_letters = false;
 }
 
 /* Note what there is to know of the wait. */
@@ -151,6 +154,21 @@ go_back(Ingest *in, IngestView *v)
 	in->went_back = true;
 }
 
+/*
+ * A large message that is to be kept has waited long enough for room: from now on
+ * its beginning will do, and the wait begins anew.
+ */
+static bool
+may_cut(Ingest *in, IngestView *v, int64 now)
+{
+	if (!v->apply->lacks_letter || v->apply->cut_letters ||
+		now - v->wait.since < CUT_AFTER_US)
+		return false;
+	v->apply->cut_letters = true;
+	v->wait.since = now;
+	return true;
+}
+
 bool
 weir_ingest_wait(Ingest *in, IngestView *v)
 {
@@ -160,6 +178,8 @@ weir_ingest_wait(Ingest *in, IngestView *v)
 	int64 now = weir_clock_monotonic();
 
 	note_wait(in, v, now);
+	if (may_cut(in, v, now))
+		return true;
 	if ((own && a->stops) || weir_ingest_patience_is_over(in, w->since))
 		give_up(in, a);
 	if (own && now - w->began > LEAVE_US && !is_alone(in, v))
