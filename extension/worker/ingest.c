@@ -133,7 +133,7 @@ open_handle(Ingest *in)
 	if (in->consumer == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 						errmsg("could not open a consumer: %s", err)));
-	in->delivered = false;
+	in->delivered = in->away = false;
 	in->opened = weir_clock_monotonic();
 }
 
@@ -361,14 +361,14 @@ any_answer(const Ingest *in, int nevents)
 }
 
 /*
- * Has something happened after which the topic may be another one?  Nothing
- * that a handle has delivered is older than itself, so a new one need not be
- * replaced.
+ * Has something happened after which the topic may be another one?  As long as
+ * a handle has delivered nothing all is compared that it will deliver, so it
+ * need not be replaced.
  */
 static bool
 was_away(const Ingest *in, int nevents)
 {
-	if (!in->delivered || weir_clock_monotonic() - in->opened < ANEW_US)
+	if (!in->delivered)
 		return false;
 	for (int i = 0; i < nevents; i++)
 		if (in->events[i].all_down || in->events[i].no_topic)
@@ -376,18 +376,38 @@ was_away(const Ingest *in, int nevents)
 	return false;
 }
 
-/*
- * The topic was out of reach, and may be another one by now.  What this handle
- * delivers may be of either, so a new one takes its place, which compares first.
- */
+/* What is said of it is noted; the rest is of a topic that may be no more. */
 static void
-begin_anew(Ingest *in, int nevents)
+note_away(Ingest *in, int nevents)
 {
+	in->away = true;
 	weir_lost_remember_ends(in);
+	weir_consumer_release(in->consumer);
 	for (int i = 0; i < nevents; i++)
 		if (in->events[i].kind == KAFKA_EVENT_CLIENT_ERROR ||
 			in->events[i].kind == KAFKA_EVENT_PARTITION_ERROR)
 			serve_event(in, &in->events[i]);
+}
+
+/*
+ * The topic was out of reach, and may be another one by now.  What this handle
+ * delivers may be of either, so a new one takes its place, which compares first;
+ * but not before this one is ANEW_US old, since opening one costs something and
+ * trouble comes in swarms.
+ */
+static void
+begin_anew(Ingest *in)
+{
+	int64 left = in->opened + ANEW_US - weir_clock_monotonic();
+
+	if (left > 0)
+	{
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 COPY_WAIT_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		return;
+	}
 	open_handle(in);
 	assign(in);
 }
@@ -487,12 +507,18 @@ turn(Ingest *in)
 
 	weir_ingest_barrier(in);
 	serve_joining(in);
+	if (in->away)
+	{
+		begin_anew(in);
+		return;
+	}
 	weir_consumer_drain_fd(in->consumer);
 	n = weir_consumer_poll(in->consumer, in->msgs, in->capacity, in->events,
 						   MAX_EVENTS, &nevents);
+	in->delivered = in->delivered || n > 0 || any_answer(in, nevents);
 	if (was_away(in, nevents))
 	{
-		begin_anew(in, nevents);
+		note_away(in, nevents);
 		return;
 	}
 	kept = drop_known(in, weir_lost_filter(in, n));
@@ -505,7 +531,6 @@ turn(Ingest *in)
 	weir_consumer_release(in->consumer);
 	for (int i = 0; i < nevents; i++)
 		serve_event(in, &in->events[i]);
-	in->delivered = in->delivered || n > 0 || any_answer(in, nevents);
 	if (weir_lost_settle(in))
 		assign(in);
 	weir_ingest_note_partitions(in);

@@ -68,6 +68,7 @@ typedef struct Ingest
 	KafkaConsumer *consumer;
 	bool delivered; /* something has come by this handle */
 	int64 opened;   /* monotonic us */
+	bool away;      /* the topic was since, so nothing more is taken of it */
 	Decoder *decoder;
 	KafkaMessage *msgs;
 	KafkaEvent *events;
