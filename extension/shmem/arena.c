@@ -70,6 +70,7 @@ weir_account_init(MemoryAccount *a)
 	pg_atomic_init_u64(&a->used, 0);
 	pg_atomic_init_u64(&a->limit, 0);
 	pg_atomic_init_u32(&a->met, MEMORY_LEFT);
+	pg_atomic_init_u64(&a->waited, 0);
 }
 
 void *

@@ -31,6 +31,27 @@ weir_view_find(Oid dboid, int32 view)
 	return found;
 }
 
+bool
+weir_view_has_most(ViewSlot *view, uint64 since)
+{
+	uint64 mine = pg_atomic_read_u64(&view->memory.used);
+	bool most = true;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	for (int i = 0; i < weir_registry->max_views; i++)
+	{
+		ViewSlot *v = &weir_registry->views[i];
+
+		/* One that has just stopped counts: it is about to make room. */
+		if (v->used && !v->retired &&
+			pg_atomic_read_u64(&v->memory.waited) >= since &&
+			pg_atomic_read_u64(&v->memory.used) > mine)
+			most = false;
+	}
+	LWLockRelease(&weir_registry->lock);
+	return most;
+}
+
 void
 weir_notify_launcher(Oid dboid)
 {

@@ -43,6 +43,7 @@ typedef struct MemoryAccount
 	volatile bool stops;     /* at the limit, instead of waiting; coordinator */
 	volatile bool restoring; /* takes what is kept, too; coordinator */
 	pg_atomic_uint32 met;    /* MemoryMet of the last request refused */
+	pg_atomic_uint64 waited; /* last step of a wait for the arena (monotonic us) */
 } MemoryAccount;
 
 /* --- groups and panes (see pane.h) --------------------------------------- */
@@ -377,6 +378,11 @@ extern void weir_lost_free(LostRange **list);
 
 /* The slot through which a running view can be read, or NULL. */
 extern ViewSlot *weir_view_find(Oid dboid, int32 view);
+/*
+ * Has no view of those that have waited for the arena since then more of it than
+ * this one?
+ */
+extern bool weir_view_has_most(ViewSlot *view, uint64 since);
 /* Tell the launcher that the catalog of this database changed. Cannot raise. */
 extern void weir_notify_launcher(Oid dboid);
 /* Wake the lane's coordinator. */

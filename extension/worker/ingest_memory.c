@@ -32,6 +32,7 @@
 #define GO_BACK_US   (USECS_PER_SEC / 8)
 #define MOST_BACKS   4 /* the pause before going back doubles so often */
 #define IDLE_MOST_US (300 * USECS_PER_SEC)
+#define WAITS_US     (5 * USECS_PER_SEC) /* after a step, a view still waits */
 
 void
 weir_ingest_wait_begin(Ingest *in, int32 view)
@@ -123,8 +124,11 @@ static void
 note_wait(Ingest *in, IngestView *v, int64 now)
 {
 	MemoryWait *w = &v->wait;
-	uint64 used = in_use(&v->slot->memory);
+	MemoryAccount *a = &v->slot->memory;
+	uint64 used = in_use(a);
 
+	pg_atomic_write_u64(&a->waited,
+						pg_atomic_read_u32(&a->met) == MEMORY_ALL ? now : 0);
 	if (w->began == 0)
 	{
 		w->began = now;
@@ -169,6 +173,20 @@ may_cut(Ingest *in, IngestView *v, int64 now)
 	return true;
 }
 
+/*
+ * Is it for this view to stop?  At its own limit, yes.  Where all of the memory is
+ * in use, it is for the one that has most of it among those that wait; its end
+ * makes room for the others, whichever would have lost patience first.
+ */
+static bool
+must_give_up(const Ingest *in, const IngestView *v, bool own, int64 now)
+{
+	if (own && v->slot->memory.stops)
+		return true;
+	return weir_ingest_patience_is_over(in, v->wait.since) &&
+		   (own || weir_view_has_most(v->slot, now - WAITS_US));
+}
+
 bool
 weir_ingest_wait(Ingest *in, IngestView *v)
 {
@@ -180,7 +198,7 @@ weir_ingest_wait(Ingest *in, IngestView *v)
 	note_wait(in, v, now);
 	if (may_cut(in, v, now))
 		return true;
-	if ((own && a->stops) || weir_ingest_patience_is_over(in, w->since))
+	if (must_give_up(in, v, own, now))
 		give_up(in, a);
 	if (own && now - w->began > LEAVE_US && !is_alone(in, v))
 	{
