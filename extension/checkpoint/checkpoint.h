@@ -60,6 +60,7 @@ typedef struct CheckpointLane
 	StreamDef *stream;
 	int nviews;
 	CheckpointView **views;
+	bool postponed;    /* the last attempt, as a whole */
 	MemoryContext cxt; /* reset by each checkpoint */
 } CheckpointLane;
 
@@ -68,10 +69,11 @@ typedef struct CheckpointLane
  * changed state, positions, dead letters, in one transaction.  A view that
  * raises is left out, failed or postponed, and the rest is tried again; one whose
  * row is locked is left for the next checkpoint.  durable: the commit's WAL is flushed
- * before this returns.  Raises when nothing can be written.  Called outside a
- * transaction.
+ * before this returns.  False: a lock was in the way of what is no view's, and
+ * nothing is written; the next checkpoint does it.  Raises when nothing can be
+ * written otherwise.  Called outside a transaction.
  */
-extern void weir_checkpoint_commit(CheckpointLane *c, bool durable);
+extern bool weir_checkpoint_commit(CheckpointLane *c, bool durable);
 
 /* --- a view that raises (trouble.c) ---------------------------------------- */
 
@@ -84,6 +86,8 @@ extern void weir_view_raised(CheckpointView *v, const ErrorData *e);
 /* Is a postponed view to be tried again now, or still to be left out? */
 extern bool weir_view_is_due(const CheckpointView *v);
 extern bool weir_view_must_wait(const CheckpointView *v);
+/* The transaction met a lock in no view's part, and is rolled back. */
+extern void weir_lane_postponed(CheckpointLane *c, const ErrorData *e);
 /* A checkpoint was committed; attempt.written says of which views. */
 extern void weir_settle_postponed(CheckpointLane *c);
 

@@ -173,13 +173,47 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 	WEIR_FAULT("checkpoint-letters-written");
 }
 
-/* One attempt.  False: a view raised and is now in skip; try again without it. */
-static bool
+typedef enum AttemptResult
+{
+	COMMITTED,
+	WITHOUT_A_VIEW, /* which raised and is now in skip: try again */
+	POSTPONED       /* a lock was in the way, of no view's */
+} AttemptResult;
+
+/*
+ * The transaction has raised, in the turn of a view or (current < 0) not.  Of the
+ * letters of the stream another lane may have the same, in a transaction that
+ * has not ended.  Positions must not be committed without them.
+ */
+static AttemptResult
+give_in(CheckpointLane *c, bool *skip, int current, TransactionId xid)
+{
+	ErrorData *e;
+
+	MemoryContextSwitchTo(c->cxt);
+	e = CopyErrorData();
+	if (current < 0 && !weir_is_lock_error(e))
+		PG_RE_THROW();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	settle_marks(c, xid, false);
+	if (current < 0)
+	{
+		forget_attempt(c);
+		weir_lane_postponed(c, e);
+		return POSTPONED;
+	}
+	skip[current] = true;
+	weir_view_raised(c->views[current], e);
+	return WITHOUT_A_VIEW;
+}
+
+static AttemptResult
 attempt(CheckpointLane *c, bool *skip)
 {
 	volatile int current = -1;
 	volatile TransactionId xid = InvalidTransactionId;
-	volatile bool done = false;
+	volatile AttemptResult result = COMMITTED;
 
 	MemoryContextReset(c->cxt);
 	forget_attempt(c);
@@ -197,37 +231,27 @@ attempt(CheckpointLane *c, bool *skip)
 			add_marks(c, xid);
 		WEIR_FAULT("checkpoint-before-commit");
 		CommitTransactionCommand();
-		done = true;
 	}
 	PG_CATCH();
 	{
-		ErrorData *e;
-
-		MemoryContextSwitchTo(c->cxt);
-		if (current < 0)
-			PG_RE_THROW();
-		e = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		settle_marks(c, xid, false);
-		skip[current] = true;
-		weir_view_raised(c->views[current], e);
+		result = give_in(c, skip, current, xid);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(TopMemoryContext);
-	if (done)
+	if (result == COMMITTED)
 	{
 		WEIR_FAULT("checkpoint-before-settle");
 		settle_marks(c, xid, true);
 	}
-	return done;
+	return result;
 }
 
-void
+bool
 weir_checkpoint_commit(CheckpointLane *c, bool durable)
 {
 	bool *skip = palloc0(sizeof(bool) * Max(c->nviews, 1));
 	int before = synchronous_commit;
+	AttemptResult result;
 
 	for (int i = 0; i < c->nviews && !durable; i++)
 		skip[i] = weir_view_must_wait(c->views[i]);
@@ -235,12 +259,16 @@ weir_checkpoint_commit(CheckpointLane *c, bool durable)
 		synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
 	else if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
 		synchronous_commit = SYNCHRONOUS_COMMIT_LOCAL_FLUSH;
-	while (!attempt(c, skip))
-		;
+	do
+		result = attempt(c, skip);
+	while (result == WITHOUT_A_VIEW);
 	synchronous_commit = before;
+	pfree(skip);
+	if (result == POSTPONED)
+		return false;
 	WEIR_FAULT("checkpoint-after-commit");
 	after_commit(c);
-	pfree(skip);
+	return true;
 }
 
 /* --- freeing what is closed ------------------------------------------------------------ */

@@ -5,7 +5,10 @@
  *
  * Runs in the coordinator, in the transaction of a checkpoint: what each worker
  * had when it acknowledged the barrier is the coordinator's.  Two lanes may
- * read the same records: the second one's rows are dropped by the unique indexes.
+ * read the same records: the second one's rows are dropped by the unique indexes,
+ * after it has waited for the first one.  So that they do not wait for each other,
+ * all write in the order of the records; one that waits too long postpones its
+ * checkpoint.
  *
  * Those of a view are written with its progress, so that its counters say how
  * many there are: a view that waits for the next checkpoint keeps them, and with
@@ -157,10 +160,48 @@ any_letter(const Lane *lane)
 	return false;
 }
 
+static int
+compare_letters(const void *a, const void *b)
+{
+	const Letter *x = *(Letter *const *) a;
+	const Letter *y = *(Letter *const *) b;
+
+	if (x->partition != y->partition)
+		return x->partition < y->partition ? -1 : 1;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Those to be written, in an order that is the same in all lanes. */
+static Letter **
+choose(CheckpointLane *c, size_t *n)
+{
+	Letter **chosen;
+	size_t max = 0;
+
+	for (int i = 0; i < c->lane->nworkers; i++)
+		for (Letter *l = c->lane->workers[i].frozen; l; l = l->next)
+			max++;
+	chosen = palloc_extended(sizeof(Letter *) * max, MCXT_ALLOC_HUGE);
+	*n = 0;
+	for (int i = 0; i < c->lane->nworkers; i++)
+		for (Letter *l = c->lane->workers[i].frozen; l; l = l->next)
+		{
+			WcLetter f = fate(c, l);
+
+			l->decided = f != WC_LETTER_KEEP;
+			if (f == WC_LETTER_WRITE)
+				chosen[(*n)++] = l;
+		}
+	qsort(chosen, *n, sizeof(Letter *), compare_letters);
+	return chosen;
+}
+
 void
 weir_write_letters(CheckpointLane *c)
 {
 	LetterWriter w = {.c = c};
+	Letter **letters;
+	size_t n;
 	WeirUser user;
 
 	if (!any_letter(c->lane))
@@ -169,15 +210,9 @@ weir_write_letters(CheckpointLane *c)
 	SPI_connect();
 	w.cxt = AllocSetContextCreate(CurrentMemoryContext, "weir letter",
 								  ALLOCSET_DEFAULT_SIZES);
-	for (int i = 0; i < c->lane->nworkers; i++)
-		for (Letter *l = c->lane->workers[i].frozen; l; l = l->next)
-		{
-			WcLetter f = fate(c, l);
-
-			l->decided = f != WC_LETTER_KEEP;
-			if (f == WC_LETTER_WRITE)
-				write_letter(&w, l);
-		}
+	letters = choose(c, &n);
+	for (size_t i = 0; i < n; i++)
+		write_letter(&w, letters[i]);
 	SPI_finish();
 	weir_become_again(user);
 }

@@ -12,6 +12,8 @@
  *   have been written for 5 seconds without this one, it is taken for the
  *   view's own.
  * - Anything else stops the view, in state error.
+ * - A lock in the way of dead letters, which lanes of one stream may both have:
+ *   nothing is written, and the next checkpoint tries again.
  * - A view whose row of weir.progress is locked, since a transaction with a
  *   command for it is open, raises nothing.  It is tried each time.
  *
@@ -171,10 +173,29 @@ settle_written(CheckpointView *v)
 }
 
 void
+weir_lane_postponed(CheckpointLane *c, const ErrorData *e)
+{
+	if (!c->postponed)
+		ereport(LOG, (errmsg("a checkpoint is postponed: %s", e->message)));
+	c->postponed = true;
+	for (int i = 0; i < c->nviews; i++)
+	{
+		CheckpointView *v = c->views[i];
+
+		if (v->gone)
+			continue;
+		if (v->slot->postponed[0] == '\0')
+			say(v, e->message);
+		settle_unwritten(c, v, false);
+	}
+}
+
+void
 weir_settle_postponed(CheckpointLane *c)
 {
 	bool others = false;
 
+	c->postponed = false;
 	for (int i = 0; i < c->nviews; i++)
 		others = others || c->views[i]->attempt.written;
 	for (int i = 0; i < c->nviews; i++)

@@ -252,7 +252,7 @@ publications(const Lane *lane)
 static bool
 prepare(Coordinator *co)
 {
-	bool work = publications(co->lane) != co->published;
+	bool work = co->c.postponed || publications(co->lane) != co->published;
 
 	for (int i = 0; i < co->c.nviews; i++)
 		work = work || (co->c.views[i]->gone && !co->released[i]) ||
@@ -330,6 +330,7 @@ checkpoint(Coordinator *co)
 	uint64 wanted = pg_atomic_read_u64(&lane->checkpoint_wanted);
 	bool requested = wanted > pg_atomic_read_u64(&lane->checkpoint_done);
 	bool stop = pg_atomic_read_u32(&lane->stop) != 0;
+	bool committed;
 
 	weir_record_failures(co);
 	detach_gone(co);
@@ -340,9 +341,11 @@ checkpoint(Coordinator *co)
 	WEIR_FAULT("coordinator-before-barrier");
 	raise_barrier(co);
 	WEIR_FAULT("coordinator-barrier-complete");
-	weir_checkpoint_commit(&co->c, requested || stop);
+	committed = weir_checkpoint_commit(&co->c, requested || stop);
 	weir_record_failures(co);
 	MemoryContextSwitchTo(co->cxt);
+	if (!committed)
+		return;
 	co->last_commit = XactLastCommitEnd;
 	co->durable_pending = true;
 	if (requested)
