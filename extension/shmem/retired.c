@@ -100,3 +100,17 @@ weir_retired_give_up(void)
 	LWLockRelease(&weir_registry->lock);
 	return n;
 }
+
+void
+weir_retired_give_up_view(Oid dboid, int32 view)
+{
+	ViewSlot *before;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	before = weir_retired_find(dboid, view);
+	if (before)
+		pg_atomic_write_u32(&before->detached, 1);
+	if (before && weir_registry->launcher_latch)
+		SetLatch(weir_registry->launcher_latch);
+	LWLockRelease(&weir_registry->lock);
+}

@@ -46,4 +46,7 @@ extern bool weir_has_caught_up(ViewSlot *now, ViewSlot *before);
  */
 extern int weir_retired_give_up(void);
 
+/* The same for one view, which will never be there again. */
+extern void weir_retired_give_up_view(Oid dboid, int32 view);
+
 #endif /* WEIR_SHMEM_RETIRED_H */

@@ -141,9 +141,12 @@ extern void weir_ingest_broker_answers(Ingest *in);
 extern bool weir_ingest_wait(Ingest *in, IngestView *v);
 /* The view has applied a batch. */
 extern void weir_ingest_wait_over(Ingest *in, IngestView *v);
-/* The parts of it, for waits of other kinds; view: 0, none in particular. */
+/*
+ * The parts of it, for waits of other kinds; view: 0, none in particular; all:
+ * what is short is everybody's memory, not the view's own.
+ */
 extern void weir_ingest_wait_begin(Ingest *in, int32 view);
-extern void weir_ingest_wait_step(Ingest *in);
+extern void weir_ingest_wait_step(Ingest *in, bool all);
 extern void weir_ingest_wait_end(Ingest *in);
 extern bool weir_ingest_patience_is_over(const Ingest *in, int64 since);
 

@@ -60,7 +60,7 @@ dead_letter(Ingest *in, int record, int sqlstate, const char *reason)
 		if (now - since > LETTER_PATIENCE_US)
 			in->cut_until = now + CUT_US;
 		weir_ingest_wait_begin(in, 0);
-		weir_ingest_wait_step(in);
+		weir_ingest_wait_step(in, true);
 		weir_ingest_wait_end(in);
 	}
 	in->self->published++;

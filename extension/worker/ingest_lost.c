@@ -224,7 +224,7 @@ go_on(Ingest *in, IngestView *v, int p, bool other, int64 low, int64 high)
 		lose(in, a, &ranges[n]);
 	weir_apply_restart(a, p, to);
 	/* Positions of an earlier lane may never be reached again. */
-	(void) weir_retired_give_up();
+	weir_retired_give_up_view(v->slot->dboid, v->slot->view);
 	ereport(LOG,
 			(errmsg("continuous view \"%s\" goes on at offset " INT64_FORMAT
 					" of partition %d of topic \"%s\"",

@@ -48,10 +48,11 @@ weir_ingest_wait_end(Ingest *in)
 }
 
 void
-weir_ingest_wait_step(Ingest *in)
+weir_ingest_wait_step(Ingest *in, bool all)
 {
 	weir_wake_coordinator(in->lane);
-	(void) weir_retired_give_up();
+	if (all)
+		(void) weir_retired_give_up();
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 STEP_MS, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
@@ -212,6 +213,6 @@ weir_ingest_wait(Ingest *in, IngestView *v)
 		go_back(in, v);
 		return false;
 	}
-	weir_ingest_wait_step(in);
+	weir_ingest_wait_step(in, !own);
 	return v->apply != NULL;
 }

@@ -124,7 +124,7 @@ begin_anew(Coordinator *co, CheckpointView *v, ViewPartition *parts, int n,
 		wp_restart(&parts[p], to);
 	}
 	/* Positions of an earlier lane may never be reached again. */
-	(void) weir_retired_give_up();
+	weir_retired_give_up_view(v->slot->dboid, v->slot->view);
 	for (int p = n; p < v->progress.nparts; p++)
 		drop_partition(v, &parts[0], p);
 	return true;
