@@ -76,7 +76,7 @@ check:
 endif
 
 check-long:
-	FUZZ_SECONDS=300 SIM_SEEDS=200000 WEIR_SEEDS=random WEIR_SOAK=600 scripts/check
+	FUZZ_SECONDS=300 SIM_SEEDS=200000 WEIR_SEEDS=random WEIR_SOAK=600 WEIR_LONG=1 scripts/check
 
 # core/ compiles with nothing but a C compiler.
 core-check:

@@ -22,7 +22,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	kafka_jars=$work/jars
 fi
 as_user_env+=(WEIR_KAFKA_JARS="$kafka_jars")
-for name in WEIR_QUICK WEIR_SEEDS WEIR_WORKERS WEIR_POINTS WEIR_SOAK; do
+for name in WEIR_QUICK WEIR_SEEDS WEIR_WORKERS WEIR_POINTS WEIR_SOAK WEIR_LONG; do
 	[ -z "${!name:-}" ] || as_user_env+=("$name=${!name}")
 done
 
