@@ -55,7 +55,7 @@ CREATE TABLE weir.views (
     memory_limit bigint,                    -- bytes; NULL: only weir.memory_limit
     on_memory_limit text NOT NULL DEFAULT 'wait'
                 CHECK (on_memory_limit IN ('wait', 'error')),
-    start       text NOT NULL,              -- 'earliest', 'latest' or a time
+    start       text NOT NULL,              -- 'earliest', 'latest', a time, or offsets
     settings    text[] NOT NULL,            -- frozen: name, value, name, value ...
     keep_late   boolean NOT NULL,           -- late events go to late_event_log
     state       text NOT NULL DEFAULT 'running'
@@ -199,7 +199,7 @@ COMMENT ON FUNCTION weir.resume(regclass) IS
 CREATE FUNCTION weir.reset(view regclass, start text) RETURNS void
     LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_reset';
 COMMENT ON FUNCTION weir.reset(regclass, text) IS
-    'throw the results of a view away and compute them anew from ''earliest'', ''latest'' or a time';
+    'throw the results of a view away and compute them anew from ''earliest'', ''latest'', a time, an interval back from now, or offsets';
 
 CREATE FUNCTION weir.set_memory_limit(view regclass, memory_limit text,
         on_memory_limit text DEFAULT NULL)

@@ -14,13 +14,16 @@
 #include "access/xlog.h"
 #include "api/control.h"
 #include "api/hooks.h"
+#include "api/place_check.h"
 #include "base/fault.h"
 #include "catalog/dependency.h"
 #include "catalog/extension.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "catalog/place.h"
 #include "catalog/spi.h"
+#include "catalog/stream.h"
 #include "catalog/view.h"
 #include "commands/event_trigger.h"
 #include "miscadmin.h"
@@ -133,8 +136,13 @@ Datum
 weir_reset(PG_FUNCTION_ARGS)
 {
 	ViewRow *row = weir_controlled_view(PG_GETARG_OID(0));
-	char *start = weir_normal_start(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	char *start = weir_place_normal("start",
+									text_to_cstring(PG_GETARG_TEXT_PP(1)));
 
+	if (start[0] == '{')
+		weir_check_place(weir_stream_load(row->stream,
+										  weir_relation_owner(row->stream)),
+						 "start", start);
 	weir_view_set_start(row->id, start);
 	weir_progress_reset(row->id);
 	weir_view_set_home(row->id);

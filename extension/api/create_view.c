@@ -15,18 +15,18 @@
 #include "access/xlog.h"
 #include "api/hooks.h"
 #include "api/memory_limit.h"
+#include "api/place_check.h"
 #include "base/fault.h"
-#include "base/guc.h"
 #include "catalog/dependency.h"
 #include "catalog/extension.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/place.h"
 #include "catalog/spi.h"
 #include "catalog/stream.h"
 #include "catalog/view.h"
-#include "kafka/kafka.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parser.h"
@@ -165,37 +165,6 @@ check_stream_access(Oid stream)
 	if (pg_class_aclcheck(stream, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE,
 					   get_rel_name(stream));
-}
-
-/* A broker that is down, or a topic that is not there yet, is no error. */
-static void
-warn_about_broker(const StreamDef *stream)
-{
-	char err[256];
-	int n = 0;
-	KafkaClient *client = weir_client_open(stream->settings, err, sizeof(err));
-	bool ok = client != NULL;
-
-	PG_TRY();
-	{
-		ok = ok && weir_client_partitions(client, stream->topic,
-										  weir_settings.broker_timeout_ms, &n,
-										  err, sizeof(err));
-	}
-	PG_FINALLY();
-	{
-		if (client)
-			weir_client_close(client);
-	}
-	PG_END_TRY();
-	if (!ok)
-		ereport(WARNING, (errcode(ERRCODE_CONNECTION_FAILURE),
-						  errmsg("the broker does not answer: %s", err),
-						  errhint("The view starts as soon as it does.")));
-	else if (n == 0)
-		ereport(WARNING, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						  errmsg("topic \"%s\" does not exist", stream->topic),
-						  errhint("The view starts as soon as it does.")));
 }
 
 /* --- relations ------------------------------------------------------------------------- */
@@ -358,18 +327,19 @@ weir_create_view(PG_FUNCTION_ARGS)
 	v.row.keep_late = PG_GETARG_BOOL(5);
 	weir_read_limit(&v.row, fcinfo, 6);
 	if (!PG_ARGISNULL(2))
-		v.row.start = weir_normal_start(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+		v.row.start = weir_place_normal("start",
+										text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	resolve_name(&v, PG_GETARG_TEXT_PP(0));
 	make_relations(&v, sql);
 	stream = weir_stream_load(v.row.stream, weir_relation_owner(v.row.stream));
 	if (v.row.start == NULL)
-		v.row.start = weir_normal_start(stream->start);
+		v.row.start = weir_place_normal("start", stream->start);
 	freeze_settings(&v);
 	v.row.id = weir_view_insert(&v.row, (Datum) 0, true);
 	weir_view_set_limit(&v.row);
 	WEIR_FAULT("create-view-stored");
 	weir_notify_at_commit();
-	warn_about_broker(stream);
+	weir_check_place(stream, "start", v.row.start);
 	PG_RETURN_OID(v.row.view);
 }
 

@@ -75,7 +75,7 @@ typedef struct StreamDef
 	int64 idle_timeout;    /* us */
 	int workers;           /* that read it; 0: weir.ingest_workers */
 	int64 idle_advance;    /* us; -1: off */
-	char *start;           /* 'earliest', 'latest' or a timestamptz */
+	char *start;           /* where views begin: see place.h */
 	int ncolumns;          /* attno - 1 indexes columns */
 	StreamColumn *columns;
 	List *settings; /* of KafkaSetting: server's and user mapping's */

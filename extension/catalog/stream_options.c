@@ -10,6 +10,7 @@
  */
 #include "base/weir.h"
 
+#include "catalog/place.h"
 #include "catalog/stream_options.h"
 #include "kafka/nearest.h"
 
@@ -136,17 +137,12 @@ read_idle_advance(StreamDraft *draft, const char *value)
 static void
 read_start(StreamDraft *draft, const char *value)
 {
-	if (strcmp(value, "earliest") != 0 && strcmp(value, "latest") != 0)
-	{
-		TimestampTz t;
+	Place place;
+	const char *why = weir_place_parse(value, &place);
 
-		t = DatumGetTimestampTz(
-			DirectFunctionCall3(timestamptz_in, CStringGetDatum(value),
-								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-		if (TIMESTAMP_NOT_FINITE(t))
-			bad_value("start", value, NULL,
-					  "Use \"earliest\", \"latest\" or a time.");
-	}
+	if (why)
+		bad_value("start", value, why,
+				  "Use \"earliest\", \"latest\", a time, an interval back from now, or offsets by partition.");
 	draft->def.start = pstrdup(value);
 }
 

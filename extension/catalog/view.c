@@ -410,28 +410,6 @@ weir_settings_leave(int nest)
 	AtEOXact_GUC(true, nest);
 }
 
-char *
-weir_normal_start(const char *start)
-{
-	Datum t;
-	char *text;
-	int nest;
-
-	if (strcmp(start, "earliest") == 0 || strcmp(start, "latest") == 0)
-		return pstrdup(start);
-	t = DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
-							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-	if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(t)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg(
-					 "start must be \"earliest\", \"latest\" or a finite time")));
-	nest = weir_plain_settings_enter();
-	text = DatumGetCString(DirectFunctionCall1(timestamptz_out, t));
-	weir_settings_leave(nest);
-	return text;
-}
-
 ViewRow *
 weir_view_lock(int32 id)
 {

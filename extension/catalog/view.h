@@ -27,8 +27,8 @@ typedef struct ViewRow
 	int64 memory_limit; /* bytes; 0: none of its own */
 	bool stops_at_limit;
 	bool keep_late; /* late events go to weir.late_events */
-	char *start;
-	int nsettings; /* names and values, alternating */
+	char *start;    /* as weir_place_normal has made it */
+	int nsettings;  /* names and values, alternating */
 	char **settings;
 	char *state;
 	bool home;        /* belongs to this database */
@@ -128,11 +128,5 @@ extern int weir_settings_enter(const ViewRow *row);
 /* The same for DDL of our own: no user's schemas, UTC, ISO dates. */
 extern int weir_plain_settings_enter(void);
 extern void weir_settings_leave(int nest);
-
-/*
- * A start as it is kept: 'earliest', 'latest', or a time in UTC; raises when the
- * text is none of these.  Reads times by the session's settings.
- */
-extern char *weir_normal_start(const char *start);
 
 #endif /* WEIR_CATALOG_VIEW_H */

@@ -12,36 +12,32 @@
 #include "base/weir.h"
 
 #include "base/guc.h"
+#include "catalog/place.h"
 #include "shmem/retired.h"
-#include "utils/builtins.h"
-#include "utils/timestamp.h"
 #include "worker/coordinator.h"
 
-/* Offset at which a partition begins for a view that has no position yet. */
+/*
+ * Offset of a place in a partition.  What a user has named is returned as it is,
+ * with low and high of the partition, so that the caller may judge it.
+ */
 static bool
-start_offset(Coordinator *co, const char *start, int32 partition, int64 *offset,
-			 char *err, size_t errlen)
+offset_of_place(Coordinator *co, const Place *place, int32 partition,
+				int64 *offset, int64 *low, int64 *high, char *err, size_t errlen)
 {
-	int64 low;
-	int64 high;
-	int64 t;
-
-	if (strcmp(start, "earliest") != 0 && strcmp(start, "latest") != 0)
-	{
-		t = DatumGetTimestampTz(
-			DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
-								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	if (place->kind == PLACE_TIME)
 		return weir_client_offsets_for_time(co->client, co->c.stream->topic, 1,
-											&partition, t + WEIR_EPOCH_SHIFT,
+											&partition,
+											place->time + WEIR_EPOCH_SHIFT,
 											offset,
 											weir_settings.broker_timeout_ms,
 											err, errlen);
-	}
 	if (!weir_client_offsets(co->client, co->c.stream->topic, partition,
-							 weir_settings.broker_timeout_ms, &low, &high, err,
+							 weir_settings.broker_timeout_ms, low, high, err,
 							 errlen))
 		return false;
-	*offset = strcmp(start, "earliest") == 0 ? low : high;
+	*offset = place->kind == PLACE_OFFSETS  ? place->offsets[partition]
+			  : place->kind == PLACE_LATEST ? *high
+											: *low;
 	return true;
 }
 
@@ -74,6 +70,72 @@ lose(CheckpointView *v, ViewPartition *part, const LostRange *range)
 	l->next = v->lost;
 	v->lost = l;
 	part->lost += weir_lost_length(range);
+}
+
+/*
+ * The view is to begin where the partition has no record (any more), and none will
+ * come next: offset_reset decides.
+ */
+static void
+begin_out_of_range(Coordinator *co, CheckpointView *v, int p,
+				   ViewPartition *part, int64 wanted, int64 low, int64 high)
+{
+	LostRange range = {.partition = p, .reason = LOST_EXPIRED, .from = wanted};
+
+	if (co->c.stream->offset_reset == STREAM_RESET_ERROR)
+	{
+		v->error = psprintf("the view is to start at offset " INT64_FORMAT
+							" of partition %d, which has those from " INT64_FORMAT
+							" to " INT64_FORMAT "; " WEIR_GO_ON_HINT,
+							wanted, p, low, high);
+		v->gone = true;
+		return;
+	}
+	range.upto = co->c.stream->offset_reset == STREAM_RESET_LATEST ? high : low;
+	wp_begin(part, range.upto);
+	if (wanted < range.upto)
+		lose(v, part, &range);
+}
+
+/* The view begins in a partition; false: the broker did not answer. */
+static bool
+begin_partition(Coordinator *co, CheckpointView *v, const Place *place, int p,
+				ViewPartition *part, char *err, size_t errlen)
+{
+	int64 offset = 0;
+	int64 low = 0;
+	int64 high = PG_INT64_MAX;
+
+	if (!offset_of_place(co, place, p, &offset, &low, &high, err, errlen))
+		return false;
+	if (offset >= low && offset <= high)
+		wp_begin(part, offset);
+	else
+		begin_out_of_range(co, v, p, part, offset, low, high);
+	return true;
+}
+
+/* Where the view begins in partitions that it has no position in. */
+static void
+read_start(CheckpointView *v, int npartitions, Place *place)
+{
+	char *misfit;
+
+	/* Partitions added later count from their beginning. */
+	if (v->progress.nparts > 0)
+	{
+		place->kind = PLACE_EARLIEST;
+		return;
+	}
+	weir_place_read(v->row->start, place);
+	misfit = weir_place_misfit(place, npartitions);
+	if (misfit)
+	{
+		v->error =
+			psprintf("the view cannot start: %s; weir.reset says where else",
+					 misfit);
+		v->gone = true;
+	}
 }
 
 /* A partition that the topic no longer has: its counters stay in the sum. */
@@ -138,6 +200,7 @@ weir_resolve_positions(Coordinator *co, CheckpointView *v, int npartitions,
 	ViewPartition *parts = MemoryContextAllocZero(v->cxt, sizeof(ViewPartition) *
 															  npartitions);
 	int known = Min(v->progress.nparts, npartitions);
+	Place place;
 
 	if (!is_of_topic(co, v, npartitions))
 		return true;
@@ -146,16 +209,12 @@ weir_resolve_positions(Coordinator *co, CheckpointView *v, int npartitions,
 	if (v->progress.nparts > npartitions &&
 		!begin_anew(co, v, parts, npartitions, err, errlen))
 		return false;
-	for (int p = known; p < npartitions; p++)
-	{
-		int64 offset = 0;
-
-		/* Partitions added later count from their beginning. */
-		if (!start_offset(co, known > 0 ? "earliest" : v->row->start, p,
-						  &offset, err, errlen))
+	if (known == 0)
+		v->lost = NULL; /* of a try without all answers */
+	read_start(v, npartitions, &place);
+	for (int p = known; p < npartitions && !v->gone; p++)
+		if (!begin_partition(co, v, &place, p, &parts[p], err, errlen))
 			return false;
-		wp_begin(&parts[p], offset);
-	}
 	v->progress.parts = parts;
 	v->progress.nparts = npartitions;
 	v->progress.topic = MemoryContextStrdup(v->cxt, co->c.stream->topic);
