@@ -10,6 +10,7 @@ use strict;
 use warnings;
 
 use Carp;
+use IO::Socket::INET;
 use POSIX ();
 use PostgreSQL::Test::Utils ();
 use Time::HiRes qw(sleep time);
@@ -201,7 +202,52 @@ sub create_topic
 
 	croak 'weir-broker makes its topics when it starts' if $self->{kind} eq 'mock';
 	_kafka('topic', $self->{address}, $name, $partitions, @settings);
+	$self->_await_topic($name) if $self->{kind} eq 'cluster';
 	return;
+}
+
+# Wait until each node says that a topic exists.  A node learns it some time after
+# the controller has made it; a client that hears both answers in turn takes the
+# topic for deleted.
+sub _await_topic
+{
+	my ($self, $name) = @_;
+	my $end = time + 60;
+
+	foreach my $address (split /,/, $self->{address})
+	{
+		until (_topic_error($address, $name) == 0)
+		{
+			croak "$address does not know the topic $name" if time > $end;
+			sleep 0.1;
+		}
+	}
+	return;
+}
+
+# The error code that one node, and no other, gives for a topic: 0 for none.  (A
+# metadata request and its response, version 1 of Kafka's protocol.)
+sub _topic_error
+{
+	my ($address, $name) = @_;
+	my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => 10)
+	  or return -1;
+	my $request = pack 'nnN n/a N n/a', 3, 1, 0, 'weir-tests', 1, $name;
+
+	print {$socket} pack 'N/a', $request;
+	$socket->flush;
+	read($socket, my $length, 4) == 4 or return -1;
+	read($socket, my $body, unpack 'N', $length) == unpack 'N', $length or return -1;
+
+	my (undef, $brokers) = unpack 'NN', substr $body, 0, 8, '';
+
+	foreach (1 .. $brokers)
+	{
+		my (undef, undef, undef, $rack) = unpack 'N n/a N n', $body;
+
+		$body = substr $body, 12 + unpack('x4 n', $body) + ($rack == 0xffff ? 0 : $rack);
+	}
+	return unpack 'x4 x4 n', $body;
 }
 
 sub delete_topic
