@@ -146,6 +146,20 @@ check_lateness(Interval *lateness)
 	return weir_interval_length(lateness);
 }
 
+/* What is said of windows where there are none. */
+static void
+check_windowless(const NewView *v)
+{
+	if (v->plan->window.kind == WINDOW_NONE && v->row.lateness != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lateness needs a window"),
+				 errdetail(
+					 "The query has no window, so its groups never close, and nothing is late."),
+				 errhint(
+					 "Leave lateness out, or add weir.tumble(event_time, size) to GROUP BY.")));
+}
+
 static void
 check_state(void)
 {
@@ -283,6 +297,7 @@ make_relations(NewView *v, const char *sql)
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("a continuous view cannot use temporary objects")));
 	v->plan = weir_plan_view(v->row.query);
+	check_windowless(v);
 	v->row.stream = v->plan->stream;
 	check_stream_access(v->row.stream);
 	make_final(v);

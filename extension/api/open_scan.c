@@ -163,6 +163,17 @@ read_open(OpenScan *scan)
 	}
 }
 
+/* Aggregates without GROUP BY have a row if there is nothing to aggregate. */
+static void
+add_only_row(OpenScan *scan)
+{
+	ViewReader *reader = scan->reader;
+
+	if (reader->plan->one_row && scan->merge->ngroups == 0)
+		weir_merge_group(scan->merge, WEIR_ALL_TIME, "", 0,
+						 palloc0(Max(reader->layout.size, 1)));
+}
+
 /* The foreign table must still have the query's columns, and no others. */
 static void
 check_columns(Relation rel, TupleDesc out)
@@ -292,6 +303,7 @@ iterate_scan(ForeignScanState *node)
 
 		prepare(scan, node->ss.ss_currentRelation);
 		read_open(scan);
+		add_only_row(scan);
 		MemoryContextSwitchTo(old);
 	}
 	if (next_open(scan, slot) ||

@@ -76,8 +76,8 @@ wp_restart(WpPartition *p, int64_t offset)
 
 /*
  * The next record of the partition.  False: it is not the view's (it was read
- * before), or it is a dead letter: not usable, or without a time.  *watermark:
- * as it was just before the record.
+ * before), or it is a dead letter: not usable, which a record without a time is
+ * for a view that has windows.  *watermark: as it was just before the record.
  */
 static inline bool
 wp_take(WpPartition *p, int64_t offset, bool usable, int64_t time,
@@ -86,13 +86,14 @@ wp_take(WpPartition *p, int64_t offset, bool usable, int64_t time,
 	if (offset < p->position)
 		return false;
 	p->position = offset + 1;
-	if (!usable || time == WP_NO_TIME)
+	if (!usable)
 	{
 		p->dead++;
 		return false;
 	}
 	*watermark = p->watermark;
-	if (p->watermark == WP_NO_TIME || time - delay > p->watermark)
+	if (time != WP_NO_TIME &&
+		(p->watermark == WP_NO_TIME || time - delay > p->watermark))
 		p->watermark = time - delay;
 	p->events++;
 	return true;

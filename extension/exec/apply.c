@@ -30,8 +30,9 @@
 static void
 take_record(ViewApply *a, const EventBatch *b, int i)
 {
-	if (wp_take(&a->parts[b->partition[i]], b->offset[i], b->ok[i],
-				b->event_time[i], a->delay, &a->watermark[i]))
+	if (wp_take(&a->parts[b->partition[i]], b->offset[i],
+				weir_apply_is_usable(a, b, i), b->event_time[i], a->delay,
+				&a->watermark[i]))
 		a->rows[a->nrows++] = i;
 }
 
@@ -153,6 +154,15 @@ note_late(ViewApply *a, const EventBatch *b, int32 row, int64 start, int64 end)
 	return true;
 }
 
+/* Without windows nothing is late. */
+static int
+assign_all_time(ViewApply *a, const int32 *rows, int nrows)
+{
+	for (int i = 0; i < nrows; i++)
+		a->start[rows[i]] = WEIR_ALL_TIME;
+	return nrows;
+}
+
 /*
  * Find the window of each row; drop the late ones.  Raises when a time is out of
  * range.  Returns rows left, or -1: no memory to keep the late ones.
@@ -165,6 +175,8 @@ assign_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 	int64 end = 0; /* of the last row's window; none yet */
 	int kept = 0;
 
+	if (w->kind == WINDOW_NONE)
+		return assign_all_time(a, rows, nrows);
 	for (int i = 0; i < nrows; i++)
 	{
 		int32 row = rows[i];

@@ -102,6 +102,17 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 			   TupleDesc rowdesc, int64 delay, int npartitions, int capacity,
 			   MemoryContext parent);
 
+/*
+ * Can the view use the record?  One without an event time is in no window, and
+ * is a dead letter of the stream already.
+ */
+static inline bool
+weir_apply_is_usable(const ViewApply *a, const EventBatch *b, int i)
+{
+	return b->ok[i] &&
+		   (b->event_time[i] != WEIR_NO_TIME || !a->plan->needs_time);
+}
+
 /* Begin a batch: which records are the view's, watermarks and counters. */
 extern void weir_apply_begin(ViewApply *a, const EventBatch *b);
 

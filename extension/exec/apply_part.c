@@ -33,8 +33,9 @@ weir_apply_publish_part(ViewApply *a, const EventBatch *b)
 	int64 watermark;
 
 	for (int i = a->part_row; i < stop; i++)
-		(void) wp_take(&a->part[b->partition[i]], b->offset[i], b->ok[i],
-					   b->event_time[i], a->delay, &watermark);
+		(void) wp_take(&a->part[b->partition[i]], b->offset[i],
+					   weir_apply_is_usable(a, b, i), b->event_time[i],
+					   a->delay, &watermark);
 	for (int i = 0; i < a->nfailed; i++)
 		wp_fail(&a->part[b->partition[a->failed[i]]]);
 	a->nfailed = 0;

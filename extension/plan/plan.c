@@ -187,13 +187,7 @@ plan_groups(PlanContext *cxt)
 		else
 			add_key(cxt, (Expr *) expr, group);
 	}
-	if (cxt->window == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a continuous view needs a window"),
-				 errdetail("Aggregates over all time are not supported yet."),
-				 errhint(
-					 "Add weir.tumble(event_time, size) to GROUP BY, such as weir.tumble(ts, '10 seconds').")));
+	cxt->plan->one_row = query->groupClause == NIL;
 	plan_window(cxt);
 }
 
@@ -228,7 +222,7 @@ final_row_mutator(Node *node, void *context)
 
 	if (node == NULL)
 		return NULL;
-	if (equal(node, cxt->window))
+	if (cxt->window && equal(node, cxt->window))
 		return column_var(1, node);
 	key = key_index(cxt, node);
 	if (key >= 0)
@@ -345,7 +339,7 @@ mix(uint64 hash, uint64 value)
 static uint64
 layout_hash(const ViewPlan *plan)
 {
-	uint64 hash = mix(1, plan->window.size);
+	uint64 hash = mix(mix(1, plan->window.size), plan->window.kind);
 
 	for (int k = 0; k < plan->nkeys; k++)
 	{

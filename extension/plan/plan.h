@@ -24,8 +24,15 @@
 
 typedef enum WindowKind
 {
-	WINDOW_TUMBLE
+	WINDOW_TUMBLE,
+	WINDOW_NONE /* one pane without end: WEIR_ALL_TIME */
 } WindowKind;
+
+/*
+ * Start of the only pane of a view without a window, whose size is 0: it closes
+ * later than anything, and is an event's whatever its time.
+ */
+#define WEIR_ALL_TIME PG_INT64_MAX
 
 typedef struct WindowSpec
 {
@@ -63,6 +70,7 @@ typedef struct ViewPlan
 	AccumSpec *accums;
 	int naggs;
 	AggSpec *aggs;
+	bool one_row; /* aggregates without GROUP BY: a row if there is no event */
 	Expr *having; /* over a final row, or NULL */
 	int nout;
 	Expr **out;          /* output expressions, over a final row */
@@ -72,6 +80,7 @@ typedef struct ViewPlan
 	Bitmapset *columns;  /* stream attnos that any expression reads; the
 								 * event time is there only if one does so
 								 * besides the window */
+	bool needs_time;     /* an event without a time is of no use */
 	bool needs_snapshot; /* some function is not immutable, or runs SQL */
 	uint64 layout;       /* of keys and states, as bytes */
 	uint64 fingerprint;  /* of the query and the layout, in this database */

@@ -30,7 +30,7 @@ typedef struct PlanContext
 	Query *query; /* our copy; Vars are PLAN_VARNO's */
 	const StreamDef *stream;
 	ViewPlan *plan;
-	FuncExpr *window; /* the window's call, as written */
+	FuncExpr *window; /* the window's call, as written; NULL: none */
 	List *keys;       /* of Expr, as written; parallel to plan->keys */
 	List *aggrefs;    /* of Aggref, as written; parallel to plan->aggs */
 } PlanContext;

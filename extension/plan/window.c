@@ -195,8 +195,15 @@ plan_window(PlanContext *cxt)
 	WindowSpec *window = &cxt->plan->window;
 	FuncExpr *call;
 
+	if (cxt->window == NULL)
+	{
+		window->kind = WINDOW_NONE;
+		window->type = TIMESTAMPTZOID;
+		return;
+	}
 	check_event_time(linitial(cxt->window->args), cxt->stream);
 
+	cxt->plan->needs_time = true;
 	/* fills in the default of origin, too; with a NULL it is one itself */
 	call = (FuncExpr *) eval_const_expressions(NULL, (Node *) cxt->window);
 	if (!IsA(call, FuncExpr))

@@ -42,14 +42,17 @@ pressure(const Ingest *in)
 	return most;
 }
 
-/* Partitions nearer than this to each other need no other windows. */
+/*
+ * Partitions nearer than this to each other need no other windows.  For a view
+ * without windows it is of no use to hold one back.
+ */
 static int64
 slack(const Ingest *in)
 {
 	int64 least = PG_INT64_MAX;
 
 	for (int i = 0; i < in->nviews; i++)
-		if (in->views[i].apply)
+		if (in->views[i].apply && in->views[i].slot->window_size > 0)
 			least = Min(least, in->views[i].slot->window_size);
 	return least;
 }

@@ -84,12 +84,45 @@ stops_at(Ingest *in, int record, const char *reason)
 	return true;
 }
 
+/* Do some views need an event time, and do all? */
+static void
+who_needs_time(const Ingest *in, bool *some, bool *all)
+{
+	*some = false;
+	*all = true;
+	for (int i = 0; i < in->nviews; i++)
+		if (in->views[i].apply)
+		{
+			*some = *some || in->views[i].plan->needs_time;
+			*all = *all && in->views[i].plan->needs_time;
+		}
+}
+
+/* Messages without an event time.  False: the stream stops here. */
+static bool
+note_untimed(Ingest *in, const EventBatch *b)
+{
+	static const char no_time[] = "the message has no event time";
+	bool some;
+	bool all;
+
+	who_needs_time(in, &some, &all);
+	for (int i = 0; some && i < b->n; i++)
+	{
+		if (!b->ok[i] || b->event_time[i] != WEIR_NO_TIME)
+			continue;
+		if (all && stops_at(in, i, no_time))
+			return false;
+		if (!dead_letter(in, i, ERRCODE_NULL_VALUE_NOT_ALLOWED, no_time))
+			return false;
+	}
+	return true;
+}
+
 /* False: the stream stops here. */
 static bool
 note_undecoded(Ingest *in, const EventBatch *b)
 {
-	static const char no_time[] = "the message has no event time";
-
 	for (int i = 0; i < b->nerrors; i++)
 	{
 		if (stops_at(in, b->errors[i].record, b->errors[i].reason))
@@ -98,16 +131,7 @@ note_undecoded(Ingest *in, const EventBatch *b)
 						 b->errors[i].reason))
 			return false;
 	}
-	for (int i = 0; i < b->n; i++)
-	{
-		if (!b->ok[i] || b->event_time[i] != WEIR_NO_TIME)
-			continue;
-		if (stops_at(in, i, no_time))
-			return false;
-		if (!dead_letter(in, i, ERRCODE_NULL_VALUE_NOT_ALLOWED, no_time))
-			return false;
-	}
-	return true;
+	return note_untimed(in, b);
 }
 
 /* --- one view --------------------------------------------------------------------------- */

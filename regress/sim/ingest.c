@@ -195,8 +195,8 @@ begin_batch(World *w, Worker *me, Apply *a)
 
 		if (broken(BROKEN_skip_what_was_read) && b->r->offset < p->position)
 			p->position = b->r->offset;
-		if (wp_take(p, b->r->offset, b->r->usable, b->r->time, w->delay,
-					&a->watermark[a->nrows]))
+		if (wp_take(p, b->r->offset, b->r->usable && b->r->time != WP_NO_TIME,
+					b->r->time, w->delay, &a->watermark[a->nrows]))
 			a->rows[a->nrows++] = i;
 	}
 	me->phase = BATCH_RUN;

@@ -51,9 +51,6 @@ SELECT weir.create_view('x', $$ SELECT count(*) FROM plain GROUP BY weir.tumble(
 SELECT weir.create_view('x', $$ SELECT count(*) FROM shown GROUP BY weir.tumble(ts, '1 s') $$);
 
 -- the window
-SELECT weir.create_view('x', $$ SELECT count(*) FROM events $$);
-SELECT weir.create_view('x', $$ SELECT kind, count(*) FROM events GROUP BY kind $$);
-SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY date_trunc('hour', ts) $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '1 s'), weir.tumble(ts, '2 s') $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(other, '1 s') $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts + interval '1 h', '1 s') $$);
