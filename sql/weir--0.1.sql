@@ -38,6 +38,32 @@ CREATE FUNCTION weir.tumble(ts timestamp, size interval,
 COMMENT ON FUNCTION weir.tumble(timestamptz, interval, timestamptz) IS
     'start of the tumbling window that holds ts';
 
+CREATE FUNCTION weir.hop(ts timestamptz, size interval, slide interval,
+        origin timestamptz DEFAULT '1970-01-01 00:00:00+00')
+    RETURNS SETOF timestamptz
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 10
+    AS 'MODULE_PATHNAME', 'weir_hop';
+CREATE FUNCTION weir.hop(ts timestamp, size interval, slide interval,
+        origin timestamp DEFAULT '1970-01-01 00:00:00')
+    RETURNS SETOF timestamp
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 10
+    AS 'MODULE_PATHNAME', 'weir_hop';
+COMMENT ON FUNCTION weir.hop(timestamptz, interval, interval, timestamptz) IS
+    'starts of the hopping windows that hold ts';
+
+CREATE FUNCTION weir.cumulate(ts timestamptz, step interval, size interval,
+        origin timestamptz DEFAULT '1970-01-01 00:00:00+00')
+    RETURNS SETOF timestamptz
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 10
+    AS 'MODULE_PATHNAME', 'weir_cumulate';
+CREATE FUNCTION weir.cumulate(ts timestamp, step interval, size interval,
+        origin timestamp DEFAULT '1970-01-01 00:00:00')
+    RETURNS SETOF timestamp
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 10
+    AS 'MODULE_PATHNAME', 'weir_cumulate';
+COMMENT ON FUNCTION weir.cumulate(timestamptz, interval, interval, timestamptz) IS
+    'ends of the cumulating windows that hold ts';
+
 -- --- catalog ---------------------------------------------------------------
 -- Names of objects are regclass only, so that pg_upgrade and pg_dump follow.
 
@@ -94,14 +120,15 @@ CREATE TABLE weir.progress (
 -- The log of open windows: changed groups of each checkpoint, in chunks.
 CREATE TABLE weir.state (
     view        int NOT NULL,
-    pane        bigint NOT NULL,
+    pane        bigint NOT NULL,            -- its last window
+    first       bigint NOT NULL,            -- ... and its first one
     incarnation int NOT NULL,
     shard       int NOT NULL,
     seq         bigint NOT NULL,
     data        bytea NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 ALTER TABLE weir.state ALTER COLUMN data SET STORAGE EXTERNAL;
-CREATE INDEX state_key ON weir.state (view, pane, incarnation, shard, seq);
+CREATE INDEX state_key ON weir.state (view, pane, first, incarnation, shard, seq);
 
 -- Views that belong to this database.  Not dumped: views that were restored
 -- or copied from elsewhere have no row here and wait for weir.resume.
@@ -161,7 +188,7 @@ CREATE TABLE weir.late_event_log (
 );
 ALTER TABLE weir.late_event_log ALTER COLUMN payload SET STORAGE EXTERNAL;
 CREATE UNIQUE INDEX late_events_key
-    ON weir.late_event_log (stream, partition, "offset", view, window_start, fingerprint);
+    ON weir.late_event_log (stream, partition, "offset", view, window_start, window_end, fingerprint);
 CREATE INDEX late_events_view ON weir.late_event_log (view);
 
 SELECT pg_catalog.pg_extension_config_dump('weir.view_id', '');

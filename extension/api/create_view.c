@@ -143,14 +143,14 @@ check_lateness(Interval *lateness)
 						errmsg("lateness must not exceed 100 years")));
 	if (lateness->time == 0 && lateness->day == 0)
 		return 0;
-	return weir_interval_length(lateness);
+	return weir_interval_length(lateness, "lateness");
 }
 
 /* What is said of windows where there are none. */
 static void
 check_windowless(const NewView *v)
 {
-	if (v->plan->window.kind == WINDOW_NONE && v->row.lateness != 0)
+	if (v->plan->window.all.kind == WW_NONE && v->row.lateness != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("lateness needs a window"),

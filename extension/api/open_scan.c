@@ -18,7 +18,7 @@
 #include "catalog/extension.h"
 #include "catalog/view.h"
 #include "checkpoint/checkpoint.h"
-#include "exec/merge.h"
+#include "exec/overlap.h"
 #include "executor/executor.h"
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
@@ -42,8 +42,10 @@ typedef struct OpenScan
 	MemoryContext cxt;
 	ViewRow *row;
 	ViewReader *reader;
-	MergeTable *merge; /* NULL: not read yet */
+	MergeTable *merge;     /* windows that are panes each ... */
+	OverlapTable *overlap; /* ... or overlap; both NULL: not read yet */
 	uint32 next;
+	int64 hidden;     /* windows that close up to here are in v_final */
 	ReadGone gone;    /* what has to be taken from v_final */
 	FinalScan *final; /* NULL: not begun */
 } OpenScan;
@@ -80,28 +82,32 @@ is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 /* --- reading ------------------------------------------------------------------------- */
 
 static void
-take_record(void *arg, int64 window, const GroupRecord *record)
+take_record(void *arg, const PaneWindows *pane, const GroupRecord *record)
 {
-	weir_merge_add(arg, window, record, false);
+	OpenScan *scan = arg;
+
+	if (scan->overlap)
+		weir_overlap_add(scan->overlap, pane, record);
+	else
+		weir_merge_add(scan->merge, pane->last, record, false);
 }
 
 static void
-take_restored(void *arg, int64 window, const char *key, uint32 keylen,
-			  const char *state)
+take_restored(void *arg, const PaneWindows *pane, const char *key,
+			  uint32 keylen, const char *state)
 {
-	MergeTable *m = arg;
-	uint32 size = m->reader->layout.size;
+	OpenScan *scan = arg;
+	const StateLayout *layout = &scan->reader->layout;
 	GroupRecord *r;
-	PaneGroup *g = palloc0(offsetof(PaneGroup, state) + size);
+	PaneGroup *g = palloc0(offsetof(PaneGroup, state) + layout->size);
 
 	/* The record outlives the pane it was read in. */
 	g->key = (char *) key;
 	g->keylen = keylen;
-	memcpy(g->state, state, size);
-	r = MemoryContextAllocHuge(m->cxt, weir_record_size(g, &m->reader->layout));
-	weir_record_write(g, &m->reader->layout, (char *) r,
-					  weir_record_size(g, &m->reader->layout));
-	weir_merge_add(m, window, r, false);
+	memcpy(g->state, state, layout->size);
+	r = MemoryContextAllocHuge(scan->cxt, weir_record_size(g, layout));
+	weir_record_write(g, layout, (char *) r, weir_record_size(g, layout));
+	take_record(scan, pane, r);
 	pfree(g);
 }
 
@@ -112,9 +118,11 @@ read_log(OpenScan *scan)
 
 	if (p && p->chunks > 0 && !scan->row->home)
 		weir_plan_require_portable(scan->reader->plan, scan->row->name);
+	if (p)
+		scan->hidden = p->closed_upto;
 	if (p && p->chunks > 0)
 		weir_state_restore(scan->row->id, p->chunks, scan->reader,
-						   take_restored, scan->merge);
+						   take_restored, scan);
 }
 
 /* What workers keep is read by the plan they were started with, or not at all. */
@@ -133,7 +141,6 @@ check_query(ViewSlot *slot, const OpenScan *scan)
 static void
 read_open(OpenScan *scan)
 {
-	int64 span = scan->reader->plan->window.size + scan->row->lateness;
 	uint64 fingerprint = scan->reader->plan->fingerprint;
 	Snapshot snapshot = GetActiveSnapshot();
 	ReadResult result = READ_AGAIN;
@@ -142,7 +149,11 @@ read_open(OpenScan *scan)
 	{
 		ViewPlaces places = {0};
 
-		weir_merge_reset(scan->merge);
+		if (scan->overlap)
+			weir_overlap_reset(scan->overlap);
+		else
+			weir_merge_reset(scan->merge);
+		scan->hidden = WEIR_NO_TIME;
 		scan->gone = (ReadGone){.from = WEIR_NO_TIME, .upto = WEIR_NO_TIME};
 		/* After a reset or a pause, what a lane still holds is void. */
 		if (weir_registry && !RecoveryInProgress())
@@ -156,8 +167,8 @@ read_open(OpenScan *scan)
 			return;
 		}
 		result = weir_read_view(&places, scan->row->id, snapshot,
-								&scan->reader->layout, span, take_record,
-								scan->merge, &scan->gone);
+								&scan->reader->layout, scan->row->lateness,
+								take_record, scan, &scan->hidden, &scan->gone);
 		if (result == READ_TOO_OLD)
 			read_log(scan);
 	}
@@ -170,8 +181,33 @@ add_only_row(OpenScan *scan)
 	ViewReader *reader = scan->reader;
 
 	if (reader->plan->one_row && scan->merge->ngroups == 0)
-		weir_merge_group(scan->merge, WEIR_ALL_TIME, "", 0,
+		weir_merge_group(scan->merge, WW_ALL_TIME, "", 0,
 						 palloc0(Max(reader->layout.size, 1)));
+}
+
+/*
+ * Windows that close up to t are named so or before.  None: WEIR_NO_TIME.
+ */
+static int64
+closed_windows(const OpenScan *scan, int64 t)
+{
+	return t == WEIR_NO_TIME ? WEIR_NO_TIME
+							 : weir_window_ended(&scan->reader->plan->window,
+												 t - scan->row->lateness);
+}
+
+/* All is read: make the windows that are open for the snapshot and in memory. */
+static void
+begin_overlap(OpenScan *scan)
+{
+	int64 closed = closed_windows(scan, Max(scan->hidden, scan->gone.upto));
+
+	weir_overlap_begin(scan->overlap,
+					   closed == WEIR_NO_TIME
+						   ? WEIR_NO_TIME
+						   : weir_window_next(&scan->reader->plan->window,
+											  closed),
+					   PG_INT64_MAX);
 }
 
 /* The foreign table must still have the query's columns, and no others. */
@@ -230,7 +266,10 @@ prepare(OpenScan *scan, Relation rel)
 	weir_settings_leave(nest);
 	weir_become_again(before);
 	check_columns(rel, scan->reader->plan->outdesc);
-	scan->merge = weir_merge_new(scan->reader, scan->cxt);
+	if (weir_windows_overlap(&scan->reader->plan->window))
+		scan->overlap = weir_overlap_new(scan->reader, scan->cxt);
+	else
+		scan->merge = weir_merge_new(scan->reader, scan->cxt);
 }
 
 static void
@@ -246,23 +285,35 @@ begin_scan(ForeignScanState *node, int eflags)
 	node->fdw_state = scan;
 }
 
+/* The next group of a window that is in memory; false: there is none. */
+static bool
+next_group(OpenScan *scan, MergeGroup *group)
+{
+	int64 gone = closed_windows(scan, scan->gone.upto);
+
+	if (scan->overlap)
+		return weir_overlap_next(scan->overlap, group);
+	while (scan->next < scan->merge->ngroups)
+	{
+		*group = scan->merge->groups[scan->next++];
+		if (group->window > gone)
+			return true;
+	}
+	return false;
+}
+
 /* The next row of a window that is open for the snapshot, and in memory. */
 static bool
 next_open(OpenScan *scan, TupleTableSlot *slot)
 {
-	int64 span = scan->reader->plan->window.size + scan->row->lateness;
 	WeirUser before = weir_become_owner(scan->row->owner);
 	int nest = weir_settings_enter(scan->row);
+	MergeGroup g;
 	bool found = false;
 
-	while (!found && scan->next < scan->merge->ngroups)
-	{
-		MergeGroup *g = &scan->merge->groups[scan->next++];
-
-		if (g->window + span > scan->gone.upto)
-			found = weir_final_row(scan->reader, g->window, g->key, g->state,
-								   slot->tts_values, slot->tts_isnull);
-	}
+	while (!found && next_group(scan, &g))
+		found = weir_final_row(scan->reader, g.window, g.key, g.state,
+							   slot->tts_values, slot->tts_isnull);
 	weir_settings_leave(nest);
 	weir_become_again(before);
 	return found;
@@ -272,7 +323,6 @@ next_open(OpenScan *scan, TupleTableSlot *slot)
 static bool
 next_gone(OpenScan *scan, TupleTableSlot *slot, Snapshot snapshot)
 {
-	int64 span = scan->reader->plan->window.size + scan->row->lateness;
 	MemoryContext old;
 
 	if (scan->gone.upto <= scan->gone.from)
@@ -281,10 +331,9 @@ next_gone(OpenScan *scan, TupleTableSlot *slot, Snapshot snapshot)
 	{
 		old = MemoryContextSwitchTo(scan->cxt);
 		scan->final = weir_final_scan_begin(scan->row, scan->reader->plan,
-											scan->gone.from == WEIR_NO_TIME
-												? WEIR_NO_TIME
-												: scan->gone.from - span,
-											scan->gone.upto - span, snapshot);
+											closed_windows(scan, scan->gone.from),
+											closed_windows(scan, scan->gone.upto),
+											snapshot);
 		MemoryContextSwitchTo(old);
 	}
 	return weir_final_scan_next(scan->final, slot->tts_values, slot->tts_isnull);
@@ -297,13 +346,16 @@ iterate_scan(ForeignScanState *node)
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 
 	ExecClearTuple(slot);
-	if (scan->merge == NULL)
+	if (scan->reader == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(scan->cxt);
 
 		prepare(scan, node->ss.ss_currentRelation);
 		read_open(scan);
-		add_only_row(scan);
+		if (scan->overlap)
+			begin_overlap(scan);
+		else
+			add_only_row(scan);
 		MemoryContextSwitchTo(old);
 	}
 	if (next_open(scan, slot) ||
@@ -321,7 +373,9 @@ rescan(ForeignScanState *node)
 		weir_final_scan_end(scan->final);
 	scan->final = NULL;
 	MemoryContextReset(scan->cxt);
+	scan->reader = NULL;
 	scan->merge = NULL;
+	scan->overlap = NULL;
 	scan->next = 0;
 }
 

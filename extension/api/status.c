@@ -9,6 +9,7 @@
 
 #include "catalog/extension.h"
 #include "catalog/pg_type.h"
+#include "core/closing.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "shmem/pane.h"
@@ -42,13 +43,15 @@ typedef struct ViewStatus
 	int64 queued; /* bytes that the lane's consumers may hold */
 } ViewStatus;
 
-/* Starts of open windows, of all shards, to be counted once each. */
-typedef struct Starts
+/* The open panes of all shards, whose windows are to be counted once each. */
+typedef struct OpenPanes
 {
-	int64 *values;
+	PaneWindows *panes;
 	int n; /* that there are; beyond capacity they are not kept */
 	int capacity;
-} Starts;
+	WwSpec window;
+	int64 first; /* open window, or WEIR_NO_TIME */
+} OpenPanes;
 
 /* Upper bound, in ms, of the share-quantile of a lane's freshness. */
 static double
@@ -136,45 +139,66 @@ lane_state(const Lane *lane)
 }
 
 static bool
-is_open(const ViewSlot *slot, int64 start)
+is_open(const ViewSlot *slot, const Pane *pane)
 {
 	return slot->closed_upto == WEIR_NO_TIME ||
-		   start + slot->window_size + slot->lateness > slot->closed_upto;
+		   !wc_is_closed(pane->windows.end + slot->lateness, slot->closed_upto);
 }
 
 static void
-note_start(Starts *starts, const ViewSlot *slot, int64 start)
+note_pane(OpenPanes *open, const ViewSlot *slot, const Pane *pane)
 {
-	if (!is_open(slot, start))
+	if (!is_open(slot, pane))
 		return;
-	if (starts->n < starts->capacity)
-		starts->values[starts->n] = start;
-	starts->n++;
+	if (open->n < open->capacity)
+		open->panes[open->n] = pane->windows;
+	open->n++;
+}
+
+/* Which windows are not closed, of those that some pane has. */
+static void
+begin_panes(OpenPanes *open, const ViewSlot *slot)
+{
+	open->n = 0;
+	open->window = slot->window;
+	open->first = WEIR_NO_TIME;
+	if (slot->closed_upto != WEIR_NO_TIME)
+		open->first = ww_ended(&slot->window,
+							   slot->closed_upto - slot->lateness);
 }
 
 static int
-compare_starts(const void *a, const void *b)
+compare_panes(const void *a, const void *b)
 {
-	int64 x = *(const int64 *) a;
-	int64 y = *(const int64 *) b;
+	int64 x = ((const PaneWindows *) a)->first;
+	int64 y = ((const PaneWindows *) b)->first;
 
 	return (x > y) - (x < y);
 }
 
 static int64
-count_distinct(Starts *starts)
+count_windows(OpenPanes *open)
 {
+	int64 counted = open->first; /* all up to there */
 	int64 n = 0;
 
-	qsort(starts->values, starts->n, sizeof(int64), compare_starts);
-	for (int i = 0; i < starts->n; i++)
-		n += i == 0 || starts->values[i] != starts->values[i - 1];
+	qsort(open->panes, open->n, sizeof(PaneWindows), compare_panes);
+	for (int i = 0; i < open->n; i++)
+	{
+		const PaneWindows *p = &open->panes[i];
+
+		if (p->last <= counted)
+			continue;
+		/* names are steps apart, from the last one down */
+		n += (p->last - Max(p->first - 1, counted) - 1) / open->window.step + 1;
+		counted = p->last;
+	}
 	return n;
 }
 
 /* Counters of the partitions whose worker has the shard, and its windows. */
 static void
-sum_shard(ViewStatus *s, Starts *starts, ViewSlot *slot, int number,
+sum_shard(ViewStatus *s, OpenPanes *open, ViewSlot *slot, int number,
 		  const Lane *lane)
 {
 	Shard *shard = &slot->shards[number];
@@ -190,7 +214,7 @@ sum_shard(ViewStatus *s, Starts *starts, ViewSlot *slot, int number,
 		s->total.lost += shard->parts[p].lost;
 	}
 	for (Pane *p = shard->panes; p; p = p->next)
-		note_start(starts, slot, p->start);
+		note_pane(open, slot, p);
 	LWLockRelease(&shard->lock);
 }
 
@@ -218,12 +242,12 @@ fill_memory(ViewStatus *s, const Lane *lane)
 
 /* Registry lock held. */
 static void
-fill_status(ViewStatus *s, Starts *starts, ViewSlot *slot)
+fill_status(ViewStatus *s, OpenPanes *open, ViewSlot *slot)
 {
 	Lane *lane = &weir_registry->lanes[slot->lane];
 
 	memset(s, 0, sizeof(*s));
-	starts->n = 0;
+	begin_panes(open, slot);
 	s->id = slot->view;
 	s->lane = slot->lane;
 	s->stream = lane->stream;
@@ -241,35 +265,35 @@ fill_status(ViewStatus *s, Starts *starts, ViewSlot *slot)
 		return;
 	fill_memory(s, lane);
 	for (int i = 0; i < slot->nshards; i++)
-		sum_shard(s, starts, slot, i, lane);
+		sum_shard(s, open, slot, i, lane);
 }
 
 /* What there is to know of the view in a slot; false: it is not one of ours. */
 static bool
 read_status(ViewStatus *s, ViewSlot *slot, bool *live)
 {
-	Starts starts = {.capacity = 1024};
+	OpenPanes open = {.capacity = 1024};
 	bool mine;
 
 	for (;;)
 	{
-		starts.values = palloc_extended(sizeof(int64) * starts.capacity,
-										MCXT_ALLOC_HUGE);
-		starts.n = 0;
+		open.panes = palloc_extended(sizeof(PaneWindows) * open.capacity,
+									 MCXT_ALLOC_HUGE);
+		open.n = 0;
 		LWLockAcquire(&weir_registry->lock, LW_SHARED);
 		mine = slot->used && !slot->retired && slot->dboid == MyDatabaseId;
 		*live = mine && slot->live;
 		if (mine)
-			fill_status(s, &starts, slot);
+			fill_status(s, &open, slot);
 		LWLockRelease(&weir_registry->lock);
-		if (starts.n <= starts.capacity)
+		if (open.n <= open.capacity)
 			break;
-		starts.capacity = starts.n * 2;
-		pfree(starts.values);
+		open.capacity = open.n * 2;
+		pfree(open.panes);
 	}
 	if (mine)
-		s->windows = count_distinct(&starts);
-	pfree(starts.values);
+		s->windows = count_windows(&open);
+	pfree(open.panes);
 	return mine;
 }
 

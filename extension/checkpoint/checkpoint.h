@@ -111,11 +111,11 @@ extern void weir_free_letters(Lane *lane);
 
 /* Append the view's chunks; updates v->next.chunks and next_seq. */
 extern void weir_state_write(CheckpointView *v);
-/* Drop the chunks of windows that start at or before upto. */
+/* Drop the chunks of panes whose last window is named so, or before it. */
 extern void weir_state_drop_closed(CheckpointView *v, int64 upto);
 
-typedef void (*RestoreGroup)(void *arg, int64 window, const char *key,
-							 uint32 keylen, const char *state);
+typedef void (*RestoreGroup)(void *arg, const PaneWindows *windows,
+							 const char *key, uint32 keylen, const char *state);
 /*
  * Read a view's log as the active snapshot sees it and hand out its groups,
  * pane by pane.  chunks: how many there must be.  Raises

@@ -47,8 +47,6 @@ gather_parts(CheckpointView *v, const Lane *lane)
 static void
 write_view(CheckpointView *v, const Lane *lane)
 {
-	int64 span = v->plan->window.size + v->row->lateness;
-
 	v->next = v->progress;
 	v->next_seq = v->seq;
 	gather_parts(v, lane);
@@ -57,7 +55,9 @@ write_view(CheckpointView *v, const Lane *lane)
 	weir_write_final(v);
 	WEIR_FAULT("checkpoint-final-written");
 	if (wc_has_closed(&v->attempt))
-		weir_state_drop_closed(v, v->next.closed_upto - span);
+		weir_state_drop_closed(v, weir_window_ended(&v->plan->window,
+													v->next.closed_upto -
+														v->row->lateness));
 	weir_state_write(v);
 	WEIR_FAULT("checkpoint-state-written");
 	for (int s = 0; s < v->slot->nshards; s++)

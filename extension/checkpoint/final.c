@@ -3,8 +3,9 @@
  *		Closing: the groups of windows that are final become rows of v_final.
  *
  * Runs in the coordinator, in the transaction of a checkpoint, as the view's
- * owner.  The panes being closed are not written to any more, so they are read
- * without a lock.  Groups of several shards are combined first.
+ * owner.  The panes of windows being closed are not written to any more, so they
+ * are read without a lock.  Groups of several shards, and of several panes where
+ * windows overlap, are combined first.
  */
 #include "base/weir.h"
 
@@ -12,6 +13,7 @@
 #include "catalog/spi.h"
 #include "checkpoint/checkpoint.h"
 #include "commands/trigger.h"
+#include "exec/overlap.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -19,26 +21,44 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+/* Groups that are combined into windows at a time. */
+#define PASS_GROUPS (4 * 1024 * 1024)
+
 /* --- which panes ------------------------------------------------------------------ */
 
 /* True: enough. */
-typedef bool (*VisitPane)(CheckpointView *v, Pane *pane, int shard);
+typedef bool (*VisitPane)(CheckpointView *v, Pane *pane, int shard, void *arg);
 
-static int64
-close_of(const CheckpointView *v, int64 start)
+/* Windows from "next" to "upto", by name, are those that are to be closed. */
+typedef struct Closing
 {
-	return start + v->plan->window.size + v->row->lateness;
+	int64 next;
+	int64 upto;
+} Closing;
+
+static Closing
+closing_windows(const CheckpointView *v, int64 upto)
+{
+	const WindowSpec *w = &v->plan->window;
+	int64 lateness = v->row->lateness;
+	int64 from = v->progress.closed_upto;
+	Closing c = {.next = PG_INT64_MIN,
+				 .upto = weir_window_ended(w, upto - lateness)};
+
+	if (from != WEIR_NO_TIME)
+		c.next = weir_window_next(w, weir_window_ended(w, from - lateness));
+	return c;
 }
 
 /*
- * Visit the panes that a checkpoint up to there closes, until one is enough
- * (true).  Workers add panes at the head of a list; only the coordinator
+ * Visit the panes of which a checkpoint up to there closes some window, until one
+ * is enough (true).  Workers add panes at the head of a list; only the coordinator
  * takes one out, so the rest is walked without the lock.
  */
 static bool
-visit_closing(CheckpointView *v, int64 upto, VisitPane visit)
+visit_closing(CheckpointView *v, int64 upto, VisitPane visit, void *arg)
 {
-	int64 from = v->progress.closed_upto;
+	Closing c = closing_windows(v, upto);
 
 	for (int s = 0; s < v->slot->nshards; s++)
 	{
@@ -49,14 +69,15 @@ visit_closing(CheckpointView *v, int64 upto, VisitPane visit)
 		p = shard->panes;
 		LWLockRelease(&shard->lock);
 		for (; p; p = p->next)
-			if (wc_closes(close_of(v, p->start), from, upto) && visit(v, p, s))
+			if (Max(p->windows.first, c.next) <= Min(p->windows.last, c.upto) &&
+				visit(v, p, s, arg))
 				return true;
 	}
 	return false;
 }
 
 static bool
-any_pane(CheckpointView *v, Pane *pane, int shard)
+any_pane(CheckpointView *v, Pane *pane, int shard, void *arg)
 {
 	return true;
 }
@@ -64,14 +85,43 @@ any_pane(CheckpointView *v, Pane *pane, int shard)
 bool
 weir_can_close(CheckpointView *v, int64 upto)
 {
-	return upto > v->progress.closed_upto && visit_closing(v, upto, any_pane);
+	return upto > v->progress.closed_upto &&
+		   visit_closing(v, upto, any_pane, NULL);
+}
+
+/* The panes that windows being closed are made of; in the checkpoint's context. */
+typedef struct PaneList
+{
+	Pane **panes;
+	int n;
+	int capacity;
+} PaneList;
+
+static void
+note_pane(PaneList *list, Pane *pane)
+{
+	if (list->n == list->capacity)
+	{
+		list->capacity = Max(64, list->capacity * 2);
+		list->panes = list->panes ? repalloc(list->panes,
+											 list->capacity * sizeof(Pane *))
+								  : palloc(list->capacity * sizeof(Pane *));
+	}
+	list->panes[list->n++] = pane;
 }
 
 static bool
-note_closed(CheckpointView *v, Pane *pane, int shard)
+note_closed(CheckpointView *v, Pane *pane, int shard, void *list)
 {
+	int64 close = pane->windows.end + v->row->lateness;
 	ClosedPane *c;
 
+	note_pane(list, pane);
+	if (!wc_is_closed(close, v->next.closed_upto))
+	{
+		v->attempt.partial = true;
+		return false;
+	}
 	if (v->attempt.nclosed == v->max_closed)
 	{
 		v->max_closed = Max(64, v->max_closed * 2);
@@ -83,7 +133,7 @@ note_closed(CheckpointView *v, Pane *pane, int shard)
 	c = &v->closed[v->attempt.nclosed++];
 	c->pane = pane;
 	c->shard = shard;
-	c->close = close_of(v, pane->start);
+	c->close = close;
 	return false;
 }
 
@@ -96,15 +146,18 @@ compare_closed(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Panes that this checkpoint closes, ascending; false: none. */
+/*
+ * Panes that this checkpoint closes, ascending, and in *list all of which it
+ * closes some window; false: none.
+ */
 static bool
-find_closing(CheckpointView *v)
+find_closing(CheckpointView *v, PaneList *list)
 {
 	int first;
 
 	wc_begin(&v->attempt);
 	first = v->attempt.first;
-	(void) visit_closing(v, v->next.closed_upto, note_closed);
+	(void) visit_closing(v, v->next.closed_upto, note_closed, list);
 	qsort(v->closed + first, v->attempt.nclosed - first, sizeof(ClosedPane),
 		  compare_closed);
 	return wc_has_closed(&v->attempt);
@@ -198,7 +251,7 @@ typedef struct MergeSource
 {
 	MergeTable *merge;
 	FinalWriter *writer;
-	int64 start;
+	int64 window;
 } MergeSource;
 
 static void
@@ -206,7 +259,7 @@ write_one(void *arg, PaneGroup *g)
 {
 	MergeSource *m = arg;
 
-	write_group(m->writer, m->start, g->key, g->state);
+	write_group(m->writer, m->window, g->key, g->state);
 }
 
 static void
@@ -214,7 +267,15 @@ merge_one(void *arg, PaneGroup *g)
 {
 	MergeSource *m = arg;
 
-	weir_merge_group(m->merge, m->start, g->key, g->keylen, g->state);
+	weir_merge_group(m->merge, m->window, g->key, g->keylen, g->state);
+}
+
+/* A window that is made final. */
+static void
+begin_window(CheckpointView *v, int64 window)
+{
+	weir_ensure_partition(v->row->final, window, v->plan->window.all.step);
+	v->next.windows_final++;
 }
 
 /* All panes closed[first..last) are of one window. */
@@ -222,12 +283,11 @@ static void
 write_window(FinalWriter *w, MergeTable *merge, int first, int last)
 {
 	CheckpointView *v = w->v;
-	int64 start = v->closed[first].close - v->plan->window.size -
-				  v->row->lateness;
-	MergeSource m = {.merge = merge, .writer = w, .start = start};
+	MergeSource m = {.merge = merge,
+					 .writer = w,
+					 .window = v->closed[first].pane->windows.last};
 
-	weir_ensure_partition(v->row->final, start, v->plan->window.size);
-	v->next.windows_final++;
+	begin_window(v, m.window);
 	if (last - first == 1)
 	{
 		each_group(v->closed[first].pane, write_one, &m);
@@ -236,19 +296,118 @@ write_window(FinalWriter *w, MergeTable *merge, int first, int last)
 	for (int i = first; i < last; i++)
 		each_group(v->closed[i].pane, merge_one, &m);
 	for (uint32 i = 0; i < merge->ngroups; i++)
-		write_group(w, start, merge->groups[i].key, merge->groups[i].state);
+		write_group(w, m.window, merge->groups[i].key, merge->groups[i].state);
 	weir_merge_reset(merge);
+}
+
+/* Each window is a pane: by what the attempt closes, window by window. */
+static void
+write_windows(FinalWriter *w)
+{
+	CheckpointView *v = w->v;
+	MergeTable *merge = weir_merge_new(v->reader, CurrentMemoryContext);
+
+	for (int first = v->attempt.first, last; first < v->attempt.nclosed;
+		 first = last)
+	{
+		for (last = first + 1; last < v->attempt.nclosed &&
+							   v->closed[last].close == v->closed[first].close;
+			 last++)
+			;
+		write_window(w, merge, first, last);
+	}
+	weir_merge_free(merge);
+}
+
+/* --- windows that overlap ------------------------------------------------------------ */
+
+typedef struct OverlapSource
+{
+	OverlapTable *table;
+	const PaneWindows *windows;
+	uint32 pass; /* this one of so many: */
+	uint32 npasses;
+} OverlapSource;
+
+static void
+add_one(void *arg, PaneGroup *g)
+{
+	OverlapSource *o = arg;
+
+	if (g->hash % o->npasses == o->pass)
+		weir_overlap_add_group(o->table, o->windows, g->key, g->keylen,
+							   g->state);
+}
+
+static int
+compare_panes(const void *a, const void *b)
+{
+	int64 x = (*(Pane *const *) a)->windows.first;
+	int64 y = (*(Pane *const *) b)->windows.first;
+
+	return (x > y) - (x < y);
+}
+
+/* Begin each window that some pane has, and this checkpoint closes. */
+static void
+begin_windows(CheckpointView *v, PaneList *list, const Closing *c)
+{
+	int64 next = c->next;
+
+	qsort(list->panes, list->n, sizeof(Pane *), compare_panes);
+	for (int i = 0; i < list->n; i++)
+	{
+		const PaneWindows *p = &list->panes[i]->windows;
+
+		for (next = Max(next, p->first); next <= Min(p->last, c->upto);
+			 next += v->plan->window.all.step)
+			begin_window(v, next);
+	}
+}
+
+/*
+ * Combine the panes into windows and write these, in passes over a share of the
+ * keys if there are very many groups.  No record goes into these panes any more,
+ * also not into those that have windows that are still open (core/window.h).
+ */
+static void
+write_overlapping(FinalWriter *w, PaneList *list)
+{
+	CheckpointView *v = w->v;
+	Closing c = closing_windows(v, v->next.closed_upto);
+	OverlapTable *table = weir_overlap_new(v->reader, CurrentMemoryContext);
+	OverlapSource o = {.table = table};
+	uint64 ngroups = 0;
+	MergeGroup group;
+
+	begin_windows(v, list, &c);
+	for (int i = 0; i < list->n; i++)
+		ngroups += list->panes[i]->ngroups;
+	o.npasses = ngroups / PASS_GROUPS + 1;
+	for (; o.pass < o.npasses; o.pass++)
+	{
+		for (int i = 0; i < list->n; i++)
+		{
+			o.windows = &list->panes[i]->windows;
+			each_group(list->panes[i], add_one, &o);
+		}
+		weir_overlap_begin(table, c.next, c.upto);
+		while (weir_overlap_next(table, &group))
+			write_group(w, group.window, group.key, group.state);
+		weir_overlap_reset(table);
+	}
+	weir_overlap_free(table);
 }
 
 void
 weir_write_final(CheckpointView *v)
 {
 	FinalWriter w = {.v = v};
-	MergeTable *merge;
+	PaneList list = {0};
 	WeirUser user;
 	int nest;
 
-	if (!find_closing(v))
+	if (!find_closing(v, &list))
 		return;
 
 	user = weir_become_owner(v->row->owner);
@@ -258,17 +417,10 @@ weir_write_final(CheckpointView *v)
 	weir_spi("SET CONSTRAINTS ALL IMMEDIATE", 0, NULL, NULL, NULL,
 			 SPI_OK_UTILITY);
 	prepare_insert(&w);
-	merge = weir_merge_new(v->reader, CurrentMemoryContext);
-	for (int first = v->attempt.first, last; first < v->attempt.nclosed;
-		 first = last)
-	{
-		for (last = first + 1; last < v->attempt.nclosed &&
-							   v->closed[last].close == v->closed[first].close;
-			 last++)
-			;
-		write_window(&w, merge, first, last);
-	}
-	weir_merge_free(merge);
+	if (weir_windows_overlap(&v->plan->window))
+		write_overlapping(&w, &list);
+	else
+		write_windows(&w);
 	SPI_finish();
 	weir_settings_leave(nest);
 	weir_become_again(user);

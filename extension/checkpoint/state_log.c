@@ -41,7 +41,7 @@
 #include "utils/snapmgr.h"
 
 #define STATE_MAGIC 0x31545357 /* "WST1", little-endian */
-#define STATE_NATTS 6
+#define STATE_NATTS 7
 
 typedef struct ChunkHeader
 {
@@ -96,11 +96,12 @@ insert_chunk(Relation rel, CheckpointView *v, int shard, const Chunk *chunk)
 	memcpy(VARDATA(bytes) + sizeof(header), chunk->data, chunk->used);
 
 	values[0] = Int32GetDatum(v->row->id);
-	values[1] = Int64GetDatum(chunk->pane);
-	values[2] = Int32GetDatum(v->next.incarnation);
-	values[3] = Int32GetDatum(shard);
-	values[4] = Int64GetDatum(++v->next_seq);
-	values[5] = PointerGetDatum(bytes);
+	values[1] = Int64GetDatum(chunk->pane.last);
+	values[2] = Int64GetDatum(chunk->pane.first);
+	values[3] = Int32GetDatum(v->next.incarnation);
+	values[4] = Int32GetDatum(shard);
+	values[5] = Int64GetDatum(++v->next_seq);
+	values[6] = PointerGetDatum(bytes);
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleInsert(rel, tuple);
 	heap_freetuple(tuple);
@@ -109,18 +110,20 @@ insert_chunk(Relation rel, CheckpointView *v, int shard, const Chunk *chunk)
 }
 
 static void
-delete_chunks(CheckpointView *v, const char *where, int64 pane, int shard)
+delete_chunks(CheckpointView *v, const char *where, int ntypes, int64 last,
+			  int64 first, int shard)
 {
-	Oid types[] = {INT4OID, INT8OID, INT4OID, INT4OID};
-	Datum values[4];
+	Oid types[] = {INT4OID, INT8OID, INT8OID, INT4OID, INT4OID};
+	Datum values[5];
 	char *sql = psprintf("DELETE FROM weir.state WHERE view = $1 AND %s", where);
 
 	values[0] = Int32GetDatum(v->row->id);
-	values[1] = Int64GetDatum(pane);
-	values[2] = Int32GetDatum(v->next.incarnation);
-	values[3] = Int32GetDatum(shard);
+	values[1] = Int64GetDatum(last);
+	values[2] = Int64GetDatum(first);
+	values[3] = Int32GetDatum(v->next.incarnation);
+	values[4] = Int32GetDatum(shard);
 	SPI_connect();
-	weir_spi(sql, lengthof(types), types, values, NULL, SPI_OK_DELETE);
+	weir_spi(sql, ntypes, types, values, NULL, SPI_OK_DELETE);
 	v->next.chunks -= SPI_processed;
 	SPI_finish();
 }
@@ -129,15 +132,13 @@ void
 weir_state_drop_closed(CheckpointView *v, int64 upto)
 {
 	if (v->next.chunks > 0)
-		delete_chunks(v, "pane <= $2 AND $3 IS NOT NULL AND $4 IS NOT NULL",
-					  upto, 0);
+		delete_chunks(v, "pane <= $2", 2, upto, 0, 0);
 }
 
 static bool
-pane_is_closed(const CheckpointView *v, int64 start)
+pane_is_closed(const CheckpointView *v, const PaneWindows *windows)
 {
-	return wc_is_closed(start + v->plan->window.size + v->row->lateness,
-						v->next.closed_upto);
+	return wc_is_closed(windows->end + v->row->lateness, v->next.closed_upto);
 }
 
 /*
@@ -145,7 +146,7 @@ pane_is_closed(const CheckpointView *v, int64 start)
  * written, and in the shard of recovered groups of what older incarnations have.
  */
 static const char replaced[] =
-	"pane = $2 AND (incarnation = $3 AND shard = $4 OR incarnation < $3 AND $4 = " CppAsString2(
+	"pane = $2 AND first = $3 AND (incarnation = $4 AND shard = $5 OR incarnation < $4 AND $5 = " CppAsString2(
 		WL_RESTORED) ")";
 
 void
@@ -156,12 +157,12 @@ weir_state_write(CheckpointView *v)
 	for (int s = 0; s < v->slot->nshards; s++)
 		for (Chunk *c = v->slot->shards[s].chunks; c; c = c->next)
 		{
-			if (pane_is_closed(v, c->pane))
+			if (pane_is_closed(v, &c->pane))
 				continue;
 			if (c->rewrite)
 			{
 				CommandCounterIncrement();
-				delete_chunks(v, replaced, c->pane, s);
+				delete_chunks(v, replaced, 5, c->pane.last, c->pane.first, s);
 			}
 			insert_chunk(rel, v, s, c);
 		}
@@ -208,12 +209,15 @@ end_of_log(Restore *r)
 static void
 end_of_pane(Restore *r)
 {
+	PaneWindows windows = {.first = r->key.first, .last = r->key.pane};
+
+	windows.end = weir_window_end(&r->reader->plan->window, windows.last);
 	end_of_log(r);
 	for (uint32 i = 0; i < r->all->ngroups; i++)
 	{
 		MergeGroup *g = &r->all->groups[i];
 
-		r->group(r->arg, g->window, g->key, g->keylen, g->state);
+		r->group(r->arg, &windows, g->key, g->keylen, g->state);
 	}
 	weir_merge_reset(r->log);
 	weir_merge_reset(r->all);
@@ -278,14 +282,15 @@ read_row(Restore *r, HeapTuple tuple, TupleDesc desc)
 
 	heap_deform_tuple(tuple, desc, values, nulls);
 	key.pane = DatumGetInt64(values[1]);
-	key.incarnation = DatumGetInt32(values[2]);
-	key.shard = DatumGetInt32(values[3]);
+	key.first = DatumGetInt64(values[2]);
+	key.incarnation = DatumGetInt32(values[3]);
+	key.shard = DatumGetInt32(values[4]);
 	begin_chunk(r, &key);
 
 	/* A copy with a full header: its records are then 8-aligned. */
 	old = MemoryContextSwitchTo(r->cxt);
 	{
-		struct varlena *v = PG_DETOAST_DATUM_PACKED(values[5]);
+		struct varlena *v = PG_DETOAST_DATUM_PACKED(values[6]);
 		Size len = VARSIZE_ANY_EXHDR(v);
 		char *room = palloc(len + 8 + VARHDRSZ);
 		char *bytes = room + 8 - VARHDRSZ;

@@ -7,8 +7,8 @@
  * checkpoint closes what lies in (from, upto]; since "from" moves with a commit
  * only, what a failed attempt was to close is found again by the next one.
  *
- * Panes that are closed stay in memory as long as a snapshot may need them
- * (marks.h).  The coordinator lists them in the order of closing: first those
+ * Panes whose last window is closed stay in memory as long as a snapshot may need
+ * them (marks.h).  The coordinator lists them in the order of closing: first those
  * of earlier commits, then those of the attempt under way.
  *
  * Plain C11; the attempt belongs to the coordinator alone.
@@ -45,6 +45,7 @@ typedef struct WcAttempt
 {
 	int nclosed;  /* panes listed as closed */
 	int first;    /* of those, first that the attempt closes; -1: none yet */
+	bool partial; /* it closes windows of panes that have others, still open */
 	bool written; /* the view is in the transaction under way */
 } WcAttempt;
 
@@ -59,13 +60,14 @@ static inline void
 wc_begin(WcAttempt *a)
 {
 	a->first = a->nclosed;
+	a->partial = false;
 }
 
 /* Does the attempt close anything?  Then it needs a mark. */
 static inline bool
 wc_has_closed(const WcAttempt *a)
 {
-	return a->first >= 0 && a->nclosed > a->first;
+	return a->first >= 0 && (a->partial || a->nclosed > a->first);
 }
 
 /* The transaction did not happen: nothing was closed by it. */

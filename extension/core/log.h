@@ -2,7 +2,7 @@
  * log.h
  *		How the log of open windows is read.
  *
- * The log of a view is read in the order (pane, incarnation, shard, seq).  A log
+ * The log of a view is read in the order (pane, first, incarnation, shard, seq).  A log
  * proper is what one shard of one incarnation wrote for one pane: within it the
  * last write of a group wins.  A pane's groups are what its logs give, combined,
  * so no number and no assignment of workers matters.
@@ -27,7 +27,8 @@
 
 typedef struct WlKey
 {
-	int64_t pane;
+	int64_t pane;  /* by its last window ... */
+	int64_t first; /* ... and its first one */
 	int32_t incarnation;
 	int32_t shard;
 } WlKey;
@@ -42,7 +43,7 @@ typedef enum WlStep
 static inline WlStep
 wl_step(const WlKey *before, const WlKey *next)
 {
-	if (before->pane != next->pane)
+	if (before->pane != next->pane || before->first != next->first)
 		return WL_NEXT_PANE;
 	if (before->incarnation != next->incarnation || before->shard != next->shard)
 		return WL_NEXT_LOG;
@@ -54,7 +55,8 @@ static inline bool
 wl_replaces(const WlKey *rewrite, const WlKey *log)
 {
 	return wl_step(rewrite, log) == WL_SAME ||
-		   (log->pane == rewrite->pane && rewrite->shard == WL_RESTORED &&
+		   (log->pane == rewrite->pane && log->first == rewrite->first &&
+			rewrite->shard == WL_RESTORED &&
 			log->incarnation < rewrite->incarnation);
 }
 

@@ -20,8 +20,7 @@
 #include "base/weir.h"
 
 #include "access/xact.h"
-#include "core/window.h"
-#include "exec/apply_internal.h"
+#include "exec/apply.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -102,11 +101,8 @@ evaluate_accum(ViewApply *a, int c, int row)
 			   DatumGetBool(a->filters[c].values[row]);
 		a->pass[c][row] = pass;
 	}
-	if (!pass)
-		return;
-	eval_into(a, &a->args[c], row);
-	for (int i = 0; i < a->plan->accums[c].nmore; i++)
-		eval_into(a, &a->more[c][i], row);
+	if (pass)
+		eval_into(a, &a->args[c], row);
 }
 
 /* Evaluate keys, filters and arguments that are not plain columns. */
@@ -125,89 +121,19 @@ evaluate(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	}
 }
 
-/* --- windows, lateness ------------------------------------------------------ */
-
-/* A letter finds no room: that is never the view's own limit. */
-static bool
-lacks_memory(ViewApply *a)
-{
-	pg_atomic_write_u32(&a->slot->memory.met, MEMORY_ALL);
-	a->lacks_letter = true;
-	return false;
-}
-
-/* A row is late for a window; keep it if the view says so.  False: no memory. */
-static bool
-note_late(ViewApply *a, const EventBatch *b, int32 row, int64 start, int64 end)
-{
-	Letter *l;
-
-	a->late[b->partition[row]]++;
-	if (!a->keep_late)
-		return true;
-	l = weir_letter_new(&b->msgs[row], a->slot->view, "", a->cut_letters);
-	if (l == NULL)
-		return lacks_memory(a);
-	l->kind = LETTER_LATE;
-	l->late.event_time = b->event_time[row];
-	l->late.window_start = start;
-	l->late.window_end = end;
-	l->late.by = Max(a->watermark[row], a->closed_upto) - end - a->lateness;
-	weir_letter_add(&a->worker->tried, l);
-	return true;
-}
-
-/* Without windows nothing is late. */
-static int
-assign_all_time(ViewApply *a, const int32 *rows, int nrows)
-{
-	for (int i = 0; i < nrows; i++)
-		a->start[rows[i]] = WEIR_ALL_TIME;
-	return nrows;
-}
-
-/*
- * Find the window of each row; drop the late ones.  Raises when a time is out of
- * range.  Returns rows left, or -1: no memory to keep the late ones.
- */
-static int
-assign_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
-{
-	const WindowSpec *w = &a->plan->window;
-	int64 start = 0;
-	int64 end = 0; /* of the last row's window; none yet */
-	int kept = 0;
-
-	if (w->kind == WINDOW_NONE)
-		return assign_all_time(a, rows, nrows);
-	for (int i = 0; i < nrows; i++)
-	{
-		int32 row = rows[i];
-		int64 t = b->event_time[row];
-
-		if (t < start || t >= end)
-		{
-			if (!ww_tumble_start(t, w->size, w->origin, &start) ||
-				!IS_VALID_TIMESTAMP(start) ||
-				!IS_VALID_TIMESTAMP(start + w->size) ||
-				!IS_VALID_TIMESTAMP(start + w->size + a->lateness))
-				ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-								errmsg("window out of range")));
-			end = start + w->size;
-		}
-		if (wp_is_late(end + a->lateness, a->watermark[row], a->closed_upto))
-		{
-			if (!note_late(a, b, row, start, end))
-				return -1;
-			continue;
-		}
-		a->start[row] = start;
-		rows[kept++] = row;
-	}
-	return kept;
-}
-
 /* --- groups ------------------------------------------------------------------ */
+
+static inline Datum
+expr_value(const InputExpr *e, const EventBatch *b, int row, bool *isnull)
+{
+	if (e->state == NULL)
+	{
+		*isnull = b->columns[e->attno - 1].nulls[row];
+		return b->columns[e->attno - 1].values[row];
+	}
+	*isnull = e->nulls[row];
+	return e->values[row];
+}
 
 static uint32
 build_key(ViewApply *a, const EventBatch *b, int row)
@@ -216,18 +142,20 @@ build_key(ViewApply *a, const EventBatch *b, int row)
 	bool nulls[WEIR_MAX_KEYS];
 
 	for (int k = 0; k < a->plan->nkeys; k++)
-		values[k] = apply_value(&a->keys[k], b, row, &nulls[k]);
+		values[k] = expr_value(&a->keys[k], b, row, &nulls[k]);
 	return weir_key_build(a->codec, values, nulls, &a->key_buf);
 }
 
 static Pane *
-get_pane(ViewApply *a, int64 start)
+get_pane(ViewApply *a, int64 first, int64 last)
 {
-	Pane *pane = weir_panemap_get(a->panes, start);
+	Pane *pane = weir_panemap_get(a->panes, first, last);
+	PaneWindows windows = {.first = first, .last = last};
 
 	if (pane)
 		return pane;
-	pane = weir_pane_new(start, &a->layout, &a->slot->memory);
+	windows.end = weir_window_end(&a->plan->window, last);
+	pane = weir_pane_new(&windows, &a->layout, &a->slot->memory);
 	if (pane == NULL)
 		return NULL;
 	weir_panemap_put(a->panes, pane);
@@ -256,12 +184,11 @@ find_groups(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	a->ntouched = 0;
 	for (int i = 0; i < nrows; i++)
 	{
-		int64 start = a->start[rows[i]];
 		size_t at = a->key_buf.used;
 		uint32 len = build_key(a, b, rows[i]);
 		const char *key = a->key_buf.data + at;
 		uint64 hash = weir_key_hash(a->codec, key, len);
-		Pane *pane = get_pane(a, start);
+		Pane *pane = get_pane(a, a->first[rows[i]], a->last[rows[i]]);
 		PaneGroup *g;
 
 		if (pane == NULL)
@@ -277,6 +204,104 @@ find_groups(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 		a->states[i] = g->state;
 	}
 	return true;
+}
+
+/* --- values by reference ------------------------------------------------------ */
+
+static inline size_t
+pending_at(const ViewApply *a, int d, uint32 touched)
+{
+	return (size_t) d * a->capacity + touched;
+}
+
+/* Compute the new transition values of one accumulator, in private memory. */
+static void
+step_datums(ViewApply *a, const EventBatch *b, int d, const int32 *rows,
+			int nrows)
+{
+	int c = a->datums[d];
+	const AccumSpec *spec = &a->plan->accums[c];
+	const bool *pass = a->pass[c];
+	InputExpr *arg = &a->args[c];
+
+	for (int t = 0; t < a->ntouched; t++)
+	{
+		size_t at = pending_at(a, d, t);
+		AccumDatum *old = (AccumDatum *) (a->touched[t]->state + spec->offset);
+
+		a->pending[at] = weir_accum_get_datum(spec, old, &a->pending_null[at]);
+	}
+	for (int i = 0; i < nrows; i++)
+	{
+		size_t at = pending_at(a, d, a->row_group[i]->batch_ref);
+		bool isnull = true;
+		Datum value = (Datum) 0;
+
+		if (pass && !pass[rows[i]])
+			continue;
+		if (arg->state || arg->attno)
+			value = expr_value(arg, b, rows[i], &isnull);
+		weir_accum_step(a->accums, c, &a->pending[at], &a->pending_null[at],
+						value, isnull, a->batch_cxt);
+	}
+}
+
+/* Room in the panes for transition values that have grown.  False: full. */
+static bool
+reserve_datums(ViewApply *a)
+{
+	for (int d = 0; d < a->ndatums; d++)
+	{
+		const AccumSpec *spec = &a->plan->accums[a->datums[d]];
+
+		for (int t = 0; t < a->ntouched; t++)
+		{
+			size_t at = pending_at(a, d, t);
+			AccumDatum *old = (AccumDatum *) (a->touched[t]->state +
+											  spec->offset);
+			uint32 need;
+
+			a->pending_room[at] = NULL;
+			if (spec->trans_byval || a->pending_null[at])
+				continue;
+			need = weir_accum_datum_size(spec, a->pending[at]);
+			if (need <= old->cap)
+				continue;
+			need = MAXALIGN(need + need / 2);
+			a->pending_room[at] = weir_pane_room(a->touched_pane[t], need);
+			if (a->pending_room[at] == NULL)
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Store one transition value; under the shard's lock. */
+static void
+store_datum(ViewApply *a, int d, int t)
+{
+	const AccumSpec *spec = &a->plan->accums[a->datums[d]];
+	AccumDatum *dst = (AccumDatum *) (a->touched[t]->state + spec->offset);
+	size_t at = pending_at(a, d, t);
+	uint32 len;
+
+	if (a->pending_null[at])
+		return;
+	if (spec->trans_byval)
+	{
+		dst->data = (char *) (uintptr_t) a->pending[at];
+		dst->len = sizeof(Datum);
+		return;
+	}
+	len = weir_accum_datum_size(spec, a->pending[at]);
+	if (a->pending_room[at])
+	{
+		dst->data = a->pending_room[at];
+		dst->cap = MAXALIGN(len + len / 2);
+	}
+	if (DatumGetPointer(a->pending[at]) != dst->data)
+		memmove(dst->data, DatumGetPointer(a->pending[at]), len);
+	dst->len = len;
 }
 
 /* --- the barrier's due ----------------------------------------------------------- */
@@ -328,7 +353,7 @@ publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 		const AccumSpec *spec = &a->plan->accums[c];
 		InputExpr *e = &a->args[c];
 
-		if (weir_accum_is_datum(spec->kind))
+		if (spec->kind == ACCUM_DATUM)
 			continue;
 		weir_accum_apply(spec, rows, nrows, a->states,
 						 e->state   ? e->values
@@ -341,7 +366,8 @@ publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	}
 	for (int t = 0; t < a->ntouched; t++)
 	{
-		apply_store_datums(a, t);
+		for (int d = 0; d < a->ndatums; d++)
+			store_datum(a, d, t);
 		a->touched[t]->live = 1;
 		if (a->touched_pane[t]->ngroups != a->touched_pane[t]->filled)
 			weir_pane_publish(a->touched_pane[t]);
@@ -374,7 +400,7 @@ check_arguments(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 		const char *reason;
 		int n = 0;
 
-		if (weir_accum_is_datum(spec->kind) || !apply_has_value(e))
+		if (spec->kind == ACCUM_DATUM || (e->state == NULL && e->attno == 0))
 			continue;
 		for (int i = 0; a->pass[c] && i < nrows; i++)
 			if (a->pass[c][rows[i]])
@@ -396,14 +422,16 @@ prepare(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 {
 	memset(a->late, 0, sizeof(int64) * a->npartitions);
 	nrows = filter_rows(a, b, rows, nrows);
-	nrows = assign_windows(a, b, rows, nrows);
+	nrows = weir_apply_windows(a, b, rows, nrows);
 	if (nrows < 0)
 		return -1;
 	evaluate(a, b, rows, nrows);
 	check_arguments(a, b, rows, nrows);
 	if (!find_groups(a, b, rows, nrows))
 		return -1;
-	if (!apply_datums(a, b, rows, nrows) || !mark_changed(a))
+	for (int d = 0; d < a->ndatums; d++)
+		step_datums(a, b, d, rows, nrows);
+	if (!reserve_datums(a) || !mark_changed(a))
 		return -1;
 	return nrows;
 }
@@ -479,7 +507,7 @@ note_failed(ViewApply *a, const EventBatch *b, int32 row, const ErrorData *e)
 	if (a->keep_dead &&
 		!weir_letter_dead(&a->worker->kept, &b->msgs[row], a->slot->view,
 						  e->sqlerrcode, e->message, a->cut_letters))
-		return lacks_memory(a);
+		return weir_apply_lacks_letter(a);
 	a->failed[a->nfailed++] = row;
 	wp_fail(&a->parts[b->partition[row]]);
 	return true;

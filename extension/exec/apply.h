@@ -26,15 +26,6 @@ typedef struct InputExpr
 	bool *nulls;
 } InputExpr;
 
-/* The new value of a group's AccumDatum, until it is stored. */
-typedef struct PendingDatum
-{
-	AccumValue value;
-	uint32 len;
-	uint32 cap; /* of room */
-	char *room; /* in the pane, if it does not fit where the old one is */
-} PendingDatum;
-
 /* What an ingest worker keeps of a view it feeds. */
 typedef struct ViewApply
 {
@@ -68,7 +59,6 @@ typedef struct ViewApply
 	bool needs_eval; /* some key, argument or filter is no plain column */
 	InputExpr *keys;
 	InputExpr *args;    /* by accumulator; state and attno 0: count(*) */
-	InputExpr **more;   /* by accumulator: arguments after the first */
 	InputExpr *filters; /* values as bool in pass */
 	bool **pass;        /* by accumulator: FILTER of each row, or NULL */
 
@@ -79,15 +69,18 @@ typedef struct ViewApply
 	int32 *rows;      /* selected */
 	int32 *alive;
 	int32 *passing; /* rows that a FILTER lets through */
-	int64 *start;   /* of each record's window */
+	int64 *first;   /* of each record's windows */
+	int64 *last;
 	KeyBuffer key_buf;
 	char **states;
 	PaneGroup **row_group;
 	PaneGroup **touched;
 	Pane **touched_pane;
 	int ntouched;
-	PendingDatum *pending; /* [datum accumulator][touched] */
-	int ndatums;           /* accumulators that are kept as an AccumDatum */
+	Datum *pending; /* [datum accumulator][touched] */
+	bool *pending_null;
+	char **pending_room;
+	int ndatums; /* accumulators of kind ACCUM_DATUM */
 	int *datums;
 	int capacity;
 	int32 *failed; /* rows that failed, since positions were published */
@@ -152,6 +145,18 @@ extern void weir_apply_restart(ViewApply *a, int partition, int64 offset);
 /* The partition was read up to offset, past records that are not ours to see. */
 extern void weir_apply_advance(ViewApply *a, int partition, int64 offset);
 
+/* --- windows (apply_window.c) ----------------------------------------------- */
+
+/*
+ * Find the windows of each row (a->first, a->last); drop rows that are in none
+ * that they are not late for.  Raises when a time is out of range.  Returns how
+ * many are left, or -1: no memory to keep the late ones.
+ */
+extern int
+weir_apply_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows);
+/* A letter finds no room: that is never the view's own limit.  Returns false. */
+extern bool weir_apply_lacks_letter(ViewApply *a);
+
 /* --- the barrier (apply_barrier.c) ---------------------------------------- */
 
 /*
@@ -162,12 +167,12 @@ extern void weir_apply_freeze(ViewApply *a);
 /* Copy out frozen groups for about budget_us.  1: all done, 0: more, -1: full. */
 extern int weir_apply_copy(ViewApply *a, int64 budget_us);
 
-/* --- panes by start (panemap.c) ------------------------------------------- */
+/* --- panes by their windows (panemap.c) ----------------------------------- */
 extern struct PaneMap *weir_panemap_new(MemoryContext cxt);
-extern Pane *weir_panemap_get(struct PaneMap *map, int64 start);
+extern Pane *weir_panemap_get(struct PaneMap *map, int64 first, int64 last);
 extern void weir_panemap_put(struct PaneMap *map, Pane *pane);
-/* Forget panes that start before this. */
-extern void weir_panemap_forget(struct PaneMap *map, int64 before);
+/* Forget panes whose last window is none after this. */
+extern void weir_panemap_forget(struct PaneMap *map, int64 upto);
 /* Visit all; *state = 0 first; NULL at the end. */
 extern Pane *weir_panemap_next(struct PaneMap *map, uint32 *state);
 

@@ -21,12 +21,11 @@
 #define COPY_SLICE    256
 #define REWRITE_FLOOR (256 * 1024)
 
-/* Does the barrier under way close the window that starts here? */
+/* Does the barrier under way close the last window of the pane? */
 static bool
-is_closing(const ViewApply *a, int64 start)
+is_closing(const ViewApply *a, const Pane *pane)
 {
-	return wc_is_closed(start + a->plan->window.size + a->lateness,
-						a->closed_upto);
+	return wc_is_closed(pane->windows.end + a->lateness, a->closed_upto);
 }
 
 /*
@@ -38,7 +37,7 @@ count_kept(const ViewApply *a)
 {
 	for (const Chunk *c = a->shard->chunks; c; c = c->next)
 	{
-		Pane *pane = weir_panemap_get(a->panes, c->pane);
+		Pane *pane = weir_panemap_get(a->panes, c->pane.first, c->pane.last);
 
 		if (pane)
 			pane->kept += c->bytes;
@@ -114,7 +113,7 @@ freeze_pane(ViewApply *a, Pane *pane)
 	pane->ncopied = 0;
 	pane->chunk = NULL;
 	pane->whole = pane->rewrite = false;
-	if (is_closing(a, pane->start))
+	if (is_closing(a, pane))
 		pane->ncopy = 0;
 	else if (pane->ncopy > 0 && needs_rewrite(pane))
 		begin_rewrite(a, pane);
@@ -135,7 +134,7 @@ drop_kept(ViewApply *a)
 	shard->chunks_tail = NULL;
 	while ((c = *link) != NULL)
 	{
-		Pane *pane = weir_panemap_get(a->panes, c->pane);
+		Pane *pane = weir_panemap_get(a->panes, c->pane.first, c->pane.last);
 
 		if (pane && !pane->rewrite)
 		{
@@ -163,8 +162,9 @@ weir_apply_freeze(ViewApply *a)
 		freeze_pane(a, pane);
 	we_freeze(&a->epochs);
 	if (a->closed_upto != WEIR_NO_TIME)
-		weir_panemap_forget(a->panes, a->closed_upto - a->lateness -
-										  a->plan->window.size + 1);
+		weir_panemap_forget(a->panes,
+							weir_window_ended(&a->plan->window,
+											  a->closed_upto - a->lateness));
 	drop_kept(a);
 }
 

@@ -8,7 +8,6 @@
 
 #include "access/tupdesc.h"
 #include "core/closing.h"
-#include "core/closing.h"
 #include "exec/apply.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
@@ -28,21 +27,6 @@ init_expr(ViewApply *a, InputExpr *e, Expr *expr, AttrNumber attno)
 	e->state = ExecInitExpr(expr, NULL);
 	e->values = palloc(sizeof(Datum) * a->capacity);
 	e->nulls = palloc(sizeof(bool) * a->capacity);
-}
-
-/* Arguments after the first; is any of them to be evaluated? */
-static bool
-init_more(ViewApply *a, int c, const AccumSpec *spec)
-{
-	bool eval = false;
-
-	a->more[c] = palloc0(sizeof(InputExpr) * (spec->nmore + 1));
-	for (int i = 0; i < spec->nmore; i++)
-	{
-		init_expr(a, &a->more[c][i], spec->more[i].expr, spec->more[i].attno);
-		eval = eval || a->more[c][i].state;
-	}
-	return eval;
 }
 
 /* Columns that evaluated expressions read, so that only these are loaded. */
@@ -69,9 +53,6 @@ collect_columns(ViewApply *a)
 		note_columns(&columns, (Node *) plan->accums[c].filter);
 		if (a->args[c].state)
 			note_columns(&columns, (Node *) plan->accums[c].arg);
-		for (int i = 0; i < plan->accums[c].nmore; i++)
-			if (a->more[c][i].state)
-				note_columns(&columns, (Node *) plan->accums[c].more[i].expr);
 	}
 	a->attnos = palloc(sizeof(AttrNumber) * (bms_num_members(columns) + 1));
 	while ((x = bms_next_member(columns, x)) >= 0)
@@ -93,7 +74,6 @@ init_expressions(ViewApply *a, TupleDesc rowdesc)
 
 	a->keys = palloc0(sizeof(InputExpr) * (plan->nkeys + 1));
 	a->args = palloc0(sizeof(InputExpr) * (plan->naccums + 1));
-	a->more = palloc0(sizeof(InputExpr *) * (plan->naccums + 1));
 	a->filters = palloc0(sizeof(InputExpr) * (plan->naccums + 1));
 	a->pass = palloc0(sizeof(bool *) * (plan->naccums + 1));
 	a->datums = palloc0(sizeof(int) * (plan->naccums + 1));
@@ -112,9 +92,9 @@ init_expressions(ViewApply *a, TupleDesc rowdesc)
 		init_expr(a, &a->filters[c], spec->filter, 0);
 		if (spec->filter)
 			a->pass[c] = palloc(sizeof(bool) * a->capacity);
-		if (weir_accum_is_datum(spec->kind))
+		if (spec->kind == ACCUM_DATUM)
 			a->datums[a->ndatums++] = c;
-		eval = init_more(a, c, spec) || eval || a->args[c].state || spec->filter;
+		eval = eval || a->args[c].state || spec->filter;
 	}
 	collect_columns(a);
 	a->needs_eval = eval;
@@ -129,14 +109,16 @@ init_vectors(ViewApply *a)
 	a->rows = palloc(sizeof(int32) * n);
 	a->alive = palloc(sizeof(int32) * n);
 	a->passing = palloc(sizeof(int32) * n);
-	a->start = palloc(sizeof(int64) * n);
+	a->first = palloc(sizeof(int64) * n);
+	a->last = palloc(sizeof(int64) * n);
 	a->states = palloc(sizeof(char *) * n);
 	a->row_group = palloc(sizeof(PaneGroup *) * n);
 	a->touched = palloc(sizeof(PaneGroup *) * n);
 	a->touched_pane = palloc(sizeof(Pane *) * n);
 	a->failed = palloc(sizeof(int32) * n);
-	a->pending = palloc_extended(sizeof(PendingDatum) * n * (a->ndatums + 1),
-								 MCXT_ALLOC_HUGE);
+	a->pending = palloc(sizeof(Datum) * n * (a->ndatums + 1));
+	a->pending_null = palloc(sizeof(bool) * n * (a->ndatums + 1));
+	a->pending_room = palloc(sizeof(char *) * n * (a->ndatums + 1));
 	a->key_buf.cxt = CurrentMemoryContext;
 }
 
@@ -159,8 +141,7 @@ adopt_panes(ViewApply *a)
 	n = 0;
 	LWLockAcquire(&a->shard->lock, LW_SHARED);
 	for (Pane *p = a->shard->panes; p; p = p->next)
-		if (!wc_is_closed(p->start + a->plan->window.size + a->lateness,
-						  a->closed_upto))
+		if (!wc_is_closed(p->windows.end + a->lateness, a->closed_upto))
 			open[n++] = p;
 	LWLockRelease(&a->shard->lock);
 	for (int i = 0; i < n; i++)

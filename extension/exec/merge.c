@@ -90,9 +90,8 @@ lookup(MergeTable *m, int64 window, uint64 hash, const char *key, uint32 keylen)
 	return NULL;
 }
 
-/* Find the group, or add it with no state. */
-static MergeGroup *
-find_or_add(MergeTable *m, int64 window, const char *key, uint32 keylen)
+MergeGroup *
+weir_merge_find(MergeTable *m, int64 window, const char *key, uint32 keylen)
 {
 	uint64 hash = weir_key_hash(m->reader->codec, key, keylen);
 	MergeGroup *g;
@@ -117,7 +116,7 @@ void
 weir_merge_group(MergeTable *m, int64 window, const char *key, uint32 keylen,
 				 const char *state)
 {
-	MergeGroup *g = find_or_add(m, window, key, keylen);
+	MergeGroup *g = weir_merge_find(m, window, key, keylen);
 	uint32 size = Max(m->reader->layout.size, 1);
 
 	if (g->state)
@@ -134,7 +133,8 @@ weir_merge_add(MergeTable *m, int64 window, const GroupRecord *record,
 			   bool replace)
 {
 	const char *base = (const char *) record;
-	MergeGroup *g = find_or_add(m, window, base + record->key, record->keylen);
+	MergeGroup *g = weir_merge_find(m, window, base + record->key,
+									record->keylen);
 	uint32 size = Max(m->reader->layout.size, 1);
 
 	if (g->state == NULL || replace)

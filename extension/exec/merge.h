@@ -40,6 +40,9 @@ extern void weir_merge_add(MergeTable *m, int64 window,
 /* The same from parts: key image and state. */
 extern void weir_merge_group(MergeTable *m, int64 window, const char *key,
 							 uint32 keylen, const char *state);
+/* Find the group, or add it with no state; valid until the next one is added. */
+extern MergeGroup *
+weir_merge_find(MergeTable *m, int64 window, const char *key, uint32 keylen);
 extern void weir_merge_reset(MergeTable *m);
 extern void weir_merge_free(MergeTable *m);
 

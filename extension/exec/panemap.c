@@ -1,6 +1,6 @@
 /*
  * exec/panemap.c
- *		The ingest worker's own index of its panes, by start.
+ *		The ingest worker's own index of its panes, by their windows.
  *
  * Private memory of the worker.  Open addressing with linear probing; removal
  * rebuilds, since it happens once per closing and not per record.
@@ -31,22 +31,29 @@ weir_panemap_new(MemoryContext cxt)
 }
 
 static inline uint32
-slot_of(const PaneMap *map, int64 start)
+slot_of(const PaneMap *map, int64 first, int64 last)
 {
-	return (uint32) wh_mix((uint64) start ^ UINT64CONST(0x2545F4914F6CDD1D),
-						   UINT64CONST(0x9E3779B97F4A7C15)) &
+	return (uint32) wh_mix((uint64) last ^ UINT64CONST(0x2545F4914F6CDD1D),
+						   (uint64) (last - first) ^
+							   UINT64CONST(0x9E3779B97F4A7C15)) &
 		   map->mask;
 }
 
+static inline bool
+is_of(const Pane *pane, int64 first, int64 last)
+{
+	return pane->windows.last == last && pane->windows.first == first;
+}
+
 Pane *
-weir_panemap_get(struct PaneMap *map, int64 start)
+weir_panemap_get(struct PaneMap *map, int64 first, int64 last)
 {
 	uint32 i;
 
-	if (map->last && map->last->start == start)
+	if (map->last && is_of(map->last, first, last))
 		return map->last;
-	for (i = slot_of(map, start); map->slots[i]; i = (i + 1) & map->mask)
-		if (map->slots[i]->start == start)
+	for (i = slot_of(map, first, last); map->slots[i]; i = (i + 1) & map->mask)
+		if (is_of(map->slots[i], first, last))
 			return map->last = map->slots[i];
 	return NULL;
 }
@@ -54,7 +61,7 @@ weir_panemap_get(struct PaneMap *map, int64 start)
 static void
 insert(PaneMap *map, Pane *pane)
 {
-	uint32 i = slot_of(map, pane->start);
+	uint32 i = slot_of(map, pane->windows.first, pane->windows.last);
 
 	while (map->slots[i])
 		i = (i + 1) & map->mask;
@@ -62,16 +69,16 @@ insert(PaneMap *map, Pane *pane)
 	map->n++;
 }
 
-/* Rebuild with room for twice what is kept: panes that start at or after. */
+/* Rebuild with room for twice what is kept: panes of later windows. */
 static void
-rebuild(PaneMap *map, int64 from)
+rebuild(PaneMap *map, int64 upto)
 {
 	Pane **old = map->slots;
 	uint32 old_size = map->mask + 1;
 	uint32 keep = 0;
 
 	for (uint32 i = 0; i < old_size; i++)
-		if (old[i] && old[i]->start >= from)
+		if (old[i] && old[i]->windows.last > upto)
 			keep++;
 	map->mask = 63;
 	while (map->mask + 1 < keep * 4)
@@ -81,7 +88,7 @@ rebuild(PaneMap *map, int64 from)
 	map->n = 0;
 	map->last = NULL;
 	for (uint32 i = 0; i < old_size; i++)
-		if (old[i] && old[i]->start >= from)
+		if (old[i] && old[i]->windows.last > upto)
 			insert(map, old[i]);
 	pfree(old);
 }
@@ -95,9 +102,9 @@ weir_panemap_put(struct PaneMap *map, Pane *pane)
 }
 
 void
-weir_panemap_forget(struct PaneMap *map, int64 before)
+weir_panemap_forget(struct PaneMap *map, int64 upto)
 {
-	rebuild(map, before);
+	rebuild(map, upto);
 }
 
 Pane *

@@ -140,7 +140,8 @@ add_window(PlanContext *cxt, FuncExpr *call)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a continuous view can have only one window"),
-				 errdetail("GROUP BY has two different calls of weir.tumble."),
+				 errdetail(
+					 "GROUP BY has two different calls of a window function."),
 				 errhint("Create a continuous view for each window.")));
 }
 
@@ -182,7 +183,7 @@ plan_groups(PlanContext *cxt)
 		SortGroupClause *group = lfirst_node(SortGroupClause, lc);
 		Node *expr = get_sortgroupclause_expr(group, query->targetList);
 
-		if (plan_is_tumble(expr))
+		if (plan_is_window(expr))
 			add_window(cxt, (FuncExpr *) expr);
 		else
 			add_key(cxt, (Expr *) expr, group);
@@ -241,7 +242,14 @@ final_row_mutator(Node *node, void *context)
 static Expr *
 final_row_expr(PlanContext *cxt, Node *node)
 {
-	return simplify(cxt->plan, (Expr *) final_row_mutator(node, cxt));
+	node = final_row_mutator(node, cxt);
+	if (expression_returns_set(node))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a window must be in GROUP BY in a continuous view"),
+				 errdetail("Each window and group has exactly one row."),
+				 errhint("Add the same call to GROUP BY.")));
+	return simplify(cxt->plan, (Expr *) node);
 }
 
 /* plan_output: HAVING and the select list. */
@@ -297,7 +305,6 @@ weir_plan_query(Query *query)
 	int rtindex;
 
 	cxt.query = copyObject(query);
-	/* hop returns a set, which would be refused for that otherwise */
 	plan_check_windows((Node *) cxt.query->targetList);
 	plan_check_windows(cxt.query->jointree->quals);
 	rte = plan_check_shape(cxt.query, &rtindex);
@@ -335,22 +342,20 @@ mix(uint64 hash, uint64 value)
 	return wh_mix(hash ^ value, UINT64CONST(0x9E3779B97F4A7C15));
 }
 
-/* What the bytes of a key mean. */
-static uint64
-key_hash(const KeySpec *key)
-{
-	return mix(key->fixed_oid ? getBaseType(key->type) : 0,
-			   key->typlen * 2 + key->typbyval);
-}
-
 /* What the bytes of keys and states mean; the same after dump and restore. */
 static uint64
 layout_hash(const ViewPlan *plan)
 {
-	uint64 hash = mix(mix(1, plan->window.size), plan->window.kind);
+	const WwSpec *w = &plan->window.all;
+	uint64 hash = mix(mix(mix(w->kind, w->size), w->step), w->origin);
 
 	for (int k = 0; k < plan->nkeys; k++)
-		hash = mix(hash, key_hash(&plan->keys[k]));
+	{
+		hash = mix(hash, plan->keys[k].fixed_oid
+							 ? getBaseType(plan->keys[k].type)
+							 : 0);
+		hash = mix(hash, plan->keys[k].typlen * 2 + plan->keys[k].typbyval);
+	}
 	for (int a = 0; a < plan->naccums; a++)
 	{
 		const AccumSpec *spec = &plan->accums[a];
@@ -358,11 +363,9 @@ layout_hash(const ViewPlan *plan)
 		hash = mix(hash, spec->kind);
 		hash = mix(hash, spec->offset);
 		if (spec->kind == ACCUM_DATUM)
-			hash = mix(hash, plan_type_is_fixed(spec->trans_type)
+			hash = mix(hash, spec->preserves_fixed_oid
 								 ? getBaseType(spec->trans_type)
 								 : 0);
-		for (int k = 0; spec->kind == ACCUM_DISTINCT && k <= spec->nmore; k++)
-			hash = mix(hash, key_hash(&spec->keys[k]));
 	}
 	return hash;
 }

@@ -17,30 +17,11 @@
 
 #include "access/tupdesc.h"
 #include "plan/accum_spec.h"
+#include "plan/window.h"
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
 
 #define WEIR_MAX_KEYS 64 /* GROUP BY entries besides the window */
-
-typedef enum WindowKind
-{
-	WINDOW_TUMBLE,
-	WINDOW_NONE /* one pane without end: WEIR_ALL_TIME */
-} WindowKind;
-
-/*
- * Start of the only pane of a view without a window, whose size is 0: it closes
- * later than anything, and is an event's whatever its time.
- */
-#define WEIR_ALL_TIME PG_INT64_MAX
-
-typedef struct WindowSpec
-{
-	WindowKind kind;
-	Oid type;     /* of the start: timestamptz or timestamp */
-	int64 size;   /* us */
-	int64 origin; /* us, PostgreSQL's epoch; default 1970-01-01 UTC */
-} WindowSpec;
 
 typedef struct KeySpec
 {

@@ -67,10 +67,24 @@ has_grouping_sets(const Query *query)
 	return query->groupingSets != NIL;
 }
 
+/* returns_set_walker: does node call a function that returns a set, no window? */
+static bool
+returns_set_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if ((IsA(node, FuncExpr) && ((FuncExpr *) node)->funcretset &&
+		 !plan_is_window(node)) ||
+		(IsA(node, OpExpr) && ((OpExpr *) node)->opretset))
+		return true;
+	return expression_tree_walker(node, returns_set_walker, context);
+}
+
 static bool
 has_set_returning(const Query *query)
 {
-	return query->hasTargetSRFs;
+	return query->hasTargetSRFs &&
+		   returns_set_walker((Node *) query->targetList, NULL);
 }
 
 static bool

@@ -18,10 +18,30 @@
 #include "utils/lsyscache.h"
 
 /* The windows of a later version: refused by name. */
-static const char *const later_windows[] = {"hop", "cumulate", "session"};
+static const char *const later_windows[] = {"session"};
+
+/* Windows that a record may be in at most. */
+#define MAX_OVERLAP 10000
+
+/* The windows that there are: argument numbers of their sizes and origin. */
+typedef struct WindowFunction
+{
+	const char *name;
+	WwKind kind;
+	int size;
+	int step; /* 0: none */
+	const char *step_name;
+	int origin;
+} WindowFunction;
+
+static const WindowFunction window_functions[] = {
+	{"tumble", WW_TUMBLE, 1, 0, NULL, 2},
+	{"hop", WW_HOP, 1, 2, "slide", 3},
+	{"cumulate", WW_CUMULATE, 2, 1, "step", 3},
+};
 
 int64
-weir_interval_length(const Interval *interval)
+weir_interval_length(const Interval *interval, const char *what)
 {
 	int64 days;
 	int64 length;
@@ -29,7 +49,7 @@ weir_interval_length(const Interval *interval)
 	if (interval->month != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a window's size cannot have months or years"),
+				 errmsg("a window's %s cannot have months or years", what),
 				 errdetail("Months have no common length."),
 				 errhint(
 					 "Use days, hours, minutes or seconds, such as '30 days'.")));
@@ -38,18 +58,39 @@ weir_interval_length(const Interval *interval)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
 				 errmsg("interval out of range"),
-				 errdetail("A window's size must fit 64 bits of microseconds."),
+				 errdetail("A window's %s must fit 64 bits of microseconds.",
+						   what),
 				 errhint("Use a shorter interval.")));
 	if (length <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a window's size must be greater than zero"),
-				 errdetail("The size is %s.",
+				 errmsg("a window's %s must be greater than zero", what),
+				 errdetail("The %s is %s.", what,
 						   DatumGetCString(
 							   DirectFunctionCall1(interval_out,
 												   IntervalPGetDatum(interval)))),
 				 errhint("Use a positive interval, such as '10 seconds'.")));
 	return length;
+}
+
+void
+weir_check_window(const WwSpec *w)
+{
+	if (TIMESTAMP_NOT_FINITE(w->origin))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("a window's origin cannot be infinite"),
+				 errdetail(
+					 "Windows begin at the origin and at every multiple of their size from it."),
+				 errhint("Use a finite timestamp, or leave the origin out.")));
+	if (!ww_is_valid(w))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the step of a cumulating window must divide its size"),
+				 errdetail(
+					 "The windows that begin together end a step apart, the last one after the size."),
+				 errhint(
+					 "Use a size that is a multiple of the step, such as weir.cumulate(ts, '1 minute', '1 hour').")));
 }
 
 /* weir_function: the name of a function of the extension's schema, or NULL. */
@@ -63,22 +104,36 @@ weir_function(Oid funcid)
 	return get_func_name(funcid);
 }
 
-bool
-plan_is_tumble(Node *node)
+/* window_function: which one node calls, or NULL. */
+static const WindowFunction *
+window_function(Node *node)
 {
 	char *name;
 	Oid *types;
 	int ntypes;
+	int i;
 
 	if (node == NULL || !IsA(node, FuncExpr))
-		return false;
+		return NULL;
 	name = weir_function(((FuncExpr *) node)->funcid);
-	if (name == NULL || strcmp(name, "tumble") != 0)
-		return false;
+	if (name == NULL)
+		return NULL;
 	(void) get_func_signature(((FuncExpr *) node)->funcid, &types, &ntypes);
-	return (ntypes == 2 || ntypes == 3) &&
-		   (types[0] == TIMESTAMPTZOID || types[0] == TIMESTAMPOID) &&
-		   types[1] == INTERVALOID && (ntypes == 2 || types[2] == types[0]);
+	if (ntypes < 2 || (types[0] != TIMESTAMPTZOID && types[0] != TIMESTAMPOID) ||
+		types[1] != INTERVALOID)
+		return NULL;
+	for (i = 0; i < lengthof(window_functions); i++)
+	{
+		if (strcmp(name, window_functions[i].name) == 0)
+			return &window_functions[i];
+	}
+	return NULL;
+}
+
+bool
+plan_is_window(Node *node)
+{
+	return window_function(node) != NULL;
 }
 
 static bool
@@ -98,7 +153,8 @@ check_windows_walker(Node *node, void *context)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("weir.%s is not supported in a continuous view yet",
 							name),
-					 errdetail("Continuous views have tumbling windows only."),
+					 errdetail(
+						 "Continuous views have tumbling, hopping and cumulating windows."),
 					 errhint("Use weir.tumble(event_time, size).")));
 	}
 	return expression_tree_walker(node, check_windows_walker, context);
@@ -189,15 +245,24 @@ constant_argument(const FuncExpr *call, int n)
 	return ((Const *) arg)->constvalue;
 }
 
+/* length_argument: argument n, as a length. */
+static int64
+length_argument(const FuncExpr *call, int n, const char *what)
+{
+	return weir_interval_length(DatumGetIntervalP(constant_argument(call, n)),
+								what);
+}
+
 void
 plan_window(PlanContext *cxt)
 {
 	WindowSpec *window = &cxt->plan->window;
+	const WindowFunction *f = window_function((Node *) cxt->window);
 	FuncExpr *call;
 
 	if (cxt->window == NULL)
 	{
-		window->kind = WINDOW_NONE;
+		window->all = (WwSpec){.kind = WW_NONE, .step = 1};
 		window->type = TIMESTAMPTZOID;
 		return;
 	}
@@ -208,18 +273,18 @@ plan_window(PlanContext *cxt)
 	call = (FuncExpr *) eval_const_expressions(NULL, (Node *) cxt->window);
 	if (!IsA(call, FuncExpr))
 		refuse_argument();
-	window->kind = WINDOW_TUMBLE;
 	window->type = call->funcresulttype;
-	window->size = weir_interval_length(
-		DatumGetIntervalP(constant_argument(call, 1)));
-	window->origin = -WEIR_EPOCH_SHIFT;
-	if (list_length(call->args) > 2)
-		window->origin = DatumGetTimestampTz(constant_argument(call, 2));
-	if (TIMESTAMP_NOT_FINITE(window->origin))
+	window->all.kind = f->kind;
+	window->all.size = length_argument(call, f->size, "size");
+	window->all.step = f->step ? length_argument(call, f->step, f->step_name)
+							   : window->all.size;
+	window->all.origin = DatumGetTimestampTz(constant_argument(call, f->origin));
+	weir_check_window(&window->all);
+	if (window->all.size / window->all.step > MAX_OVERLAP)
 		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("a window's origin cannot be infinite"),
-				 errdetail(
-					 "Windows begin at the origin and at every multiple of their size from it."),
-				 errhint("Use a finite timestamp, or leave the origin out.")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an event would be in too many windows"),
+				 errdetail("In a continuous view an event can be in at most %d windows.",
+						   MAX_OVERLAP),
+				 errhint("Use a longer %s.", f->step_name)));
 }

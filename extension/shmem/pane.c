@@ -39,14 +39,15 @@ pane_release(Pane *pane, void *block, size_t size)
  * weir_pane_new makes an empty pane, not linked anywhere yet.
  */
 Pane *
-weir_pane_new(int64 start, const StateLayout *layout, MemoryAccount *account)
+weir_pane_new(const PaneWindows *windows, const StateLayout *layout,
+			  MemoryAccount *account)
 {
 	Pane *pane = weir_account_alloc(account, sizeof(Pane));
 
 	if (pane == NULL)
 		return NULL;
 	memset(pane, 0, sizeof(Pane));
-	pane->start = start;
+	pane->windows = *windows;
 	pane->group_size = MAXALIGN(offsetof(PaneGroup, state) + layout->size);
 	pane->account = account;
 	pane->index = pane_alloc(pane, FIRST_INDEX * sizeof(uint64));
@@ -287,7 +288,7 @@ add_chunk(Pane *pane, uint32 need, Chunk **head, Chunk **tail)
 		return false;
 	c->next = NULL;
 	c->account = pane->account;
-	c->pane = pane->start;
+	c->pane = pane->windows;
 	c->bytes = (uint32) bytes;
 	c->used = 0;
 	c->nrecords = 0;

@@ -70,9 +70,20 @@ typedef struct DirtyList
 	uint32 capacity;
 } DirtyList;
 
+/*
+ * The windows that the records of a pane count in: from first to last, by the
+ * names of core/window.h.  They say which pane it is.
+ */
+typedef struct PaneWindows
+{
+	int64 first;
+	int64 last;
+	int64 end; /* of the last one */
+} PaneWindows;
+
 typedef struct Pane
 {
-	int64 start;
+	PaneWindows windows;
 	struct Pane *next; /* shard's lock */
 	uint32 ngroups;    /* published; shard's lock */
 	uint32 filled;     /* worker */
@@ -103,7 +114,7 @@ typedef struct Chunk
 {
 	struct Chunk *next;
 	MemoryAccount *account;
-	int64 pane;
+	PaneWindows pane;
 	uint32 bytes; /* arena block */
 	uint32 used;  /* of data */
 	uint32 nrecords;
@@ -124,8 +135,8 @@ typedef bool (*KeyEqual)(void *arg, const char *a, uint32 alen, const char *b,
 						 uint32 blen);
 
 /* --- writer: the ingest worker; NULL or false: no memory is left ----------- */
-extern Pane *
-weir_pane_new(int64 start, const StateLayout *layout, MemoryAccount *account);
+extern Pane *weir_pane_new(const PaneWindows *windows,
+						   const StateLayout *layout, MemoryAccount *account);
 extern PaneGroup *weir_pane_find(Pane *pane, uint64 hash, const char *key,
 								 uint32 keylen, KeyEqual equal, void *arg);
 extern PaneGroup *

@@ -33,7 +33,7 @@ typedef struct Reader
 	ViewSlot *slot;
 	uint64 life;
 	const StateLayout *layout;
-	int64 span;
+	int64 lateness;
 	int64 hidden_upto; /* windows that close up to here are in v_final */
 	int64 gone_later;  /* ... up to here in no later slot */
 	char *buffer;
@@ -122,17 +122,20 @@ gone_upto(const Reader *r)
 	return Max(r->gone_later, *(volatile int64 *) &r->slot->marks.gone_upto);
 }
 
-/* Is the window in memory no more?  A lock is held under which it would go. */
+/*
+ * Is the pane in memory no more, its last window being gone?  A lock is held under
+ * which it would go.
+ */
 static inline bool
-is_gone(const Reader *r, int64 start)
+is_gone(const Reader *r, const PaneWindows *w)
 {
-	return wc_is_closed(start + r->span, gone_upto(r));
+	return wc_is_closed(w->end + r->lateness, gone_upto(r));
 }
 
 static inline bool
-is_hidden(const Reader *r, int64 start)
+is_hidden(const Reader *r, const PaneWindows *w)
 {
-	return wc_is_closed(start + r->span, r->hidden_upto);
+	return wc_is_closed(w->end + r->lateness, r->hidden_upto);
 }
 
 /* A new buffer with room for at least this much; records keep the old one. */
@@ -145,13 +148,13 @@ new_buffer(Reader *r, size_t need)
 }
 
 static void
-hand_out(Reader *r, int64 window, size_t from, size_t to)
+hand_out(Reader *r, const PaneWindows *windows, size_t from, size_t to)
 {
 	while (from < to)
 	{
 		const GroupRecord *rec = (const GroupRecord *) (r->buffer + from);
 
-		r->group(r->arg, window, rec);
+		r->group(r->arg, windows, rec);
 		from += rec->len;
 	}
 }
@@ -218,7 +221,7 @@ copy_groups(Reader *r, const Pane *pane, Position *pos, size_t *need)
 typedef struct Listed
 {
 	Pane *pane;
-	int64 start;
+	PaneWindows windows;
 } Listed;
 
 /* False: the view went away. */
@@ -237,14 +240,14 @@ read_pane(Reader *r, Shard *shard, const Listed *l)
 		stand_back(shard);
 		LWLockAcquire(&shard->lock, LW_SHARED);
 		alive = pg_atomic_read_u64(&r->slot->life) == r->life;
-		done = is_gone(r, l->start);
+		done = is_gone(r, &l->windows);
 		if (alive && !done)
 			done = copy_groups(r, l->pane, &pos, &need);
 		LWLockRelease(&shard->lock);
 		WEIR_FAULT("read-slice-copied");
 		if (!alive)
 			return false;
-		hand_out(r, l->start, from, r->used);
+		hand_out(r, &l->windows, from, r->used);
 		if (need > 0)
 			new_buffer(r, need);
 		CHECK_FOR_INTERRUPTS();
@@ -262,12 +265,12 @@ typedef struct PaneList
 } PaneList;
 
 static void
-list_one(const Reader *r, PaneList *list, Pane *pane, int64 start)
+list_one(const Reader *r, PaneList *list, Pane *pane)
 {
-	if (is_hidden(r, start) || is_gone(r, start))
+	if (is_hidden(r, &pane->windows) || is_gone(r, &pane->windows))
 		return;
 	if (list->n < list->capacity)
-		list->items[list->n] = (Listed){.pane = pane, .start = start};
+		list->items[list->n] = (Listed){.pane = pane, .windows = pane->windows};
 	list->n++;
 }
 
@@ -287,7 +290,7 @@ list_panes(Reader *r, Shard *shard)
 			list.n = -1;
 		else
 			for (Pane *p = shard->panes; p; p = p->next)
-				list_one(r, &list, p, p->start);
+				list_one(r, &list, p);
 		LWLockRelease(&shard->lock);
 		if (list.n <= list.capacity)
 			return list;
@@ -320,18 +323,19 @@ find_gone(Reader *r, ReadGone *gone)
 
 ReadResult
 weir_read_view(const ViewPlaces *places, int32 view, Snapshot snapshot,
-			   const StateLayout *layout, int64 span, ReadGroup group,
-			   void *arg, ReadGone *gone)
+			   const StateLayout *layout, int64 lateness, ReadGroup group,
+			   void *arg, int64 *hidden, ReadGone *gone)
 {
 	Reader r = {.gone_later = WEIR_NO_TIME,
 				.layout = layout,
-				.span = span,
+				.lateness = lateness,
 				.group = group,
 				.arg = arg};
 	ReadResult result = choose_slot(&r, places, view, snapshot);
 
 	if (result != READ_DONE)
 		return result;
+	*hidden = r.hidden_upto;
 	new_buffer(&r, 0);
 	for (int s = 0; s < r.slot->nshards; s++)
 		if (!read_shard(&r, &r.slot->shards[s]))

@@ -11,8 +11,11 @@
 #include "shmem/retired.h"
 #include "utils/snapshot.h"
 
-/* Takes one record; it stays valid as long as the context of the read. */
-typedef void (*ReadGroup)(void *arg, int64 window, const GroupRecord *record);
+/*
+ * Takes one record of a pane; it stays valid as long as the context of the read.
+ */
+typedef void (*ReadGroup)(void *arg, const PaneWindows *pane,
+						  const GroupRecord *record);
 
 typedef enum ReadResult
 {
@@ -32,15 +35,16 @@ typedef struct ReadGone
 } ReadGone;
 
 /*
- * Hand out the groups of all windows that are open for the snapshot.  layout
- * and span (size + lateness) are the plan's.  Records are palloc'ed in the
- * current context.  Takes marks_lock and shards' locks, shared, for at most
- * about 100 us at a time; may raise between them.  Groups of windows that went
- * meanwhile may have been handed out in part: those in *gone do not count.
+ * Hand out the groups of all panes that have a window that is open for the
+ * snapshot; *hidden: windows that close up to there are not.  layout is the
+ * plan's.  Records are palloc'ed in the current context.  Takes marks_lock and
+ * shards' locks, shared, for at most about 100 us at a time; may raise between
+ * them.  Groups of windows that went meanwhile may have been handed out in part:
+ * those in *gone do not count.
  */
 extern ReadResult
 weir_read_view(const ViewPlaces *places, int32 view, Snapshot snapshot,
-			   const StateLayout *layout, int64 span, ReadGroup group,
-			   void *arg, ReadGone *gone);
+			   const StateLayout *layout, int64 lateness, ReadGroup group,
+			   void *arg, int64 *hidden, ReadGone *gone);
 
 #endif /* WEIR_SHMEM_READ_H */

@@ -15,6 +15,7 @@
 
 #include "core/marks.h"
 #include "core/progress.h"
+#include "core/window.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
@@ -107,7 +108,7 @@ typedef struct ViewSlot
 	char postponed[WEIR_ERROR_LEN]; /* why its checkpoints are; coordinator */
 	/* Set once by the coordinator before workers start. */
 	uint64 fingerprint; /* of the plan that workers run */
-	int64 window_size;
+	WwSpec window;      /* of calendar days or months: about as long */
 	int64 lateness;
 	bool keep_late; /* late events are kept as letters */
 	int nshards;

@@ -52,8 +52,8 @@ slack(const Ingest *in)
 	int64 least = PG_INT64_MAX;
 
 	for (int i = 0; i < in->nviews; i++)
-		if (in->views[i].apply && in->views[i].slot->window_size > 0)
-			least = Min(least, in->views[i].slot->window_size);
+		if (in->views[i].apply && in->views[i].slot->window.size > 0)
+			least = Min(least, in->views[i].slot->window.size);
 	return least;
 }
 

@@ -19,12 +19,12 @@ typedef struct Restorer
 	Pane *pane; /* to which groups are added */
 } Restorer;
 
-/* A pane for the window, linked at once, so that it is freed with the view. */
+/* A pane, linked at once, so that it is freed with the view. */
 static Pane *
-new_pane(CheckpointView *v, int64 window)
+new_pane(CheckpointView *v, const PaneWindows *windows)
 {
 	Shard *shard = &v->slot->shards[WL_RESTORED];
-	Pane *pane = weir_pane_new(window, &v->reader->layout, &v->slot->memory);
+	Pane *pane = weir_pane_new(windows, &v->reader->layout, &v->slot->memory);
 
 	if (pane == NULL)
 		return NULL;
@@ -36,15 +36,16 @@ new_pane(CheckpointView *v, int64 window)
 }
 
 static void
-restore_group(void *arg, int64 window, const char *key, uint32 keylen,
-			  const char *state)
+restore_group(void *arg, const PaneWindows *windows, const char *key,
+			  uint32 keylen, const char *state)
 {
 	Restorer *r = arg;
 	ViewReader *reader = r->v->reader;
 	uint64 hash = weir_key_hash(reader->codec, key, keylen);
 
-	if (r->pane == NULL || r->pane->start != window)
-		r->pane = new_pane(r->v, window);
+	if (r->pane == NULL || r->pane->windows.first != windows->first ||
+		r->pane->windows.last != windows->last)
+		r->pane = new_pane(r->v, windows);
 	if (r->pane == NULL ||
 		!weir_pane_restore(r->pane, hash, key, keylen, state, &reader->layout))
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),

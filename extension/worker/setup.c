@@ -70,7 +70,7 @@ compile_view(CheckpointView *v)
 	weir_become_again(before);
 	set_limit(v, v->row);
 	v->slot->fingerprint = v->plan->fingerprint;
-	v->slot->window_size = v->plan->window.size;
+	v->slot->window = v->plan->window.all;
 	v->slot->lateness = v->row->lateness;
 	v->slot->keep_late = v->row->keep_late;
 	v->slot->closing = WEIR_NO_TIME;

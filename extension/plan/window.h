@@ -1,0 +1,63 @@
+/*
+ * plan/window.h
+ *		The window of a view: what core/window.h says of windows of one length,
+ *		and base/calendar.h of those between two dates.
+ *
+ * Called by whoever assigns, closes or reads windows.  No state, no memory;
+ * nothing here raises.
+ */
+#ifndef WEIR_PLAN_WINDOW_H
+#define WEIR_PLAN_WINDOW_H
+
+#include "base/weir.h"
+
+#include "core/window.h"
+
+typedef struct WindowSpec
+{
+	Oid type;   /* that SQL shows: timestamptz or timestamp */
+	WwSpec all; /* us, PostgreSQL's epoch */
+} WindowSpec;
+
+/* Is a window more than one pane? */
+static inline bool
+weir_windows_overlap(const WindowSpec *w)
+{
+	return w->all.kind == WW_HOP || w->all.kind == WW_CUMULATE;
+}
+
+/* ww_pane, within what timestamps can be.  False: out of range. */
+static inline bool
+weir_window_pane(const WindowSpec *w, int64 ts, WwPane *pane)
+{
+	return ww_pane(&w->all, ts, pane) &&
+		   (pane->last < pane->first ||
+			(IS_VALID_TIMESTAMP(ww_start(&w->all, pane->first)) &&
+			 IS_VALID_TIMESTAMP(ww_end(&w->all, pane->last))));
+}
+
+static inline int64
+weir_window_start(const WindowSpec *w, int64 name)
+{
+	return ww_start(&w->all, name);
+}
+
+static inline int64
+weir_window_end(const WindowSpec *w, int64 name)
+{
+	return ww_end(&w->all, name);
+}
+
+static inline int64
+weir_window_ended(const WindowSpec *w, int64 t)
+{
+	return ww_ended(&w->all, t);
+}
+
+static inline int64
+weir_window_next(const WindowSpec *w, int64 bound)
+{
+	return ww_next(&w->all, bound);
+}
+
+#endif /* WEIR_PLAN_WINDOW_H */
