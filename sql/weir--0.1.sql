@@ -113,7 +113,9 @@ CREATE TABLE weir.progress (
     lost         bigint[] NOT NULL DEFAULT '{}',
     -- the last record read: by it a topic that was recreated is told
     last_offsets bigint[] NOT NULL DEFAULT '{}',
-    last_prints  bigint[] NOT NULL DEFAULT '{}'
+    last_prints  bigint[] NOT NULL DEFAULT '{}',
+    -- of the message at the position: how many of its records are counted
+    records      bigint[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0,
         autovacuum_vacuum_threshold = 1000);
 

@@ -40,6 +40,7 @@ typedef struct StreamInsert
 	StreamDef *def;
 	KafkaProducer *producer;
 	int npartitions;
+	bool has_key;          /* columns of the key */
 	MemoryContext row_cxt; /* reset for each row */
 	MemoryContextCallback cleanup;
 } StreamInsert;
@@ -132,6 +133,9 @@ begin_insert(EState *estate, ResultRelInfo *rri)
 
 	ins->def = weir_stream_load(RelationGetRelid(rri->ri_RelationDesc),
 								OidIsValid(userid) ? userid : GetUserId());
+	for (int i = 0; i < ins->def->ncolumns; i++)
+		if (ins->def->columns[i].source == STREAM_SRC_KEY_FIELD)
+			ins->has_key = true;
 	ins->row_cxt = AllocSetContextCreate(estate->es_query_cxt, "weir insert",
 										 ALLOCSET_DEFAULT_SIZES);
 	ins->cleanup.func = close_producer;
@@ -230,6 +234,9 @@ set_metadata(MessageMeta *meta, const StreamInsert *ins,
 		case STREAM_SRC_OFFSET:
 			bad_metadata(col, "Kafka chooses the offset.");
 			break;
+		case STREAM_SRC_RECORD:
+			bad_metadata(col, "A row is written as a message of one record.");
+			break;
 		case STREAM_SRC_PARTITION:
 			set_partition(meta, ins, col, value);
 			break;
@@ -243,6 +250,7 @@ set_metadata(MessageMeta *meta, const StreamInsert *ins,
 			meta->headers = weir_fdw_headers(DatumGetJsonbP(value));
 			break;
 		case STREAM_SRC_PAYLOAD:
+		case STREAM_SRC_KEY_FIELD:
 		case STREAM_SRC_DROPPED:
 			break;
 	}
@@ -263,7 +271,8 @@ read_metadata(const StreamInsert *ins, TupleTableSlot *slot, MessageMeta *meta)
 
 		if (!slot->tts_isnull[i])
 			set_metadata(meta, ins, col, slot->tts_values[i]);
-		else if (col->not_null && col->source == STREAM_SRC_PAYLOAD)
+		else if (col->not_null && (col->source == STREAM_SRC_PAYLOAD ||
+								   col->source == STREAM_SRC_KEY_FIELD))
 			ereport(ERROR,
 					(errcode(ERRCODE_NOT_NULL_VIOLATION),
 					 errmsg("null value in column \"%s\" of stream \"%s\" violates not-null constraint",
@@ -285,6 +294,10 @@ weir_fdw_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot,
 	MemoryContextReset(ins->row_cxt);
 	slot_getallattrs(slot);
 	read_metadata(ins, slot, &meta);
+	if (meta.key == NULL && ins->has_key)
+		meta.key = weir_encode_key(ins->def, slot->tts_tupleDescriptor,
+								   slot->tts_values, slot->tts_isnull,
+								   &meta.key_len);
 	payload = weir_encode_row(ins->def, slot->tts_tupleDescriptor,
 							  slot->tts_values, slot->tts_isnull, &len);
 	weir_produce(ins->producer, meta.partition, meta.key, meta.key_len, payload,

@@ -495,8 +495,9 @@ fetch(StreamScan *scan)
 
 	if (!scan->started)
 		start_scan(scan);
-	scan->batch = NULL;
-	while (n == 0 && scan->nopen > 0)
+	if (scan->batch != NULL)
+		scan->batch = weir_decode_more(scan->decoder);
+	while (scan->batch == NULL && n == 0 && scan->nopen > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
 		n = poll_once(scan);
@@ -504,14 +505,14 @@ fetch(StreamScan *scan)
 	if (n > 0)
 	{
 		scan->batch = weir_decode(scan->decoder, scan->messages, n);
-		weir_consumer_release(scan->consumer);
-		scan->next = 0;
 		scan->batch_size = Min(2 * scan->batch_size, LAST_BATCH);
 		scan->nmessages += n;
-		scan->nmalformed += scan->batch->nerrors;
 	}
+	if (scan->batch != NULL)
+		scan->nmalformed += scan->batch->nerrors;
+	scan->next = 0;
 	MemoryContextSwitchTo(old);
-	return n > 0;
+	return scan->batch != NULL;
 }
 
 /* --- rows ---------------------------------------------------------------- */

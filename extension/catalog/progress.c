@@ -30,6 +30,7 @@ static const struct
 	{"lost", offsetof(ViewPartition, lost)},
 	{"last_offsets", offsetof(ViewPartition, last)},
 	{"last_prints", offsetof(ViewPartition, last_print)},
+	{"records", offsetof(ViewPartition, record)},
 };
 
 #define PART_COLUMNS      lengthof(part_columns)
@@ -89,7 +90,7 @@ weir_progress_load(int32 view)
 	SPI_connect();
 	weir_spi("SELECT generation, incarnation, closed_upto, advance, windows_final, "
 			 "chunks, topic, starts, positions, watermarks, events, late, dead, lost, "
-			 "last_offsets, last_prints "
+			 "last_offsets, last_prints, records "
 			 "FROM weir.progress WHERE view = $1",
 			 1, &type, &arg, NULL, SPI_OK_SELECT);
 	if (SPI_processed == 1)
@@ -224,7 +225,8 @@ weir_progress_store(int32 view, const ProgressRow *p)
 			 "late = CASE WHEN late = $11 THEN late ELSE $11 END, "
 			 "dead = CASE WHEN dead = $12 THEN dead ELSE $12 END, "
 			 "lost = CASE WHEN lost = $13 THEN lost ELSE $13 END, "
-			 "last_offsets = $14, last_prints = $15 "
+			 "last_offsets = $14, last_prints = $15, "
+			 "records = CASE WHEN records = $16 THEN records ELSE $16 END "
 			 "WHERE view = $1",
 			 lengthof(types), types, values, nulls, SPI_OK_UPDATE);
 	SPI_finish();
@@ -243,7 +245,7 @@ weir_progress_reset(int32 view)
 			 "closed_upto = NULL, advance = NULL, windows_final = 0, chunks = 0, topic = NULL, "
 			 "starts = '{}', positions = '{}', watermarks = '{}', events = '{}', "
 			 "late = '{}', dead = '{}', lost = '{}', last_offsets = '{}', "
-			 "last_prints = '{}' WHERE view = $1",
+			 "last_prints = '{}', records = '{}' WHERE view = $1",
 			 1, &type, &arg, NULL, SPI_OK_UPDATE);
 	weir_spi("DELETE FROM weir.state WHERE view = $1", 1, &type, &arg, NULL,
 			 SPI_OK_DELETE);

@@ -52,6 +52,7 @@ static const struct
 	 {TIMESTAMPTZOID, TIMESTAMPOID}},
 	{STREAM_SRC_KEY, "key", "text, bytea or jsonb", {TEXTOID, BYTEAOID, JSONBOID}},
 	{STREAM_SRC_HEADERS, "headers", "jsonb", {JSONBOID}},
+	{STREAM_SRC_RECORD, "record", "integer", {INT4OID}},
 };
 
 static bool
@@ -102,13 +103,37 @@ bad_combination(const StreamColumn *col, const char *option, const char *why)
 					errdetail("%s", why)));
 }
 
-/* Resolve a column that comes from the payload. */
+/* Names of formats, as the options "format" and "key_format" have them. */
+static const char *
+format_name(StreamFormat format)
+{
+	switch (format)
+	{
+		case STREAM_JSON:
+			return "json";
+		case STREAM_CSV:
+			return "csv";
+		case STREAM_RAW:
+			break;
+	}
+	return "raw";
+}
+
+/* Resolve a column that comes from the payload, or from the key. */
 static void
 resolve_payload(const StreamDef *def, StreamColumn *col,
 				const ColumnDraft *draft)
 {
-	if (def->format == STREAM_RAW && draft->path != NULL)
-		bad_combination(col, "path", "The stream's format is raw.");
+	StreamFormat format = draft->key ? def->key_format : def->format;
+
+	if (draft->path != NULL && format != STREAM_JSON)
+		bad_combination(col, "path",
+						psprintf("The %s %s.",
+								 draft->key ? "key's format is"
+											: "stream's format is",
+								 format_name(format)));
+	if (draft->key)
+		col->source = STREAM_SRC_KEY_FIELD;
 	if (draft->unit != NULL && !is_time_type(col->type))
 		bad_type(col, "a time given as a number",
 				 "timestamp with time zone or timestamp without time zone");
@@ -150,25 +175,89 @@ resolve_column(const StreamDef *def, StreamColumn *col, Form_pg_attribute att,
 		bad_combination(col, "path", "It is a metadata column.");
 	if (draft.unit != NULL)
 		bad_combination(col, "unit", "It is a metadata column.");
+	if (draft.key)
+		bad_combination(col, "key", "It is a metadata column.");
 	check_metadata_type(col);
 }
 
-/* Format raw: exactly one column takes the message. */
-static void
-check_raw(const StreamDef *def)
+static int
+count_columns(const StreamDef *def, StreamSource source)
 {
 	int n = 0;
 	int i;
 
 	for (i = 0; i < def->ncolumns; i++)
-		n += def->columns[i].source == STREAM_SRC_PAYLOAD;
-	if (n != 1)
+		n += def->columns[i].source == source;
+	return n;
+}
+
+/* Format raw: exactly one column takes the message, and at most one the key. */
+static void
+check_raw(const StreamDef *def)
+{
+	int n = count_columns(def, STREAM_SRC_PAYLOAD);
+
+	if (def->key_format == STREAM_RAW &&
+		count_columns(def, STREAM_SRC_KEY_FIELD) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_COLUMN_NUMBER),
+				 errmsg("stream \"%s\" has more than one column for the message's key",
+						def->relname),
+				 errdetail("The key's format is raw."),
+				 errhint("Set the option \"key_format\" of the foreign table.")));
+	if (def->format == STREAM_RAW && n != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_COLUMN_NUMBER),
 				 errmsg("stream \"%s\" of format raw has %d columns for the message",
 						def->relname, n),
 				 errdetail(
 					 "Exactly one column must be without the option \"metadata\".")));
+}
+
+/* Raise because options of the table exclude each other. */
+static void
+bad_table_option(const StreamDef *def, const char *option, const char *why)
+{
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					errmsg("option \"%s\" of stream \"%s\" makes no sense",
+						   option, def->relname),
+					errdetail("%s", why)));
+}
+
+/* The characters of csv are different ones, and the null text has none. */
+static void
+check_csv(const StreamDef *def, const char *option)
+{
+	const StreamCsv *csv = &def->csv;
+
+	if (def->format != STREAM_CSV && def->key_format != STREAM_CSV)
+	{
+		if (option != NULL)
+			bad_table_option(def, option,
+							 "Neither the stream's nor the key's format is csv.");
+		return;
+	}
+	if (csv->delimiter == csv->quote)
+		bad_table_option(def, "quote", "It is the delimiter.");
+	if (csv->delimiter == csv->escape)
+		bad_table_option(def, "escape", "It is the delimiter.");
+	if (strchr(csv->null, csv->delimiter) != NULL ||
+		strchr(csv->null, csv->quote) != NULL)
+		bad_table_option(def, "null", "It contains the delimiter or the quote.");
+}
+
+/* Only some formats can hold several records. */
+static void
+check_records(const StreamDef *def)
+{
+	if (def->records == STREAM_ONE || def->format == STREAM_JSON ||
+		(def->format == STREAM_CSV && def->records == STREAM_LINES))
+		return;
+	bad_table_option(def, "records",
+					 def->format == STREAM_CSV
+						 ? "In format csv it is \"one\" or \"lines\"."
+						 : psprintf("In format %s a message is one record.",
+									format_name(def->format)));
 }
 
 /* Find the event time's column. */
@@ -325,8 +414,9 @@ weir_stream_load(Oid relid, Oid userid)
 	def->nspname = get_namespace_name(RelationGetNamespace(rel));
 	def->relname = pstrdup(RelationGetRelationName(rel));
 	load_columns(def, rel);
-	if (def->format == STREAM_RAW)
-		check_raw(def);
+	check_raw(def);
+	check_csv(def, draft.csv_option);
+	check_records(def);
 	resolve_event_time(def, draft.event_time);
 
 	def->settings = append_settings(NIL, server->options);

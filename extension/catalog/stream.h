@@ -13,8 +13,18 @@
 typedef enum StreamFormat
 {
 	STREAM_JSON,
+	STREAM_CSV,
 	STREAM_RAW
 } StreamFormat;
+
+/* What a message holds. */
+typedef enum StreamRecords
+{
+	STREAM_ONE,   /* one record; default */
+	STREAM_LINES, /* one on each line */
+	STREAM_ARRAY, /* json: the elements of an array */
+	STREAM_AUTO   /* json: any of these, as it comes */
+} StreamRecords;
 
 typedef enum StreamOnError
 {
@@ -34,14 +44,16 @@ typedef enum StreamOffsetReset
 /* Where a column's value comes from. */
 typedef enum StreamSource
 {
-	STREAM_SRC_DROPPED, /* a dropped column: always NULL */
-	STREAM_SRC_PAYLOAD, /* a path (json) or the whole message (raw) */
+	STREAM_SRC_DROPPED,   /* a dropped column: always NULL */
+	STREAM_SRC_PAYLOAD,   /* a path (json), a field (csv), or all of it (raw) */
+	STREAM_SRC_KEY_FIELD, /* the same of the key */
 	STREAM_SRC_TOPIC,
 	STREAM_SRC_PARTITION,
 	STREAM_SRC_OFFSET,
 	STREAM_SRC_TIMESTAMP,
 	STREAM_SRC_KEY,
-	STREAM_SRC_HEADERS
+	STREAM_SRC_HEADERS,
+	STREAM_SRC_RECORD /* its number in the message */
 } StreamSource;
 
 typedef struct StreamColumn
@@ -58,6 +70,15 @@ typedef struct StreamColumn
 	int64 unit_den;
 } StreamColumn;
 
+/* As COPY's options of these names. */
+typedef struct StreamCsv
+{
+	char delimiter;
+	char quote;
+	char escape;
+	char *null;
+} StreamCsv;
+
 typedef struct StreamDef
 {
 	Oid relid;
@@ -67,6 +88,9 @@ typedef struct StreamDef
 	char *relname;
 	char *topic;
 	StreamFormat format;
+	StreamFormat key_format;
+	StreamRecords records;
+	StreamCsv csv;
 	StreamOnError on_error;
 	StreamOffsetReset offset_reset;
 	AttrNumber event_time; /* attno, or 0: Kafka's timestamp */

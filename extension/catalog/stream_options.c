@@ -69,15 +69,85 @@ read_topic(StreamDraft *draft, const char *value)
 	draft->def.topic = pstrdup(value);
 }
 
+static StreamFormat
+format_value(const char *option, const char *value)
+{
+	if (strcmp(value, "json") == 0)
+		return STREAM_JSON;
+	if (strcmp(value, "csv") == 0)
+		return STREAM_CSV;
+	if (strcmp(value, "raw") != 0)
+		bad_value(option, value, NULL,
+				  "Formats are \"json\", \"csv\" and \"raw\".");
+	return STREAM_RAW;
+}
+
 static void
 read_format(StreamDraft *draft, const char *value)
 {
-	if (strcmp(value, "json") == 0)
-		draft->def.format = STREAM_JSON;
-	else if (strcmp(value, "raw") == 0)
-		draft->def.format = STREAM_RAW;
+	draft->def.format = format_value("format", value);
+}
+
+static void
+read_key_format(StreamDraft *draft, const char *value)
+{
+	draft->def.key_format = format_value("key_format", value);
+}
+
+static void
+read_records(StreamDraft *draft, const char *value)
+{
+	if (strcmp(value, "one") == 0)
+		draft->def.records = STREAM_ONE;
+	else if (strcmp(value, "lines") == 0)
+		draft->def.records = STREAM_LINES;
+	else if (strcmp(value, "array") == 0)
+		draft->def.records = STREAM_ARRAY;
+	else if (strcmp(value, "auto") == 0)
+		draft->def.records = STREAM_AUTO;
 	else
-		bad_value("format", value, NULL, "Formats are \"json\" and \"raw\".");
+		bad_value("records", value, NULL,
+				  "Use \"one\", \"lines\", \"array\" or \"auto\".");
+}
+
+/* A character that csv gives a meaning to. */
+static char
+csv_character(StreamDraft *draft, const char *option, const char *value)
+{
+	if (strlen(value) != 1 || (unsigned char) *value >= 0x80 ||
+		*value == '\n' || *value == '\r')
+		bad_value(option, value,
+				  "It must be one ASCII character other than a line's end.",
+				  NULL);
+	draft->csv_option = option;
+	return *value;
+}
+
+static void
+read_delimiter(StreamDraft *draft, const char *value)
+{
+	draft->def.csv.delimiter = csv_character(draft, "delimiter", value);
+}
+
+static void
+read_quote(StreamDraft *draft, const char *value)
+{
+	draft->def.csv.quote = csv_character(draft, "quote", value);
+}
+
+static void
+read_escape(StreamDraft *draft, const char *value)
+{
+	draft->def.csv.escape = csv_character(draft, "escape", value);
+}
+
+static void
+read_null(StreamDraft *draft, const char *value)
+{
+	if (strpbrk(value, "\r\n") != NULL)
+		bad_value("null", value, "It must not contain a line's end.", NULL);
+	draft->csv_option = "null";
+	draft->def.csv.null = pstrdup(value);
 }
 
 static void
@@ -189,6 +259,12 @@ read_offset_reset(StreamDraft *draft, const char *value)
 static const StreamOption table_options[] = {
 	{"topic", read_topic},
 	{"format", read_format},
+	{"key_format", read_key_format},
+	{"records", read_records},
+	{"delimiter", read_delimiter},
+	{"quote", read_quote},
+	{"escape", read_escape},
+	{"null", read_null},
 	{"event_time", read_event_time},
 	{"watermark_delay", read_watermark_delay},
 	{"max_ahead", read_max_ahead},
@@ -240,6 +316,7 @@ static const struct
 	{"topic", STREAM_SRC_TOPIC},   {"partition", STREAM_SRC_PARTITION},
 	{"offset", STREAM_SRC_OFFSET}, {"timestamp", STREAM_SRC_TIMESTAMP},
 	{"key", STREAM_SRC_KEY},       {"headers", STREAM_SRC_HEADERS},
+	{"record", STREAM_SRC_RECORD},
 };
 
 static void
@@ -256,13 +333,21 @@ read_metadata(ColumnDraft *draft, const char *value)
 		}
 	}
 	bad_value("metadata", value, NULL,
-			  "Use \"topic\", \"partition\", \"offset\", \"timestamp\", \"key\" or \"headers\".");
+			  "Use \"topic\", \"partition\", \"offset\", \"timestamp\", \"key\", \"headers\" or \"record\".");
+}
+
+static void
+read_key(ColumnDraft *draft, const char *value)
+{
+	if (!parse_bool(value, &draft->key))
+		bad_value("key", value, NULL, "Use \"true\" or \"false\".");
 }
 
 static const ColumnOption column_options[] = {
 	{"path", read_path},
 	{"unit", read_unit},
 	{"metadata", read_metadata},
+	{"key", read_key},
 };
 
 /* --- reading them -------------------------------------------------------- */
@@ -348,6 +433,10 @@ weir_stream_read_options(StreamDraft *draft, List *options)
 
 	memset(draft, 0, sizeof(*draft));
 	draft->def.format = STREAM_JSON;
+	draft->def.key_format = STREAM_RAW;
+	draft->def.csv.delimiter = ',';
+	draft->def.csv.quote = '"';
+	draft->def.csv.null = pstrdup("");
 	draft->def.on_error = STREAM_DEAD_LETTER;
 	draft->def.offset_reset = STREAM_RESET_ERROR;
 	draft->def.max_ahead = USECS_PER_DAY;
@@ -360,6 +449,8 @@ weir_stream_read_options(StreamDraft *draft, List *options)
 
 		(void) read_table_option(draft, opt->defname, defGetString(opt));
 	}
+	if (draft->def.csv.escape == '\0')
+		draft->def.csv.escape = draft->def.csv.quote;
 }
 
 /* weir_column_read_options: defaults, then what the column's options say. */

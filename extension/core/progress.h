@@ -36,6 +36,8 @@ typedef struct WpPartition
 	int64_t last;      /* offset of the last record read, or WP_NO_RECORD */
 	int64_t last_print; /* its fingerprint */
 	int64_t reach;      /* of a batch that is applied, but not noted yet */
+	int64_t record;     /* of the message at position: its first ones that were
+						 * taken; 0 where a message is one record */
 } WpPartition;
 
 #define WP_NO_RECORD (-1)
@@ -70,8 +72,27 @@ static inline void
 wp_restart(WpPartition *p, int64_t offset)
 {
 	p->start = p->position = offset;
+	p->record = 0;
 	p->last = WP_NO_RECORD;
 	p->last_print = 0;
+}
+
+/* Count a record that is the view's, see wp_take. */
+static inline bool
+wp_count(WpPartition *p, bool usable, int64_t time, int64_t delay,
+		 int64_t *watermark)
+{
+	if (!usable)
+	{
+		p->dead++;
+		return false;
+	}
+	*watermark = p->watermark;
+	if (time != WP_NO_TIME &&
+		(p->watermark == WP_NO_TIME || time - delay > p->watermark))
+		p->watermark = time - delay;
+	p->events++;
+	return true;
 }
 
 /*
@@ -86,17 +107,22 @@ wp_take(WpPartition *p, int64_t offset, bool usable, int64_t time,
 	if (offset < p->position)
 		return false;
 	p->position = offset + 1;
-	if (!usable)
-	{
-		p->dead++;
+	return wp_count(p, usable, time, delay, watermark);
+}
+
+/*
+ * The same where a message holds several records, counted from 0.  The position
+ * passes the message with its last one, so that a view may stop between two.
+ */
+static inline bool
+wp_take_one_of(WpPartition *p, int64_t offset, int64_t record, bool last,
+			   bool usable, int64_t time, int64_t delay, int64_t *watermark)
+{
+	if (offset < p->position || (offset == p->position && record < p->record))
 		return false;
-	}
-	*watermark = p->watermark;
-	if (time != WP_NO_TIME &&
-		(p->watermark == WP_NO_TIME || time - delay > p->watermark))
-		p->watermark = time - delay;
-	p->events++;
-	return true;
+	p->position = last ? offset + 1 : offset;
+	p->record = last ? 0 : record + 1;
+	return wp_count(p, usable, time, delay, watermark);
 }
 
 /* A record that was taken cannot be used by the view after all. */
@@ -117,6 +143,7 @@ wp_advance(WpPartition *p, int64_t offset)
 	if (offset <= p->position)
 		return false;
 	p->position = offset;
+	p->record = 0;
 	return true;
 }
 

@@ -14,13 +14,15 @@
  * not for here: it is PostgreSQL's own notation, '{1,2}'.
  *
  * The text was checked by wj_scan and so needs no check here: each bracket and
- * quote has its counterpart, and the array's own is the last.
+ * quote has its counterpart, and the array's own is the last (core/json_walk.h).
  *
  * Memory: elements, and what their input functions leave behind, are in a
  * context of the column, which the next array resets; only the finished array
  * is in the current context, batch.cxt.
  */
 #include "decode/decoder.h"
+
+#include "core/json_walk.h"
 
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -83,103 +85,6 @@ bad_array(const char *detail)
 					errdetail("%s", detail)));
 }
 
-/* --- walking the text ---------------------------------------------------- */
-
-static const char *
-skip_space(const char *p)
-{
-	while (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')
-		p++;
-	return p;
-}
-
-/* p is behind the opening quote; the result is at the closing one. */
-static const char *
-string_end(const char *p, bool *escaped)
-{
-	*escaped = false;
-	for (; *p != '"'; p++)
-	{
-		if (*p == '\\')
-		{
-			*escaped = true;
-			p++;
-		}
-	}
-	return p;
-}
-
-/* p is at an opening bracket; the result is behind its counterpart. */
-static const char *
-container_end(const char *p)
-{
-	int depth = 0;
-	bool escaped;
-
-	do
-	{
-		if (*p == '"')
-			p = string_end(p + 1, &escaped);
-		else if (*p == '[' || *p == '{')
-			depth++;
-		else if (*p == ']' || *p == '}')
-			depth--;
-		p++;
-	} while (depth > 0);
-	return p;
-}
-
-static WjType
-type_of(char first)
-{
-	switch (first)
-	{
-		case '"':
-			return WJ_STRING;
-		case '[':
-			return WJ_ARRAY;
-		case '{':
-			return WJ_OBJECT;
-		case 'n':
-			return WJ_NULL;
-		case 't':
-			return WJ_TRUE;
-		case 'f':
-			return WJ_FALSE;
-		default:
-			return WJ_NUMBER;
-	}
-}
-
-/* The value at p, as wj_scan would note it; the result is behind it. */
-static const char *
-take_value(const char *p, WjValue *v)
-{
-	const char *end = p;
-
-	v->ptr = p;
-	v->type = type_of(*p);
-	v->escaped = false;
-	switch (v->type)
-	{
-		case WJ_STRING:
-			v->ptr = p + 1;
-			end = string_end(p + 1, &v->escaped);
-			break;
-		case WJ_ARRAY:
-		case WJ_OBJECT:
-			end = container_end(p);
-			break;
-		default:
-			/* a number or a word; the array's bracket follows at last */
-			while (*end != ',' && *end != ']' && skip_space(end) == end)
-				end++;
-			break;
-	}
-	v->len = (uint32) (end - v->ptr);
-	return v->type == WJ_STRING ? end + 1 : end;
-}
-
 /* --- building ------------------------------------------------------------ */
 
 /* An element was found at this depth. */
@@ -208,7 +113,7 @@ add_element(Builder *b, const char *p)
 	Datum value;
 	bool isnull;
 
-	p = take_value(p, &b->element.value);
+	p = wj_take_value(p, &b->element.value);
 	refuse_numeric_time(element, &b->element.value);
 	value = weir_slow_datum(b->d, &b->element, &isnull);
 	b->elements = accumArrayResult(b->elements, value, isnull,
@@ -230,7 +135,7 @@ add_dimension(Builder *b, const char *p, int depth)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("number of array dimensions (%d) exceeds the maximum allowed (%d)",
 						depth, MAXDIM)));
-	for (p = skip_space(p + 1); *p != ']'; n++)
+	for (p = wj_skip_space(p + 1); *p != ']'; n++)
 	{
 		if (*p == '[' && (b->ndims == 0 || depth < b->ndims))
 			p = add_dimension(b, p, depth + 1);
@@ -239,9 +144,9 @@ add_dimension(Builder *b, const char *p, int depth)
 			set_ndims(b, depth);
 			p = add_element(b, p);
 		}
-		p = skip_space(p);
+		p = wj_skip_space(p);
 		if (*p == ',')
-			p = skip_space(p + 1);
+			p = wj_skip_space(p + 1);
 	}
 	if (b->ndims == 0)
 		b->ndims = depth; /* it was empty */

@@ -74,18 +74,28 @@ kind_of_type(Oid type)
 	}
 }
 
-/* Whether the column's source gives bytes, which are not JSON. */
-static bool
-takes_bytes(const Decoder *d, const StreamColumn *def)
+/* The format of the column's source. */
+static StreamFormat
+format_of(const Decoder *d, const StreamColumn *def)
 {
-	return def->source == STREAM_SRC_KEY || (def->source == STREAM_SRC_PAYLOAD &&
-											 d->stream->format == STREAM_RAW);
+	switch (def->source)
+	{
+		case STREAM_SRC_PAYLOAD:
+			return d->stream->format;
+		case STREAM_SRC_KEY_FIELD:
+			return d->stream->key_format;
+		case STREAM_SRC_KEY:
+			return STREAM_RAW;
+		default:
+			return STREAM_JSON;
+	}
 }
 
 /* Choose the converter of a column and look up its input function. */
 void
 weir_column_init(Decoder *d, Column *col, const StreamColumn *def)
 {
+	StreamFormat format = format_of(d, def);
 	Oid input;
 
 	col->def = def;
@@ -94,20 +104,18 @@ weir_column_init(Decoder *d, Column *col, const StreamColumn *def)
 	if (def->type == VARCHAROID && def->typmod >= (int32) VARHDRSZ)
 		col->max_len = def->typmod - VARHDRSZ;
 
-	if (takes_bytes(d, def))
-	{
-		if (def->type == BYTEAOID)
-			col->kind = CONV_BYTES;
-		if (col->kind == CONV_JSON || col->kind == CONV_JSONB)
-			col->kind = CONV_INPUT;
-	}
-	else
+	if (format == STREAM_RAW && def->type == BYTEAOID)
+		col->kind = CONV_BYTES;
+	if (format == STREAM_JSON)
 	{
 		col->whole_json = def->type == JSONOID || def->type == JSONBOID;
-		if (!d->plain_utf8 && (col->kind == CONV_TEXT || col->whole_json))
-			col->kind = CONV_INPUT;
 		weir_array_init(d, col);
 	}
+	else if (col->kind == CONV_JSON || col->kind == CONV_JSONB)
+		col->kind = CONV_INPUT;
+	if (format != STREAM_RAW && !d->plain_utf8 &&
+		(col->kind == CONV_TEXT || col->whole_json))
+		col->kind = CONV_INPUT;
 
 	getTypeInputInfo(def->type, &input, &col->ioparam);
 	fmgr_info_cxt(input, &col->input, d->cxt);
@@ -152,6 +160,16 @@ static inline void
 chunk_take(Decoder *d, Size size)
 {
 	d->next += INTALIGN(size);
+}
+
+/* The same, taken: for a value that lives as long as the batch. */
+char *
+weir_convert_room(Decoder *d, Size size)
+{
+	char *room = chunk_room(d, size);
+
+	chunk_take(d, size);
+	return room;
 }
 
 /* text, or a json value that is a text, of bytes in the server's encoding. */
@@ -526,16 +544,17 @@ weir_convert_null(Decoder *d, Column *col, int record)
 }
 
 /*
- * All payload columns of one record from what the scanner found.  False: the
+ * All columns of a source from what the scanner found in one record.  False: the
  * record failed and is in the batch's errors.
  */
 bool
-weir_convert_json(Decoder *d, int record, const WjValue *values)
+weir_convert_values(Decoder *d, Source *src, int record)
 {
+	const WjValue *values = src->scanned;
 	Column *col;
-	Column *end = d->payload + d->npayload;
+	Column *end = src->columns + src->ncolumns;
 
-	for (col = d->payload; col < end; col++)
+	for (col = src->columns; col < end; col++)
 	{
 		const WjValue *v = &values[col->path];
 		Datum value = (Datum) 0;

@@ -30,27 +30,7 @@
 
 #define CHUNK_INITIAL (64 * 1024)
 
-static void *
-paths_alloc(size_t size, void *arg)
-{
-	return MemoryContextAlloc((MemoryContext) arg, size);
-}
-
 /* --- columns ------------------------------------------------------------- */
-
-static void
-add_path(Decoder *d, Column *col)
-{
-	const char *error;
-
-	col->path = wj_paths_add(d->paths, col->def->path, col->def->path_literal,
-							 &error);
-	if (col->path < 0)
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-						errmsg("path \"%s\" of column \"%s\" is not valid",
-							   col->def->path, col->def->name),
-						errdetail("%s.", error)));
-}
 
 /* The vector of all columns that are not wanted. */
 static ColumnVector
@@ -64,6 +44,15 @@ null_vector(Decoder *d)
 	return vector;
 }
 
+/* The bytes that a column comes from; NULL: none. */
+static Source *
+source_of(Decoder *d, const StreamColumn *def)
+{
+	if (def->source == STREAM_SRC_PAYLOAD)
+		return &d->value;
+	return def->source == STREAM_SRC_KEY_FIELD ? &d->key : NULL;
+}
+
 /*
  * One column of the stream; vector is where its values are shown.  That its
  * type fits its source was checked when the stream was loaded.
@@ -72,15 +61,13 @@ static void
 add_column(Decoder *d, int attno, bool wanted, ColumnVector *vector)
 {
 	const StreamColumn *def = &d->stream->columns[attno - 1];
-	Column *col;
+	Source *src = source_of(d, def);
+	Column *col = src != NULL ? &src->columns[src->ncolumns]
+							  : &d->meta[d->nmeta++];
 
-	if (def->source == STREAM_SRC_PAYLOAD)
-		col = &d->payload[d->npayload++];
-	else
-		col = &d->meta[d->nmeta++];
 	weir_column_init(d, col, def);
-	if (def->source == STREAM_SRC_PAYLOAD && d->paths != NULL)
-		add_path(d, col);
+	if (src != NULL)
+		weir_source_add(d, src, col);
 	if (attno == d->stream->event_time)
 		d->time = col;
 	if (col->null_input || def->type >= FirstNormalObjectId)
@@ -107,7 +94,8 @@ add_columns(Decoder *d, const Bitmapset *needed)
 	int attno;
 
 	d->batch.columns = palloc(sizeof(ColumnVector) * Max(n, 1));
-	d->payload = palloc0(sizeof(Column) * Max(n, 1));
+	weir_source_init(d, &d->value, d->stream->format, false);
+	weir_source_init(d, &d->key, d->stream->key_format, true);
 	d->meta = palloc0(sizeof(Column) * Max(n, 1));
 	for (attno = 1; attno <= n; attno++)
 	{
@@ -116,6 +104,8 @@ add_columns(Decoder *d, const Bitmapset *needed)
 			add_column(d, attno, bms_is_member(attno, needed),
 					   &d->batch.columns[attno - 1]);
 	}
+	weir_source_ready(d, &d->value);
+	weir_source_ready(d, &d->key);
 }
 
 Decoder *
@@ -141,14 +131,9 @@ weir_decoder_new(const StreamDef *stream, const Bitmapset *needed, int capacity,
 	b->ok = palloc(sizeof(bool) * capacity);
 	b->errors = palloc(sizeof(DecodeError) * capacity);
 
-	if (stream->format == STREAM_JSON)
-		d->paths = wj_paths_new(paths_alloc, cxt);
 	add_columns(d, needed);
-	if (d->paths != NULL)
-	{
-		d->guess = wj_guess_new(d->paths);
-		d->scanned = palloc0(sizeof(WjValue) * Max(wj_paths_count(d->paths), 1));
-	}
+	if (stream->records != STREAM_ONE)
+		weir_split_init(d);
 	MemoryContextSwitchTo(old);
 	return d;
 }
@@ -221,6 +206,7 @@ clear_record(Column *columns, int n, int record)
 
 /*
  * Note that a record cannot be used: once per record.  reason is in batch.cxt.
+ * Where a message holds several, it says which one it is.
  */
 void
 weir_decode_fail(Decoder *d, int record, int sqlstate, char *reason)
@@ -232,9 +218,13 @@ weir_decode_fail(Decoder *d, int record, int sqlstate, char *reason)
 	error->record = record;
 	error->sqlstate = sqlstate;
 	error->reason = reason;
+	if (b->msgs[record].record > 0 || (b->last != NULL && !b->last[record]))
+		error->reason = psprintf("record %d: %s", b->msgs[record].record,
+								 reason);
 	b->ok[record] = false;
 	b->event_time[record] = WEIR_NO_TIME;
-	clear_record(d->payload, d->npayload, record);
+	clear_record(d->value.columns, d->value.ncolumns, record);
+	clear_record(d->key.columns, d->key.ncolumns, record);
 	clear_record(d->meta, d->nmeta, record);
 }
 
@@ -245,47 +235,6 @@ compare_errors(const void *a, const void *b)
 }
 
 /* --- records ------------------------------------------------------------- */
-
-static bool
-decode_json(Decoder *d, int record, const KafkaMessage *m)
-{
-	size_t at = 0;
-	size_t i = 0;
-	WjStatus status;
-
-	status = wj_scan(d->paths, d->guess, m->payload, m->len, d->scanned, &at);
-	if (unlikely(status != WJ_OK))
-	{
-		weir_decode_fail(d, record, ERRCODE_INVALID_TEXT_REPRESENTATION,
-						 psprintf("malformed JSON at byte %zu: %s", at,
-								  wj_status_text(status)));
-		return false;
-	}
-	/* Only white space can stand before the first brace. */
-	while ((unsigned char) m->payload[i] <= ' ')
-		i++;
-	if (unlikely(m->payload[i] != '{'))
-	{
-		weir_decode_fail(d, record, ERRCODE_INVALID_TEXT_REPRESENTATION,
-						 psprintf("malformed JSON at byte %zu: message is not an object",
-								  i));
-		return false;
-	}
-	return weir_convert_json(d, record, d->scanned);
-}
-
-static bool
-decode_raw(Decoder *d, int record, const KafkaMessage *m)
-{
-	int i;
-
-	for (i = 0; i < d->npayload; i++)
-	{
-		if (!weir_convert_bytes(d, &d->payload[i], record, m->payload, m->len))
-			return false;
-	}
-	return true;
-}
 
 /* kafka/ makes their JSON, in the server's encoding: good if nobody wants it. */
 static bool
@@ -327,6 +276,9 @@ decode_meta(Decoder *d, Column *col, int record, const KafkaMessage *m)
 			if (m->key == NULL)
 				return weir_convert_null(d, col, record);
 			return weir_convert_bytes(d, col, record, m->key, m->key_len);
+		case STREAM_SRC_RECORD:
+			value = Int32GetDatum(m->record);
+			break;
 		case STREAM_SRC_HEADERS:
 			return decode_headers(d, col, record, m);
 		default:
@@ -340,23 +292,41 @@ decode_meta(Decoder *d, Column *col, int record, const KafkaMessage *m)
 	return true;
 }
 
+/* The columns that come from the key; a message without one has none of them. */
 static bool
-decode_record(Decoder *d, int record, const KafkaMessage *m)
+decode_key(Decoder *d, int record, const KafkaMessage *m)
+{
+	Source *key = &d->key;
+	int i;
+
+	if (m->key != NULL)
+		return weir_source_decode(d, key, record, m->key, m->key_len);
+	for (i = 0; i < key->ncolumns; i++)
+	{
+		if (!weir_convert_null(d, &key->columns[i], record))
+			return false;
+	}
+	return true;
+}
+
+static bool
+decode_value(Decoder *d, int record, const KafkaMessage *m)
+{
+	if (likely(m->payload != NULL))
+		return weir_source_decode(d, &d->value, record, m->payload, m->len);
+	weir_decode_fail(d, record, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+					 pstrdup("message has no value (tombstone)"));
+	return false;
+}
+
+static bool
+decode_columns(Decoder *d, int record, const KafkaMessage *m)
 {
 	int i;
 
-	if (unlikely(m->payload == NULL))
-	{
-		weir_decode_fail(d, record, ERRCODE_NULL_VALUE_NOT_ALLOWED,
-						 pstrdup("message has no value (tombstone)"));
+	if (!decode_value(d, record, m))
 		return false;
-	}
-	if (d->paths != NULL)
-	{
-		if (!decode_json(d, record, m))
-			return false;
-	}
-	else if (!decode_raw(d, record, m))
+	if (d->key.ncolumns > 0 && !decode_key(d, record, m))
 		return false;
 	for (i = 0; i < d->nmeta; i++)
 	{
@@ -364,6 +334,22 @@ decode_record(Decoder *d, int record, const KafkaMessage *m)
 			return false;
 	}
 	return true;
+}
+
+/* Decode one record; false: it failed. */
+bool
+weir_decode_record(Decoder *d, int record, const KafkaMessage *m)
+{
+	EventBatch *b = &d->batch;
+	int nslow = d->nslow;
+
+	b->partition[record] = m->partition;
+	b->offset[record] = m->offset;
+	b->ok[record] = true;
+	if (likely(decode_columns(d, record, m)))
+		return true;
+	d->nslow = nslow;
+	return false;
 }
 
 /* --- event time ---------------------------------------------------------- */
@@ -453,34 +439,47 @@ take_event_times(Decoder *d, const KafkaMessage *msgs)
 	}
 }
 
-EventBatch *
-weir_decode(Decoder *d, const KafkaMessage *msgs, int n)
+/* Decode what fits into a batch, of the messages that are left. */
+static EventBatch *
+decode_batch(Decoder *d)
 {
 	EventBatch *b = &d->batch;
 	MemoryContext old;
 	int i;
 
-	Assert(n <= b->capacity);
 	MemoryContextReset(b->cxt);
 	old = MemoryContextSwitchTo(b->cxt);
 	chunk_reset(d);
-	b->n = n;
-	b->msgs = msgs;
 	b->nerrors = 0;
 	d->nslow = 0;
-	for (i = 0; i < n; i++)
+	if (d->parts != NULL)
+		weir_split_records(d);
+	else
 	{
-		int nslow = d->nslow;
-
-		b->partition[i] = msgs[i].partition;
-		b->offset[i] = msgs[i].offset;
-		b->ok[i] = true;
-		if (unlikely(!decode_record(d, i, &msgs[i])))
-			d->nslow = nslow;
+		b->n = d->nmsgs;
+		b->msgs = d->msgs;
+		for (i = 0; i < b->n; i++)
+			(void) weir_decode_record(d, i, &b->msgs[i]);
 	}
 	weir_convert_slow(d);
-	take_event_times(d, msgs);
+	take_event_times(d, b->msgs);
 	qsort(b->errors, b->nerrors, sizeof(DecodeError), compare_errors);
 	MemoryContextSwitchTo(old);
 	return b;
+}
+
+EventBatch *
+weir_decode(Decoder *d, const KafkaMessage *msgs, int n)
+{
+	Assert(n <= d->batch.capacity);
+	weir_split_begin(d, msgs, n);
+	return decode_batch(d);
+}
+
+EventBatch *
+weir_decode_more(Decoder *d)
+{
+	if (d->parts == NULL || weir_split_ended(d))
+		return NULL;
+	return decode_batch(d);
 }

@@ -47,7 +47,11 @@ typedef struct EventBatch
 	int64 *event_time; /* PostgreSQL's epoch, us; WEIR_NO_TIME: none */
 	bool *ok;          /* false: listed in errors */
 	ColumnVector *columns;
-	const KafkaMessage *msgs; /* what was decoded */
+	const KafkaMessage *msgs; /* what was decoded, by record */
+	/* Where a message may hold several records: its number in the message, and
+	 * whether it is the last one there.  Else NULL. */
+	int32 *record;
+	bool *last;
 	int nerrors;
 	DecodeError *errors; /* ascending by record */
 } EventBatch;
@@ -65,12 +69,24 @@ weir_decoder_new(const StreamDef *stream, const Bitmapset *needed, int capacity,
  * Decode n <= capacity messages; the batch belongs to the decoder and is valid
  * until the next call.  A message that cannot be decoded never raises: it is in
  * errors.  Needs a transaction (input functions, subtransactions).
+ *
+ * Messages that hold several records may not fit into one batch: msgs has to
+ * stay as it is until weir_decode_more, which decodes what is left, has returned
+ * NULL.
  */
 extern EventBatch *weir_decode(Decoder *d, const KafkaMessage *msgs, int n);
+extern EventBatch *weir_decode_more(Decoder *d);
 
-/* Encode one row as the payload that this stream's format would read back. */
+/*
+ * Encode one row as the payload that this stream's format would read back; and
+ * its columns that come from the key, of which there are some, as the key.
+ * NULL: none.
+ */
 extern char *
 weir_encode_row(const StreamDef *stream, TupleDesc desc, const Datum *values,
+				const bool *nulls, size_t *len);
+extern char *
+weir_encode_key(const StreamDef *stream, TupleDesc desc, const Datum *values,
 				const bool *nulls, size_t *len);
 
 #endif /* WEIR_DECODE_H */

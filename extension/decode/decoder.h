@@ -3,9 +3,9 @@
  *		What the files of decode/ share: the decoder, its columns, and how a
  *		value that was not decided at once is put aside.
  *
- * A batch goes through three steps (decode.c): each record is scanned and its
- * values are converted by code that can neither raise nor call an input
- * function (convert.c); what that code does not know is put aside and then
+ * A batch goes through three steps (decode.c): each record is found (split.c) and
+ * scanned (source.c), and its values are converted by code that can neither raise
+ * nor call an input function (convert.c); what that code does not know is put aside and then
  * converted by the types' input functions in one subtransaction (slow.c; JSON
  * arrays: array.c); at last the event times are read from their column.
  * Everything runs on the thread of one process and takes no lock.
@@ -21,7 +21,9 @@
 #include "base/weir.h"
 
 #include "access/tupdesc.h"
+#include "core/csv.h"
 #include "core/json.h"
+#include "core/records.h"
 #include "decode/decode.h"
 
 /* Which converter of convert.c a column has. */
@@ -54,7 +56,7 @@ typedef struct Column
 	bool store;      /* wanted: write values[] and nulls[] */
 	bool whole_json; /* the value is JSON itself, not its ->> text */
 	bool null_input; /* a domain: its input function sees NULLs */
-	int path;        /* in WjValue[]; json payload columns only */
+	int path;        /* in WjValue[]: a path of json, or a field of csv */
 	uint32 max_len;  /* CONV_TEXT: longer ones may need cutting */
 	Datum *values;   /* by record; NULL if not stored */
 	bool *nulls;
@@ -72,22 +74,43 @@ typedef struct SlowValue
 	WjValue value;
 } SlowValue;
 
+/* Bytes that columns come from: a message's value, or its key. */
+typedef struct Source
+{
+	StreamFormat format;
+	bool key;
+	int ncolumns;
+	Column *columns;
+	WjPaths *paths;   /* json only */
+	WjGuess *guess;   /* the order of keys, from message to message */
+	WsvDialect csv;   /* csv only */
+	WjValue *scanned; /* by Column.path */
+} Source;
+
 struct Decoder
 {
 	const StreamDef *stream;
 	MemoryContext cxt; /* the decoder's own */
 	EventBatch batch;
-	WjPaths *paths;   /* format json only */
-	WjGuess *guess;   /* the order of keys, from message to message */
-	WjValue *scanned; /* by path */
-	int npayload;
-	Column *payload; /* columns of the payload */
+	Source value;
+	Source key; /* often without columns */
 	int nmeta;
 	Column *meta;        /* columns of the record's envelope */
 	Column *time;        /* the event_time column, or NULL */
 	Datum topic;         /* text */
 	bool plain_utf8;     /* checked UTF-8 is good for text as it is */
 	bool needs_snapshot; /* some input function may run SQL */
+
+	/* messages that hold several records (split.c) */
+	KafkaMessage *parts; /* one for each record; NULL: there are no such */
+	WjPaths *nothing;    /* to check an array as a whole */
+	const KafkaMessage *msgs;
+	int nmsgs;
+	int at;            /* the next message; the one before it may go on */
+	WsRecords records; /* what is left of that */
+	int number;        /* of its next record */
+	bool whole;        /* it is one record itself */
+	const char *bad;   /* ... since it is no array, say */
 
 	/* values by reference: the chunk that is being filled */
 	char *chunk; /* the first one, kept from batch to batch */
@@ -108,10 +131,26 @@ struct Decoder
 /* decode.c */
 extern void weir_decode_fail(Decoder *d, int record, int sqlstate, char *reason);
 extern char *weir_decode_grow(Decoder *d, Size size);
+extern bool weir_decode_record(Decoder *d, int record, const KafkaMessage *m);
+
+/* split.c */
+extern void weir_split_init(Decoder *d);
+extern void weir_split_begin(Decoder *d, const KafkaMessage *msgs, int n);
+extern bool weir_split_ended(const Decoder *d);
+extern void weir_split_records(Decoder *d);
+
+/* source.c */
+extern void
+weir_source_init(Decoder *d, Source *src, StreamFormat format, bool key);
+extern void weir_source_add(Decoder *d, Source *src, Column *col);
+extern void weir_source_ready(Decoder *d, Source *src);
+extern bool weir_source_decode(Decoder *d, Source *src, int record,
+							   const char *bytes, size_t len);
 
 /* convert.c */
 extern void weir_column_init(Decoder *d, Column *col, const StreamColumn *def);
-extern bool weir_convert_json(Decoder *d, int record, const WjValue *values);
+extern bool weir_convert_values(Decoder *d, Source *src, int record);
+extern char *weir_convert_room(Decoder *d, Size size);
 extern bool weir_convert_bytes(Decoder *d, Column *col, int record,
 							   const char *bytes, size_t len);
 extern bool weir_convert_null(Decoder *d, Column *col, int record);

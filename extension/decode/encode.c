@@ -6,7 +6,8 @@
  * lock.  What is written reads back as the same value where the type allows
  * it: a JSON object with the payload columns that are not NULL, rendered as
  * to_jsonb would, but timestamptz in RFC 3339 (UTC, microseconds) and times
- * with a unit as integers; or, for raw streams, the column's own bytes.
+ * with a unit as integers; a line of values, with quotes where they are needed;
+ * or, for raw streams, the column's own bytes.
  */
 #include "decode/decoder.h"
 
@@ -31,6 +32,23 @@ typedef struct Member
 	char *json;    /* NULL: an object */
 	List *members; /* of Member */
 } Member;
+
+/* What is encoded: the columns of one source in a row. */
+typedef struct Row
+{
+	const StreamDef *stream;
+	TupleDesc desc;
+	const Datum *values;
+	const bool *nulls;
+	StreamSource source;
+} Row;
+
+/* The type of a column, below its domains. */
+static Oid
+base_type(const Row *row, int i)
+{
+	return getBaseType(TupleDescAttr(row->desc, i)->atttypid);
+}
 
 /* --- values -------------------------------------------------------------- */
 
@@ -258,30 +276,96 @@ append_object(StringInfo buf, const Member *object)
 	appendStringInfoChar(buf, '}');
 }
 
-static char *
-encode_json(const StreamDef *stream, TupleDesc desc, const Datum *values,
-			const bool *nulls, size_t *len)
+static void
+encode_json(StringInfo buf, const Row *row, bool array)
 {
 	Member root = {NULL, NULL, NIL};
-	StringInfoData buf;
-	char *utf8;
 	int i;
 
-	for (i = 0; i < stream->ncolumns; i++)
+	for (i = 0; i < row->stream->ncolumns; i++)
 	{
-		const StreamColumn *col = &stream->columns[i];
+		const StreamColumn *col = &row->stream->columns[i];
 
-		if (col->source == STREAM_SRC_PAYLOAD && !nulls[i])
+		if (col->source == row->source && !row->nulls[i])
 			add_value(&root, col,
-					  value_json(col,
-								 getBaseType(TupleDescAttr(desc, i)->atttypid),
-								 values[i]));
+					  value_json(col, base_type(row, i), row->values[i]));
 	}
-	initStringInfo(&buf);
-	append_object(&buf, &root);
-	utf8 = pg_server_to_any(buf.data, buf.len, PG_UTF8);
-	*len = utf8 == buf.data ? (size_t) buf.len : strlen(utf8);
-	return utf8;
+	if (array)
+		appendStringInfoChar(buf, '[');
+	append_object(buf, &root);
+	if (array)
+		appendStringInfoChar(buf, ']');
+}
+
+/* --- separated values ---------------------------------------------------- */
+
+/* A value as text that does not depend on the session's settings. */
+static char *
+value_text(const StreamColumn *col, Oid type, Datum value)
+{
+	Oid output;
+	bool varlena;
+	char *json;
+
+	if (col->unit_num > 0)
+		return unit_json(col, value);
+	switch (type)
+	{
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			json = value_json(col, type, value);
+			return pnstrdup(json + 1, strlen(json) - 2);
+		default:
+			getTypeOutputInfo(type, &output, &varlena);
+			return OidOutputFunctionCall(output, value);
+	}
+}
+
+/* A field, between quotes if it would not be read as it stands. */
+static void
+append_field(StringInfo buf, const WsvDialect *csv, const char *text)
+{
+	if (wsv_is_plain(csv, text, strlen(text)))
+	{
+		appendStringInfoString(buf, text);
+		return;
+	}
+	appendStringInfoChar(buf, csv->quote);
+	for (; *text != '\0'; text++)
+	{
+		if (*text == csv->quote || *text == csv->escape)
+			appendStringInfoChar(buf, csv->escape);
+		appendStringInfoChar(buf, *text);
+	}
+	appendStringInfoChar(buf, csv->quote);
+}
+
+static void
+encode_csv(StringInfo buf, const Row *row)
+{
+	const StreamCsv *options = &row->stream->csv;
+	WsvDialect csv;
+	bool first = true;
+	int i;
+
+	wsv_dialect(&csv, options->delimiter, options->quote, options->escape,
+				options->null);
+	for (i = 0; i < row->stream->ncolumns; i++)
+	{
+		const StreamColumn *col = &row->stream->columns[i];
+
+		if (col->source != row->source)
+			continue;
+		if (!first)
+			appendStringInfoChar(buf, csv.delimiter);
+		first = false;
+		if (row->nulls[i])
+			appendStringInfoString(buf, csv.null);
+		else
+			append_field(buf, &csv,
+						 value_text(col, base_type(row, i), row->values[i]));
+	}
 }
 
 /* --- raw ----------------------------------------------------------------- */
@@ -309,38 +393,73 @@ encode_bytes(Oid type, Datum value, size_t *len)
 	return text;
 }
 
-/* The payload column; NULL if it is NULL: a message without value. */
+/* The one column; NULL if it is NULL: a message without value, or key. */
 static char *
-encode_raw(const StreamDef *stream, TupleDesc desc, const Datum *values,
-		   const bool *nulls, size_t *len)
+encode_raw(const Row *row, size_t *len)
 {
 	int i;
 
 	*len = 0;
-	for (i = 0; i < stream->ncolumns; i++)
+	for (i = 0; i < row->stream->ncolumns; i++)
 	{
-		const StreamColumn *col = &stream->columns[i];
+		const StreamColumn *col = &row->stream->columns[i];
 
-		if (col->source != STREAM_SRC_PAYLOAD || nulls[i])
+		if (col->source != row->source || row->nulls[i])
 			continue;
 		if (col->unit_num > 0)
 		{
-			char *text = unit_json(col, values[i]);
+			char *text = unit_json(col, row->values[i]);
 
 			*len = strlen(text);
 			return text;
 		}
-		return encode_bytes(getBaseType(TupleDescAttr(desc, i)->atttypid),
-							values[i], len);
+		return encode_bytes(base_type(row, i), row->values[i], len);
 	}
 	return NULL;
+}
+
+/* --- both ---------------------------------------------------------------- */
+
+static char *
+encode(const Row *row, StreamFormat format, bool array, size_t *len)
+{
+	StringInfoData buf;
+	char *utf8;
+
+	if (format == STREAM_RAW)
+		return encode_raw(row, len);
+	initStringInfo(&buf);
+	if (format == STREAM_CSV)
+		encode_csv(&buf, row);
+	else
+		encode_json(&buf, row, array);
+	utf8 = pg_server_to_any(buf.data, buf.len, PG_UTF8);
+	*len = utf8 == buf.data ? (size_t) buf.len : strlen(utf8);
+	return utf8;
 }
 
 char *
 weir_encode_row(const StreamDef *stream, TupleDesc desc, const Datum *values,
 				const bool *nulls, size_t *len)
 {
-	if (stream->format == STREAM_RAW)
-		return encode_raw(stream, desc, values, nulls, len);
-	return encode_json(stream, desc, values, nulls, len);
+	Row row = {stream, desc, values, nulls, STREAM_SRC_PAYLOAD};
+
+	return encode(&row, stream->format, stream->records == STREAM_ARRAY, len);
+}
+
+char *
+weir_encode_key(const StreamDef *stream, TupleDesc desc, const Datum *values,
+				const bool *nulls, size_t *len)
+{
+	Row row = {stream, desc, values, nulls, STREAM_SRC_KEY_FIELD};
+	int i;
+
+	/* No value at all is no key. */
+	for (i = 0; i < stream->ncolumns; i++)
+	{
+		if (stream->columns[i].source == STREAM_SRC_KEY_FIELD && !nulls[i])
+			return encode(&row, stream->key_format, false, len);
+	}
+	*len = 0;
+	return NULL;
 }

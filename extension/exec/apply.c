@@ -35,6 +35,16 @@ take_record(ViewApply *a, const EventBatch *b, int i)
 		a->rows[a->nrows++] = i;
 }
 
+/* Of messages that hold several records. */
+static void
+take_one_of(ViewApply *a, const EventBatch *b, int i)
+{
+	if (wp_take_one_of(&a->parts[b->partition[i]], b->offset[i], b->record[i],
+					   b->last[i], weir_apply_is_usable(a, b, i),
+					   b->event_time[i], a->delay, &a->watermark[i]))
+		a->rows[a->nrows++] = i;
+}
+
 void
 weir_apply_begin(ViewApply *a, const EventBatch *b)
 {
@@ -43,8 +53,10 @@ weir_apply_begin(ViewApply *a, const EventBatch *b)
 	a->next_row = -1;
 	a->part_row = 0;
 	memcpy(a->part, a->parts, sizeof(ViewPartition) * a->npartitions);
-	for (int i = 0; i < b->n; i++)
+	for (int i = 0; b->record == NULL && i < b->n; i++)
 		take_record(a, b, i);
+	for (int i = 0; b->record != NULL && i < b->n; i++)
+		take_one_of(a, b, i);
 }
 
 /* --- expressions ----------------------------------------------------------- */

@@ -26,16 +26,28 @@ weir_apply_go_back(ViewApply *a)
 	memcpy(a->parts, a->part, sizeof(ViewPartition) * a->npartitions);
 }
 
+static void
+take_again(ViewApply *a, const EventBatch *b, int i)
+{
+	ViewPartition *p = &a->part[b->partition[i]];
+	int64 watermark;
+
+	if (b->record == NULL)
+		(void) wp_take(p, b->offset[i], weir_apply_is_usable(a, b, i),
+					   b->event_time[i], a->delay, &watermark);
+	else
+		(void) wp_take_one_of(p, b->offset[i], b->record[i], b->last[i],
+							  weir_apply_is_usable(a, b, i), b->event_time[i],
+							  a->delay, &watermark);
+}
+
 void
 weir_apply_publish_part(ViewApply *a, const EventBatch *b)
 {
 	int stop = a->rows[a->next_row];
-	int64 watermark;
 
 	for (int i = a->part_row; i < stop; i++)
-		(void) wp_take(&a->part[b->partition[i]], b->offset[i],
-					   weir_apply_is_usable(a, b, i), b->event_time[i],
-					   a->delay, &watermark);
+		take_again(a, b, i);
 	for (int i = 0; i < a->nfailed; i++)
 		wp_fail(&a->part[b->partition[a->failed[i]]]);
 	a->nfailed = 0;

@@ -293,6 +293,7 @@ fill_message(KafkaMessage *out, rd_kafka_message_t *m)
 	out->key_len = m->key_len;
 	out->offset = m->offset;
 	out->partition = m->partition;
+	out->record = 0;
 	out->timestamp = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || ms < 0
 						 ? -1
 						 : ms * 1000;

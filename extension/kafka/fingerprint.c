@@ -35,6 +35,12 @@ weir_message_fingerprint(const KafkaMessage *m)
 	COMP_CRC32C(crc, &time, sizeof(time));
 	crc = add_bytes(crc, m->key, m->key_len);
 	crc = add_bytes(crc, m->payload, m->len);
+	if (m->record > 0)
+	{
+		uint32 record = pg_hton32((uint32) m->record);
+
+		COMP_CRC32C(crc, &record, sizeof(record));
+	}
 	FIN_CRC32C(crc);
 	return crc;
 }

@@ -61,6 +61,7 @@ typedef struct KafkaMessage
 	int64 offset;
 	int64 timestamp; /* us since 1970, or -1 if the record has none */
 	int32 partition;
+	int32 record; /* number of a record that is part of a message, or 0 */
 	void *handle; /* kafka/ only (headers, destroy) */
 } KafkaMessage;
 
@@ -150,7 +151,8 @@ extern char *weir_message_headers(const KafkaMessage *m);
 
 /*
  * CRC-32C over a message's time, key and payload: what tells a record from
- * another one at the same offset, as of a topic that was recreated.
+ * another one at the same offset, as of a topic that was recreated; of a record
+ * that is part of a message over its number, too.
  */
 extern uint32 weir_message_fingerprint(const KafkaMessage *m);
 

@@ -26,9 +26,8 @@
 
 /* Large ones are cut for a while after one has waited for nothing. */
 static bool
-try_letter(Ingest *in, int record, int sqlstate, const char *reason)
+try_letter(Ingest *in, const KafkaMessage *m, int sqlstate, const char *reason)
 {
-	const KafkaMessage *m = &in->msgs[record];
 	Letter **list = &in->self->letters;
 
 	return weir_letter_dead(list, m, 0, sqlstate, reason, false) ||
@@ -41,13 +40,13 @@ try_letter(Ingest *in, int record, int sqlstate, const char *reason)
  * before it, mostly, since windows leave some.  False: the stream stops here.
  */
 static bool
-dead_letter(Ingest *in, int record, int sqlstate, const char *reason)
+dead_letter(Ingest *in, const KafkaMessage *m, int sqlstate, const char *reason)
 {
 	int64 since = weir_clock_monotonic();
 
 	if (in->stream->on_error == STREAM_SKIP)
 		return true;
-	while (!try_letter(in, record, sqlstate, reason))
+	while (!try_letter(in, m, sqlstate, reason))
 	{
 		int64 now = weir_clock_monotonic();
 
@@ -69,9 +68,8 @@ dead_letter(Ingest *in, int record, int sqlstate, const char *reason)
 
 /* With on_error 'stop' the first such message ends the views of the stream. */
 static bool
-stops_at(Ingest *in, int record, const char *reason)
+stops_at(Ingest *in, const KafkaMessage *m, const char *reason)
 {
-	const KafkaMessage *m = &in->msgs[record];
 	char text[WEIR_ERROR_LEN];
 
 	if (in->stream->on_error != STREAM_STOP)
@@ -111,9 +109,10 @@ note_untimed(Ingest *in, const EventBatch *b)
 	{
 		if (!b->ok[i] || b->event_time[i] != WEIR_NO_TIME)
 			continue;
-		if (all && stops_at(in, i, no_time))
+		if (all && stops_at(in, &b->msgs[i], no_time))
 			return false;
-		if (!dead_letter(in, i, ERRCODE_NULL_VALUE_NOT_ALLOWED, no_time))
+		if (!dead_letter(in, &b->msgs[i], ERRCODE_NULL_VALUE_NOT_ALLOWED,
+						 no_time))
 			return false;
 	}
 	return true;
@@ -125,10 +124,11 @@ note_undecoded(Ingest *in, const EventBatch *b)
 {
 	for (int i = 0; i < b->nerrors; i++)
 	{
-		if (stops_at(in, b->errors[i].record, b->errors[i].reason))
-			return false;
-		if (!dead_letter(in, b->errors[i].record, b->errors[i].sqlstate,
-						 b->errors[i].reason))
+		const DecodeError *e = &b->errors[i];
+		const KafkaMessage *m = &b->msgs[e->record];
+
+		if (stops_at(in, m, e->reason) ||
+			!dead_letter(in, m, e->sqlstate, e->reason))
 			return false;
 	}
 	return note_untimed(in, b);
@@ -253,8 +253,8 @@ note_progress(Ingest *in, const EventBatch *b)
 		p->silent = false;
 	}
 	for (int i = 0; i < b->n; i += 16)
-		if (in->msgs[i].timestamp > 0)
-			note_freshness(in->self, wall - in->msgs[i].timestamp);
+		if (b->msgs[i].timestamp > 0)
+			note_freshness(in->self, wall - b->msgs[i].timestamp);
 	in->second_events += b->n;
 }
 
@@ -326,6 +326,22 @@ weir_ingest_broker_answers(Ingest *in)
 
 /* --- the batch ---------------------------------------------------------------------------- */
 
+/* Apply a decoded batch to all views.  False: the stream stops here. */
+static bool
+apply_batch(Ingest *in, const EventBatch *b)
+{
+	if (!note_undecoded(in, b))
+		return false;
+	for (int i = 0; i < in->nviews; i++)
+		if (in->views[i].apply)
+		{
+			try_apply_view(in, &in->views[i], b);
+			WEIR_FAULT("ingest-view-applied");
+		}
+	note_progress(in, b);
+	return true;
+}
+
 void
 weir_ingest_batch(Ingest *in, int n)
 {
@@ -335,20 +351,16 @@ weir_ingest_batch(Ingest *in, int n)
 	if (!weir_ingest_drop_failed(in))
 		return;
 	begin_transaction(in);
+	weir_lost_note_last(in, n);
 	before = weir_become_owner(in->stream->owner);
 	b = weir_decode(in->decoder, in->msgs, n);
 	weir_become_again(before);
 	WEIR_FAULT("ingest-decoded");
-	if (note_undecoded(in, b))
+	while (b != NULL && apply_batch(in, b))
 	{
-		weir_lost_note_last(in, n);
-		for (int i = 0; i < in->nviews; i++)
-			if (in->views[i].apply)
-			{
-				try_apply_view(in, &in->views[i], b);
-				WEIR_FAULT("ingest-view-applied");
-			}
-		note_progress(in, b);
+		before = weir_become_owner(in->stream->owner);
+		b = weir_decode_more(in->decoder);
+		weir_become_again(before);
 	}
 	end_transaction(in);
 	weir_ingest_broker_answers(in);
