@@ -77,7 +77,7 @@ CREATE TABLE weir.views (
     open        regclass NOT NULL,          -- windows that are open
     stream      regclass NOT NULL,
     lateness    interval NOT NULL,
-    retention   interval,
+    retention   interval,                   -- that final windows are kept; NULL: for ever
     memory_limit bigint,                    -- bytes; NULL: only weir.memory_limit
     on_memory_limit text NOT NULL DEFAULT 'wait'
                 CHECK (on_memory_limit IN ('wait', 'error')),
@@ -229,6 +229,15 @@ CREATE FUNCTION weir.reset(view regclass, start text) RETURNS void
     LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_reset';
 COMMENT ON FUNCTION weir.reset(regclass, text) IS
     'throw the results of a view away and compute them anew from ''earliest'', ''latest'', a time, an interval back from now, or offsets';
+
+-- The last three are there to be refused, with a reason.
+CREATE FUNCTION weir.alter_view(view regclass, retention text DEFAULT NULL,
+        keep_late boolean DEFAULT NULL, memory_limit text DEFAULT NULL,
+        on_memory_limit text DEFAULT NULL, query text DEFAULT NULL,
+        start text DEFAULT NULL, lateness text DEFAULT NULL)
+    RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_alter_view';
+COMMENT ON FUNCTION weir.alter_view(regclass, text, boolean, text, text, text, text, text) IS
+    'change what can be changed of a continuous view without computing it anew';
 
 CREATE FUNCTION weir.set_memory_limit(view regclass, memory_limit text,
         on_memory_limit text DEFAULT NULL)

@@ -13,6 +13,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "api/alter_view.h"
 #include "api/hooks.h"
 #include "api/memory_limit.h"
 #include "api/place_check.h"
@@ -332,13 +333,10 @@ weir_create_view(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("name, query, lateness and keep_late must not be NULL")));
-	if (!PG_ARGISNULL(4))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("retention is not supported yet"),
-				 errhint("Drop partitions of the view's _final table instead.")));
 	sql = check_query(PG_GETARG_TEXT_PP(1));
 	v.row.lateness = check_lateness(PG_GETARG_INTERVAL_P(3));
+	if (!PG_ARGISNULL(4))
+		v.row.retention = weir_read_retention(PG_GETARG_INTERVAL_P(4));
 	v.row.keep_late = PG_GETARG_BOOL(5);
 	weir_read_limit(&v.row, fcinfo, 6);
 	if (!PG_ARGISNULL(2))
@@ -346,12 +344,16 @@ weir_create_view(PG_FUNCTION_ARGS)
 										text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	resolve_name(&v, PG_GETARG_TEXT_PP(0));
 	make_relations(&v, sql);
+	if (v.row.retention > 0 && v.plan->window.all.kind == WW_NONE)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a view without a window has no retention"),
+						errdetail("Nothing of it ever becomes final.")));
 	stream = weir_stream_load(v.row.stream, weir_relation_owner(v.row.stream));
 	if (v.row.start == NULL)
 		v.row.start = weir_place_normal("start", stream->start);
 	freeze_settings(&v);
-	v.row.id = weir_view_insert(&v.row, (Datum) 0, true);
-	weir_view_set_limit(&v.row);
+	v.row.id = weir_view_insert(&v.row);
+	weir_view_set_options(&v.row);
 	WEIR_FAULT("create-view-stored");
 	weir_notify_at_commit();
 	weir_check_place(stream, "start", v.row.start);

@@ -64,7 +64,7 @@ weir_set_memory_limit(PG_FUNCTION_ARGS)
 						errmsg("view must not be NULL")));
 	row = weir_controlled_view(PG_GETARG_OID(0));
 	weir_read_limit(row, fcinfo, 1);
-	weir_view_set_limit(row);
+	weir_view_set_options(row);
 	weir_notify_at_commit();
 	PG_RETURN_VOID();
 }

@@ -60,7 +60,8 @@ weir_become_again(WeirUser user)
 	"v.id, v.view::oid, v.query::oid, v.final::oid, v.open::oid, "        \
 	"v.stream::oid, (extract(epoch from v.lateness) * 1000000)::bigint, " \
 	"v.start, v.settings, v.state, h.database, p.generation, "            \
-	"v.keep_late, coalesce(v.memory_limit, 0), v.on_memory_limit "        \
+	"v.keep_late, coalesce(v.memory_limit, 0), v.on_memory_limit, "       \
+	"coalesce((extract(epoch from v.retention) * 1000000)::bigint, 0) "   \
 	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "           \
 	"LEFT JOIN weir.progress p ON p.view = v.id "
 
@@ -143,6 +144,7 @@ read_view(int row, MemoryContext cxt)
 	v->keep_late = DatumGetBool(weir_spi_get(row, 13, &isnull));
 	v->memory_limit = DatumGetInt64(weir_spi_get(row, 14, &isnull));
 	v->stops_at_limit = strcmp(get_text(row, 15, cxt), "error") == 0;
+	v->retention = DatumGetInt64(weir_spi_get(row, 16, &isnull));
 	v->owner = weir_relation_owner(v->query);
 	v->name = get_rel_name(v->view);
 	v->name = MemoryContextStrdup(cxt, v->name ? v->name : "?");
@@ -258,12 +260,11 @@ settings_array(const ViewRow *v)
 }
 
 int32
-weir_view_insert(const ViewRow *v, Datum retention, bool no_retention)
+weir_view_insert(const ViewRow *v)
 {
-	Oid types[] = {OIDOID,  OIDOID,      OIDOID,  OIDOID,       OIDOID,
-				   INT8OID, INTERVALOID, TEXTOID, TEXTARRAYOID, BOOLOID};
+	Oid types[] = {OIDOID,  OIDOID,  OIDOID,  OIDOID,       OIDOID,
+				   INT8OID, INT8OID, TEXTOID, TEXTARRAYOID, BOOLOID};
 	Datum values[lengthof(types)];
-	char nulls[lengthof(types) + 1] = "          ";
 	WeirUser user = weir_become_system();
 	bool isnull;
 	int32 id;
@@ -274,8 +275,7 @@ weir_view_insert(const ViewRow *v, Datum retention, bool no_retention)
 	values[3] = ObjectIdGetDatum(v->open);
 	values[4] = ObjectIdGetDatum(v->stream);
 	values[5] = Int64GetDatum(v->lateness);
-	values[6] = retention;
-	nulls[6] = no_retention ? 'n' : ' ';
+	values[6] = Int64GetDatum(v->retention);
 	values[7] = CStringGetTextDatum(v->start);
 	values[8] = settings_array(v);
 	values[9] = BoolGetDatum(v->keep_late);
@@ -283,8 +283,9 @@ weir_view_insert(const ViewRow *v, Datum retention, bool no_retention)
 	SPI_connect();
 	weir_spi("INSERT INTO weir.views (view, query, final, open, stream, lateness, "
 			 "retention, start, settings, keep_late) VALUES ($1, $2, $3, $4, $5, "
-			 "$6 * interval '1 microsecond', $7, $8, $9, $10) RETURNING id",
-			 lengthof(types), types, values, nulls, SPI_OK_INSERT_RETURNING);
+			 "$6 * interval '1 microsecond', justify_hours(nullif($7, 0) * interval '1 microsecond'), "
+			 "$8, $9, $10) RETURNING id",
+			 lengthof(types), types, values, NULL, SPI_OK_INSERT_RETURNING);
 	id = DatumGetInt32(weir_spi_get(0, 1, &isnull));
 	SPI_finish();
 	weir_become_again(user);
@@ -363,17 +364,21 @@ weir_view_set_home(int32 id)
 }
 
 void
-weir_view_set_limit(const ViewRow *row)
+weir_view_set_options(const ViewRow *row)
 {
-	Oid types[] = {INT4OID, INT8OID, TEXTOID};
-	Datum values[3];
+	Oid types[] = {INT4OID, INT8OID, TEXTOID, INT8OID, BOOLOID};
+	Datum values[lengthof(types)];
 
 	values[0] = Int32GetDatum(row->id);
 	values[1] = Int64GetDatum(row->memory_limit);
 	values[2] = CStringGetTextDatum(row->stops_at_limit ? "error" : "wait");
+	values[3] = Int64GetDatum(row->retention);
+	values[4] = BoolGetDatum(row->keep_late);
 	execute("UPDATE weir.views SET memory_limit = nullif($2, 0), "
-			"on_memory_limit = $3 WHERE id = $1",
-			3, types, values, NULL, SPI_OK_UPDATE);
+			"on_memory_limit = $3, "
+			"retention = justify_hours(nullif($4, 0) * interval '1 microsecond'), "
+			"keep_late = $5 WHERE id = $1",
+			lengthof(types), types, values, NULL, SPI_OK_UPDATE);
 }
 
 static void

@@ -24,6 +24,7 @@ typedef struct ViewRow
 	Oid stream;
 	Oid owner;          /* of the view */
 	int64 lateness;     /* us */
+	int64 retention;    /* us that final windows are kept; 0: for ever */
 	int64 memory_limit; /* bytes; 0: none of its own */
 	bool stops_at_limit;
 	bool keep_late; /* late events go to weir.late_events */
@@ -71,8 +72,7 @@ extern Oid weir_relation_owner(Oid relid);
 /* The view, or a clear error: no view of that name. */
 extern ViewRow *weir_view_require(Oid relid);
 
-extern int32
-weir_view_insert(const ViewRow *row, Datum retention, bool no_retention);
+extern int32 weir_view_insert(const ViewRow *row);
 extern void weir_view_delete(int32 id);
 /* state and reason (NULL: none); raises the generation. */
 extern void weir_view_set_state(int32 id, const char *state, const char *reason);
@@ -80,8 +80,8 @@ extern void weir_view_set_state(int32 id, const char *state, const char *reason)
 extern void weir_view_begin_anew(int32 id);
 extern void weir_view_set_start(int32 id, const char *start);
 extern void weir_view_set_home(int32 id);
-/* memory_limit and stops_at_limit as the row says. */
-extern void weir_view_set_limit(const ViewRow *row);
+/* retention, memory_limit, stops_at_limit and keep_late as the row says. */
+extern void weir_view_set_options(const ViewRow *row);
 
 /* Latest committed as of the active snapshot, or NULL. */
 extern ProgressRow *weir_progress_load(int32 view);

@@ -33,6 +33,14 @@ typedef struct Postponed
 	int64 next;
 } Postponed;
 
+/* Dropping what a view no longer keeps (retention.c). */
+typedef struct Retention
+{
+	int64 next;      /* monotonic us: not before */
+	int64 done_upto; /* nothing is left up to there */
+	int failures;    /* in a row */
+} Retention;
+
 /* A view in the hands of its lane's coordinator. */
 typedef struct CheckpointView
 {
@@ -48,6 +56,7 @@ typedef struct CheckpointView
 	bool gone;   /* dropped, paused, reset or failed */
 	char *error; /* why it failed, in cxt */
 	Postponed postponed;
+	Retention retention;
 	ClosedPane *closed; /* ascending in close */
 	int max_closed;
 	WcAttempt attempt; /* how many of closed, and whose */
@@ -98,8 +107,17 @@ extern void weir_checkpoint_free_closed(CheckpointView *v);
 extern bool weir_can_close(CheckpointView *v, int64 upto);
 /* Final rows of the windows being closed (final.c), as the view's owner. */
 extern void weir_write_final(CheckpointView *v);
-/* Make sure that v_final has a partition for a window (partition.c). */
-extern void weir_ensure_partition(Oid final, int64 window, int64 size);
+/*
+ * Make sure that v_final has a partition for a window (partition.c).  retention:
+ * of the view, or 0; a partition is then much shorter, since it goes as a whole.
+ */
+extern void
+weir_ensure_partition(Oid final, int64 window, int64 size, int64 retention);
+/*
+ * Drop a partition of each view's v_final whose windows are older than the view
+ * keeps them (retention.c).  Outside of a transaction; never waits for long.
+ */
+extern void weir_retention_serve(CheckpointLane *c);
 /*
  * Dead letters and late events up to the barrier (letters.c): those of the whole
  * stream, and those of the views that are written.  After the commit, free them.

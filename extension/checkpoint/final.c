@@ -274,7 +274,8 @@ merge_one(void *arg, PaneGroup *g)
 static void
 begin_window(CheckpointView *v, int64 window)
 {
-	weir_ensure_partition(v->row->final, window, v->plan->window.all.step);
+	weir_ensure_partition(v->row->final, window, v->plan->window.all.step,
+						  v->row->retention);
 	v->next.windows_final++;
 }
 

@@ -10,7 +10,8 @@
  * A range is a day, or 4096 windows if that is longer, on a grid from 2000-01-01;
  * with many partitions ranges get wider, and a range never overlaps another
  * since it is cut at its neighbours: data from far-off times cannot make
- * thousands.
+ * thousands.  With a retention a range is an eighth of it, between an hour and the
+ * above.
  */
 #include "base/weir.h"
 
@@ -32,10 +33,21 @@
 
 #define WINDOWS_A_PARTITION 4096
 #define MANY_PARTITIONS     100
+#define PARTITIONS_KEPT     8
 #define WIDER               64
 
+/* A view that drops what is old does so by the partition: cut it finer. */
 static int64
-range_width(int64 size, int npartitions)
+width_to_drop(int64 width, int64 retention)
+{
+	int64 part = retention / PARTITIONS_KEPT;
+
+	part -= part % USECS_PER_HOUR;
+	return Min(width, Max(part, USECS_PER_HOUR));
+}
+
+static int64
+range_width(int64 size, int64 retention, int npartitions)
 {
 	int64 width = USECS_PER_DAY;
 
@@ -45,6 +57,8 @@ range_width(int64 size, int npartitions)
 
 		width = Min(days, 36500) * USECS_PER_DAY;
 	}
+	if (retention > 0)
+		width = width_to_drop(width, retention);
 	for (; npartitions >= MANY_PARTITIONS &&
 		   width < INT64CONST(36500) * USECS_PER_DAY;
 		 npartitions -= MANY_PARTITIONS)
@@ -54,12 +68,13 @@ range_width(int64 size, int npartitions)
 
 /* Is there a partition for the window?  If not, the range for a new one. */
 static bool
-find_range(Relation rel, int64 window, int64 size, int64 *lower, int64 *upper)
+find_range(Relation rel, int64 window, int64 size, int64 retention,
+		   int64 *lower, int64 *upper)
 {
 	PartitionKey key = RelationGetPartitionKey(rel);
 	PartitionDesc desc = RelationGetPartitionDesc(rel, false);
 	PartitionBoundInfo bounds = desc->boundinfo;
-	int64 width = range_width(size, desc->nparts);
+	int64 width = range_width(size, retention, desc->nparts);
 	Datum value = Int64GetDatum(window);
 	bool equal;
 	int at = -1;
@@ -118,7 +133,7 @@ run_ddl(const char *sql)
 }
 
 void
-weir_ensure_partition(Oid final, int64 window, int64 size)
+weir_ensure_partition(Oid final, int64 window, int64 size, int64 retention)
 {
 	Relation rel = table_open(final, AccessShareLock);
 	int64 lower;
@@ -128,7 +143,7 @@ weir_ensure_partition(Oid final, int64 window, int64 size)
 	char *part;
 	int nest;
 
-	if (find_range(rel, window, size, &lower, &upper))
+	if (find_range(rel, window, size, retention, &lower, &upper))
 	{
 		table_close(rel, AccessShareLock);
 		return;

@@ -488,6 +488,7 @@ loop(Coordinator *co)
 		for (int i = 0; i < co->c.nviews; i++)
 			if (!co->c.views[i]->gone)
 				weir_checkpoint_free_closed(co->c.views[i]);
+		weir_retention_serve(&co->c);
 		take_joining(co);
 		release_gone(co);
 		publish_durable(co);

@@ -497,6 +497,8 @@ recheck_view(CheckpointView *v)
 		return;
 	}
 	set_limit(v, row);
+	v->row->retention = row->retention;
+	v->retention.done_upto = WEIR_NO_TIME;
 	if (pg_class_aclcheck(row->stream, row->owner, ACL_SELECT) != ACLCHECK_OK)
 	{
 		v->gone = true;

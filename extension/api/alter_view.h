@@ -1,0 +1,15 @@
+/*
+ * api/alter_view.h
+ *		Options of a view that can be changed while it runs.
+ */
+#ifndef WEIR_API_ALTER_VIEW_H
+#define WEIR_API_ALTER_VIEW_H
+
+#include "base/weir.h"
+
+#include "utils/timestamp.h"
+
+/* How long final windows are kept, in us; raises if it is no such length. */
+extern int64 weir_read_retention(const Interval *interval);
+
+#endif /* WEIR_API_ALTER_VIEW_H */
