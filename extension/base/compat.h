@@ -45,6 +45,15 @@
 #define weir_owns_database(dboid, userid) pg_database_ownercheck(dboid, userid)
 #endif
 
+/* May a role use a function? */
+#if PG_VERSION_NUM >= 160000
+#define weir_function_aclcheck(function, role, mode) \
+	object_aclcheck(ProcedureRelationId, function, role, mode)
+#else
+#define weir_function_aclcheck(function, role, mode) \
+	pg_proc_aclcheck(function, role, mode)
+#endif
+
 /* A path of a foreign scan without parameters or order. */
 #if PG_VERSION_NUM >= 180000
 #define weir_foreignscan_path(root, rel, rows, startup, total, private)    \

@@ -1,34 +1,17 @@
 /*
  * exec/accum.c
- *		Accumulators: compiling them, steps through fmgr, combining.
+ *		Accumulators: compiling them, combining states.
  *
  * An AccumSet is private to a process and may be used in one place at a time
- * (its FmgrInfos cache what functions look up).  All that is here may raise and
- * works on private memory; see accum_apply.c for what runs under a lock.
- *
- * No message may be able to fail a checkpoint, which combines states.  So sums
- * that go through fmgr refuse, in the step where an error is a dead letter,
- * what could overflow when states are combined or finished:
- *
- * numeric: a value of 1e120000 or more.  2^63 of them stay below 1e120020, and
- *		as the squares of a variance are bounded likewise, so does N * sum(x^2);
- *		numeric ends at 1e131072.
- * interval, money: a sum of more than 1/64 of the range, so that 64 of them can
- *		be combined.  An interval sum ends at 4,500 years of hours or 90,000
- *		years of days.
+ * (its functions cache what they look up).  All that is here may raise and works
+ * on private memory; see accum_apply.c for what runs under a lock, and
+ * accum_calls.c for values that are kept by reference.
  */
 #include "exec/accum_internal.h"
 
-#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
-#include "parser/parse_agg.h"
-#include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
-
-#define SUM_SHARE 64
 
 /* text_to_numeric: a constant. */
 static Datum
@@ -38,47 +21,20 @@ text_to_numeric(const char *text)
 							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 }
 
-/* limit_of: what bounds the sums that a transition function makes. */
-static AccumLimit
-limit_of(Oid transfn)
-{
-	switch (transfn)
-	{
-		case F_NUMERIC_ADD:
-			return LIMIT_NUMERIC;
-		case F_INTERVAL_PL:
-			return LIMIT_INTERVAL;
-		case F_CASH_PL:
-			return LIMIT_MONEY;
-		default:
-			return LIMIT_NONE;
-	}
-}
-
 /*
- * compile_calls: look up the functions of an ACCUM_DATUM.  Polymorphic ones ask
- * for the types of their arguments through fn_expr.
+ * stand_in: an Agg node's state, as far as aggregates' functions look at it
+ * (AggCheckCallContext and its like).
  */
-static void
-compile_calls(AccumCalls *calls, const AccumSpec *spec, MemoryContext cxt)
+static AggState *
+stand_in(MemoryContext cxt)
 {
-	Expr *trans;
-	Expr *combine;
-	Oid inputs[2];
+	AggState *agg = makeNode(AggState);
 
-	inputs[0] = spec->arg_type;
-	build_aggregate_transfn_expr(inputs, 1, 0, false, spec->trans_type,
-								 spec->collation, spec->transfn, InvalidOid,
-								 &trans, NULL);
-	inputs[0] = spec->trans_type;
-	build_aggregate_transfn_expr(inputs, 1, 0, false, spec->trans_type,
-								 spec->collation, spec->combinefn, InvalidOid,
-								 &combine, NULL);
-	fmgr_info_cxt(spec->transfn, &calls->trans, cxt);
-	fmgr_info_set_expr((Node *) trans, &calls->trans);
-	fmgr_info_cxt(spec->combinefn, &calls->combine, cxt);
-	fmgr_info_set_expr((Node *) combine, &calls->combine);
-	calls->limit = limit_of(spec->transfn);
+	agg->curaggcontext = makeNode(ExprContext);
+	agg->curaggcontext->ecxt_per_query_memory = cxt;
+	agg->tmpcontext = makeNode(ExprContext);
+	agg->tmpcontext->ecxt_per_query_memory = cxt;
+	return agg;
 }
 
 AccumSet *
@@ -94,20 +50,18 @@ weir_accum_compile(const AccumSpec *specs, int naccums, const AggSpec *aggs,
 	set->aggs = aggs;
 	set->naggs = naggs;
 	set->calls = palloc0(Max(naccums, 1) * sizeof(AccumCalls));
-	set->finals = palloc0(Max(naggs, 1) * sizeof(FmgrInfo));
+	set->finals = palloc0(Max(naggs, 1) * sizeof(FinalCalls));
+	set->agg = stand_in(cxt);
 	set->numeric_max = text_to_numeric("1e120000");
 	set->numeric_min = text_to_numeric("-1e120000");
 	for (i = 0; i < naccums; i++)
 	{
 		set->state_size = Max(set->state_size, specs[i].offset + specs[i].size);
-		if (specs[i].kind == ACCUM_DATUM)
-			compile_calls(&set->calls[i], &specs[i], cxt);
+		if (weir_accum_is_datum(specs[i].kind))
+			accum_compile_calls(set, &set->calls[i], &specs[i], cxt);
 	}
 	for (i = 0; i < naggs; i++)
-	{
-		if (OidIsValid(aggs[i].finalfn))
-			fmgr_info_cxt(aggs[i].finalfn, &set->finals[i], cxt);
-	}
+		accum_compile_final(set, &set->finals[i], &aggs[i], cxt);
 	MemoryContextSwitchTo(old);
 	return set;
 }
@@ -116,198 +70,6 @@ uint32
 weir_accum_state_size(const AccumSet *set)
 {
 	return set->state_size;
-}
-
-Datum
-weir_accum_get_datum(const AccumSpec *spec, const AccumDatum *d, bool *isnull)
-{
-	Datum value;
-
-	*isnull = d->len == 0;
-	if (*isnull)
-		return (Datum) 0;
-	if (!spec->trans_byval)
-		return PointerGetDatum(d->data);
-	memcpy(&value, &d->data, Min(sizeof(value), sizeof(d->data)));
-	return value;
-}
-
-uint32
-weir_accum_datum_size(const AccumSpec *spec, Datum value)
-{
-	return (uint32) datumGetSize(value, spec->trans_byval, spec->trans_len);
-}
-
-/* put_datum: make d hold value, which is in private memory and stays there. */
-static void
-put_datum(const AccumSpec *spec, AccumDatum *d, Datum value, bool isnull)
-{
-	memset(d, 0, sizeof(*d));
-	if (isnull)
-		return;
-	if (spec->trans_byval)
-	{
-		memcpy(&d->data, &value, Min(sizeof(value), sizeof(d->data)));
-		d->len = sizeof(Datum);
-		return;
-	}
-	d->data = DatumGetPointer(value);
-	d->len = d->cap = weir_accum_datum_size(spec, value);
-}
-
-/* own: value in cxt, flat and neither compressed nor out of line. */
-static Datum
-own(const AccumSpec *spec, Datum value, MemoryContext cxt)
-{
-	MemoryContext old;
-
-	if (spec->trans_byval)
-		return value;
-	old = MemoryContextSwitchTo(cxt);
-	if (spec->trans_len == -1 &&
-		VARATT_IS_EXTENDED((struct varlena *) DatumGetPointer(value)))
-		value = PointerGetDatum(
-			pg_detoast_datum_copy((struct varlena *) DatumGetPointer(value)));
-	else
-		value = datumCopy(value, false, spec->trans_len);
-	MemoryContextSwitchTo(old);
-	return value;
-}
-
-static void
-raise_overflow(const char *message, int sqlstate)
-{
-	ereport(ERROR,
-			(errcode(sqlstate), errmsg("%s", message),
-			 errdetail(
-				 "A sum in a continuous view must stay well within the range of its type.")));
-}
-
-/* check_argument: raise for a value that a sum cannot take. */
-static void
-check_argument(const AccumSet *set, AccumLimit limit, Datum arg)
-{
-	Numeric x;
-
-	if (limit != LIMIT_NUMERIC)
-		return;
-	x = DatumGetNumeric(arg);
-	if (numeric_is_nan(x) || numeric_is_inf(x))
-		return;
-	if (DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(x),
-										  set->numeric_max)) >= 0 ||
-		DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(x),
-										  set->numeric_min)) <= 0)
-		raise_overflow("value overflows numeric format",
-					   ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE);
-}
-
-/* within: is x at most a share of the range that ends at max? */
-static inline bool
-within(int64 x, int64 max)
-{
-	return x <= max / SUM_SHARE && x >= -(max / SUM_SHARE);
-}
-
-/* check_sum: raise for a sum that could not be combined with others. */
-static void
-check_sum(AccumLimit limit, Datum value)
-{
-	const Interval *interval;
-
-	if (limit == LIMIT_INTERVAL)
-	{
-		interval = DatumGetIntervalP(value);
-		if (!within(interval->time, PG_INT64_MAX) ||
-			!within(interval->day, PG_INT32_MAX) ||
-			!within(interval->month, PG_INT32_MAX))
-			raise_overflow("interval out of range",
-						   ERRCODE_DATETIME_VALUE_OUT_OF_RANGE);
-	}
-	else if (limit == LIMIT_MONEY && !within(DatumGetInt64(value), PG_INT64_MAX))
-		raise_overflow("money out of range", ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE);
-}
-
-/* call2: fn(a, b), *isnull being the result's. */
-static Datum
-call2(FmgrInfo *fn, Oid collation, NullableDatum a, NullableDatum b,
-	  bool *isnull)
-{
-	LOCAL_FCINFO(fcinfo, 2);
-	Datum result;
-
-	InitFunctionCallInfoData(*fcinfo, fn, 2, collation, NULL, NULL);
-	fcinfo->args[0] = a;
-	fcinfo->args[1] = b;
-	result = FunctionCallInvoke(fcinfo);
-	*isnull = fcinfo->isnull;
-	return result;
-}
-
-void
-weir_accum_step(AccumSet *set, int accum, Datum *value, bool *isnull, Datum arg,
-				bool argnull, MemoryContext cxt)
-{
-	const AccumSpec *spec = &set->specs[accum];
-	AccumCalls *calls = &set->calls[accum];
-	NullableDatum state;
-	NullableDatum input;
-	Datum result;
-
-	if (argnull && spec->trans_strict)
-		return;
-	if (!argnull)
-		check_argument(set, calls->limit, arg);
-	if (*isnull && spec->has_init)
-	{
-		*value = own(spec, spec->init, cxt);
-		*isnull = false;
-	}
-	if (*isnull && spec->trans_strict)
-	{
-		/* the first value becomes the transition value */
-		check_sum(calls->limit, arg);
-		*value = own(spec, arg, cxt);
-		*isnull = false;
-		return;
-	}
-
-	state.value = *value;
-	state.isnull = *isnull;
-	input.value = arg;
-	input.isnull = argnull;
-	result = call2(&calls->trans, spec->collation, state, input, isnull);
-	if (*isnull)
-		return;
-	check_sum(calls->limit, result);
-	if (spec->trans_byval || state.isnull || result != state.value)
-		*value = own(spec, result, cxt);
-}
-
-/* combine_datum: by the aggregate's combine function. */
-static void
-combine_datum(AccumSet *set, int accum, AccumDatum *dst, const AccumDatum *src,
-			  MemoryContext cxt)
-{
-	const AccumSpec *spec = &set->specs[accum];
-	NullableDatum a;
-	NullableDatum b;
-	Datum result;
-	bool isnull;
-
-	a.value = weir_accum_get_datum(spec, dst, &a.isnull);
-	b.value = weir_accum_get_datum(spec, src, &b.isnull);
-	if (b.isnull && (spec->combine_strict || a.isnull))
-		return;
-	if (a.isnull && spec->combine_strict)
-	{
-		put_datum(spec, dst, own(spec, b.value, cxt), false);
-		return;
-	}
-	result = call2(&set->calls[accum].combine, spec->collation, a, b, &isnull);
-	if (!isnull && !spec->trans_byval && !a.isnull && result == a.value)
-		return;
-	put_datum(spec, dst, isnull ? (Datum) 0 : own(spec, result, cxt), isnull);
 }
 
 /* combine_int: sums, extremes and truth values in an AccumInt. */
@@ -434,8 +196,10 @@ weir_accum_combine(AccumSet *set, char *dst, const char *src, MemoryContext cxt)
 								 (const AccumFloatSquares *) s);
 				break;
 			case ACCUM_DATUM:
-				combine_datum(set, i, (AccumDatum *) d, (const AccumDatum *) s,
-							  cxt);
+			case ACCUM_INTERNAL:
+			case ACCUM_DISTINCT:
+				accum_combine_datum(set, &set->calls[i], (AccumDatum *) d,
+									(const AccumDatum *) s, cxt);
 				break;
 		}
 	}

@@ -36,6 +36,19 @@ weir_accum_check(const AccumSpec *spec, const int32 *rows, int nrows,
 				 const Datum *values, const bool *nulls, const char **reason);
 
 /*
+ * Greater ones are refused: beyond these a sum could become infinite, which
+ * PostgreSQL reports as an error and we cannot, once the lock is held.
+ *
+ * float8 sums: 1e18 values of 1e290 stay finite.
+ * float4 sums: 1e12 values of 1e26 stay below 3.4e38.
+ * variances: the term (x * N - Sx)^2 is at most (2 * N * 1e140)^2, which stays
+ * finite for 1e13 values.
+ */
+#define BOUND_FLOAT8 1e290
+#define BOUND_FLOAT4 1e26
+#define BOUND_SQUARE 1e140
+
+/*
  * Apply a batch to fixed-size kinds: row rows[i] belongs to the group whose
  * state is states[i].  pass[rows[i]] (or pass NULL) is the FILTER.  values and
  * nulls are NULL for count(*).  The same state may come more than once; its
@@ -46,17 +59,33 @@ extern void weir_accum_apply(const AccumSpec *spec, const int32 *rows,
 							 const bool *nulls, const bool *pass);
 
 /*
- * One step of an ACCUM_DATUM: *value (NULL when *isnull) becomes the transition
- * of *value and arg.  The result is in cxt (or is the old one, untouched); the
- * old one is not freed.  Garbage is left in the current context.  May raise:
- * call it on private values, outside every lock.
+ * Transition values that are kept as an AccumDatum are worked on in another
+ * form, outside every lock: load, any number of steps, flat, and the result is
+ * stored again.  What is loaded is never changed.  All of these may raise, and
+ * leave garbage in the current context; so call them on private values.
  */
-extern void weir_accum_step(AccumSet *set, int accum, Datum *value, bool *isnull,
-							Datum arg, bool argnull, MemoryContext cxt);
+typedef struct AccumValue
+{
+	Datum value;
+	bool isnull;
+	bool begun; /* some row was taken */
+} AccumValue;
+
+/* The value may live in *d itself, or in cxt, where it stays. */
+extern void weir_accum_load(AccumSet *set, int accum, const AccumDatum *d,
+							AccumValue *value, MemoryContext cxt);
+/* The transition by a row's arguments; the result is in cxt. */
+extern void weir_accum_step(AccumSet *set, int accum, AccumValue *value,
+							const NullableDatum *args, MemoryContext cxt);
+/* Make of it what is kept. */
+extern void
+weir_accum_flat(AccumSet *set, int accum, AccumValue *value, MemoryContext cxt);
 
 /* An AccumDatum as a Datum and back. */
 extern Datum
 weir_accum_get_datum(const AccumSpec *spec, const AccumDatum *d, bool *isnull);
+extern void weir_accum_put_null(AccumDatum *d, bool begun);
+extern void weir_accum_put_byval(AccumDatum *d, Datum value);
 /* Length in bytes of a by-reference transition value. */
 extern uint32 weir_accum_datum_size(const AccumSpec *spec, Datum value);
 

@@ -17,20 +17,6 @@
 
 #include "catalog/pg_type.h"
 
-/*
- * Beyond these a sum could become infinite, which PostgreSQL reports as an
- * error and we cannot, as the lock is held by then: so such a value is refused
- * before.
- *
- * float8 sums: 1e18 values of 1e290 stay finite.
- * float4 sums: 1e12 values of 1e26 stay below 3.4e38.
- * variances: the term (x * N - Sx)^2 is at most (2 * N * 1e140)^2, which stays
- * finite for 1e13 values.
- */
-#define MAX_SUM_FLOAT8 1e290
-#define MAX_SUM_FLOAT4 1e26
-#define MAX_VAR_FLOAT8 1e140
-
 /* A call of weir_accum_apply, as the loops take it. */
 typedef struct Batch
 {
@@ -305,6 +291,8 @@ weir_accum_apply(const AccumSpec *spec, const int32 *rows, int nrows,
 			apply_bool_or(&batch);
 			break;
 		case ACCUM_DATUM:
+		case ACCUM_INTERNAL:
+		case ACCUM_DISTINCT:
 			Assert(false);
 			break;
 	}
@@ -315,13 +303,13 @@ static double
 limit_of(const AccumSpec *spec)
 {
 	if (spec->kind == ACCUM_SUM_FLOAT4)
-		return MAX_SUM_FLOAT4;
+		return BOUND_FLOAT4;
 	if (spec->arg_type != FLOAT8OID)
 		return 0;
 	if (spec->kind == ACCUM_SUM_FLOAT8)
-		return MAX_SUM_FLOAT8;
+		return BOUND_FLOAT8;
 	if (spec->kind == ACCUM_VAR_FLOAT8)
-		return MAX_VAR_FLOAT8;
+		return BOUND_SQUARE;
 	return 0;
 }
 

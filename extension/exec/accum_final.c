@@ -10,6 +10,7 @@
 #include "exec/accum_internal.h"
 
 #include "catalog/pg_type.h"
+#include "exec/valueset.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -134,35 +135,24 @@ final_var_int(const AggSpec *agg, const AccumIntSquares *s, bool *isnull)
 				  int128_numeric(s->sq_lo, s->sq_hi), isnull);
 }
 
-/* call1: fn(a), *isnull being the result's. */
-static Datum
-call1(FmgrInfo *fn, Oid collation, Datum a, bool *isnull)
-{
-	LOCAL_FCINFO(fcinfo, 1);
-	Datum result;
-
-	InitFunctionCallInfoData(*fcinfo, fn, 1, collation, NULL, NULL);
-	fcinfo->args[0].value = a;
-	fcinfo->args[0].isnull = *isnull;
-	result = FunctionCallInvoke(fcinfo);
-	*isnull = fcinfo->isnull;
-	return result;
-}
-
 /* final_var_float: PostgreSQL's function over its own transition value. */
 static Datum
-final_var_float(FmgrInfo *fn, const AccumFloatSquares *s, bool *isnull)
+final_var_float(FunctionCallInfo call, const AccumFloatSquares *s, bool *isnull)
 {
 	Datum elements[3];
 	ArrayType *array;
+	Datum result;
 
 	elements[0] = Float8GetDatum(s->n);
 	elements[1] = Float8GetDatum(s->sx);
 	elements[2] = Float8GetDatum(s->sxx);
 	array = construct_array(elements, 3, FLOAT8OID, sizeof(float8),
 							FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
-	*isnull = false;
-	return call1(fn, InvalidOid, PointerGetDatum(array), isnull);
+	call->args[0].value = PointerGetDatum(array);
+	call->isnull = false;
+	result = FunctionCallInvoke(call);
+	*isnull = call->isnull;
+	return result;
 }
 
 /* final_minmax_int: the value as its type has it. */
@@ -232,7 +222,20 @@ final_float(const AggSpec *agg, const AccumFloat *s, bool *isnull)
 	return Float8GetDatum(s->value);
 }
 
-/* final_datum: aggregates that begin with an ACCUM_DATUM. */
+/* final_own: aggregates of one accumulator that have their own functions. */
+static Datum
+final_own(AccumSet *set, int number, const AccumDatum *d, bool *isnull)
+{
+	const AggSpec *agg = &set->aggs[number];
+	AccumCalls *calls = &set->calls[agg->accums[0]];
+	AccumValue value;
+
+	accum_load(set, calls, d, &value, CurrentMemoryContext);
+	return accum_finish(set, &set->finals[number], calls, &value,
+						CurrentMemoryContext, isnull);
+}
+
+/* final_datum: our own functions over sums that are an ACCUM_DATUM. */
 static Datum
 final_datum(AccumSet *set, int number, const char *state, bool *isnull)
 {
@@ -248,12 +251,6 @@ final_datum(AccumSet *set, int number, const char *state, bool *isnull)
 	if (agg->naccums > 1)
 		n = *(const int64 *) (state +
 							  set->specs[agg->accums[agg->naccums - 1]].offset);
-	if (agg->kind == FINAL_DATUM && OidIsValid(agg->finalfn))
-	{
-		if (*isnull && set->finals[number].fn_strict)
-			return (Datum) 0;
-		return call1(&set->finals[number], agg->collation, value, isnull);
-	}
 	if (*isnull)
 		return (Datum) 0;
 	switch (agg->kind)
@@ -273,6 +270,13 @@ final_datum(AccumSet *set, int number, const char *state, bool *isnull)
 		default:
 			return value;
 	}
+}
+
+static int64
+count_distinct(const AccumDatum *d)
+{
+	return d->len == 0 ? 0
+					   : weir_valueset_count((const struct varlena *) d->data);
 }
 
 /* final_one: the result of one aggregate. */
@@ -301,11 +305,20 @@ final_one(AccumSet *set, int number, const char *state, bool *isnull)
 		case FINAL_MINMAX_FLOAT:
 			return final_float(agg, (const AccumFloat *) s, isnull);
 		case FINAL_VAR_FLOAT8:
-			return final_var_float(&set->finals[number],
+			return final_var_float(set->finals[number].final,
 								   (const AccumFloatSquares *) s, isnull);
 		case FINAL_VAR_INT:
 			return final_var_int(agg, (const AccumIntSquares *) s, isnull);
 		case FINAL_DATUM:
+			return final_own(set, number, (const AccumDatum *) s, isnull);
+		case FINAL_COUNT_DISTINCT:
+			*isnull = false;
+			return Int64GetDatum(count_distinct((const AccumDatum *) s));
+		case FINAL_DISTINCT:
+			return accum_final_distinct(set, &set->finals[number],
+										&set->calls[agg->accums[0]],
+										(const AccumDatum *) s,
+										CurrentMemoryContext, isnull);
 		case FINAL_AVG_NUMERIC:
 		case FINAL_AVG_INTERVAL:
 		case FINAL_VAR_NUMERIC:

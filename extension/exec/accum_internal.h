@@ -7,22 +7,43 @@
 
 #include "exec/accum.h"
 
-/* What a value that goes into a sum may be at most; see accum.c. */
+#include "exec/key.h"
+#include "nodes/execnodes.h"
+#include "utils/sortsupport.h"
+
+/* What a value that goes into a sum may be at most; see accum_calls.c. */
 typedef enum AccumLimit
 {
 	LIMIT_NONE,
 	LIMIT_NUMERIC,
+	LIMIT_FLOAT4,
+	LIMIT_FLOAT8,
+	LIMIT_SQUARES,
 	LIMIT_INTERVAL,
 	LIMIT_MONEY
 } AccumLimit;
 
-/* Lookups of an ACCUM_DATUM; unused for the other kinds. */
+/* Lookups of an accumulator that is kept as an AccumDatum. */
 typedef struct AccumCalls
 {
-	FmgrInfo trans;
-	FmgrInfo combine;
+	const AccumSpec *spec;
+	FunctionCallInfo trans;
+	FunctionCallInfo combine;
+	FunctionCallInfo serial; /* ACCUM_INTERNAL */
+	FunctionCallInfo deserial;
 	AccumLimit limit;
+	KeyCodec *codec; /* ACCUM_DISTINCT: of the elements */
 } AccumCalls;
+
+/* Lookups of an aggregate. */
+typedef struct FinalCalls
+{
+	FunctionCallInfo final; /* or NULL */
+	AccumCalls over;        /* FINAL_DISTINCT: the aggregate itself, ... */
+	int norder;             /* ... and the order that it takes its values in */
+	int *order;             /* arguments, from 0 */
+	SortSupport sort;
+} FinalCalls;
 
 struct AccumSet
 {
@@ -31,11 +52,38 @@ struct AccumSet
 	const AggSpec *aggs;
 	int naggs;
 	uint32 state_size;
-	AccumCalls *calls; /* by accumulator */
-	FmgrInfo *finals;  /* by aggregate; fn_oid 0: none */
-	Datum numeric_max; /* LIMIT_NUMERIC's bounds */
+	AccumCalls *calls;  /* by accumulator */
+	FinalCalls *finals; /* by aggregate */
+	AggState *agg;      /* what aggregates' functions believe to be called by */
+	Datum numeric_max;  /* LIMIT_NUMERIC's bounds */
 	Datum numeric_min;
 };
+
+/* --- accum_calls.c ---------------------------------------------------------- */
+extern void accum_compile_calls(AccumSet *set, AccumCalls *calls,
+								const AccumSpec *spec, MemoryContext cxt);
+extern void accum_compile_final(AccumSet *set, FinalCalls *calls,
+								const AggSpec *agg, MemoryContext cxt);
+/* As weir_accum_load, _step and _flat, of any compiled accumulator. */
+extern void accum_load(AccumSet *set, AccumCalls *calls, const AccumDatum *d,
+					   AccumValue *value, MemoryContext cxt);
+extern void accum_step(AccumSet *set, AccumCalls *calls, AccumValue *value,
+					   const NullableDatum *args, MemoryContext cxt);
+extern void
+accum_combine_datum(AccumSet *set, AccumCalls *calls, AccumDatum *dst,
+					const AccumDatum *src, MemoryContext cxt);
+/* The final function, or the value itself; value is in memory of its own. */
+extern Datum
+accum_finish(AccumSet *set, FinalCalls *calls, const AccumCalls *over,
+			 const AccumValue *value, MemoryContext cxt, bool *isnull);
+
+/* --- accum_distinct.c ------------------------------------------------------- */
+extern void accum_compile_order(FinalCalls *calls, const AggSpec *agg,
+								const KeySpec *keys, MemoryContext cxt);
+/* Run an aggregate over a set. */
+extern Datum
+accum_final_distinct(AccumSet *set, FinalCalls *calls, const AccumCalls *kept,
+					 const AccumDatum *d, MemoryContext cxt, bool *isnull);
 
 /* 128-bit two's complement integers in halves, as states have them. */
 static inline void

@@ -20,7 +20,7 @@
 #include "base/weir.h"
 
 #include "access/xact.h"
-#include "exec/apply.h"
+#include "exec/apply_internal.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -113,8 +113,11 @@ evaluate_accum(ViewApply *a, int c, int row)
 			   DatumGetBool(a->filters[c].values[row]);
 		a->pass[c][row] = pass;
 	}
-	if (pass)
-		eval_into(a, &a->args[c], row);
+	if (!pass)
+		return;
+	eval_into(a, &a->args[c], row);
+	for (int i = 0; i < a->plan->accums[c].nmore; i++)
+		eval_into(a, &a->more[c][i], row);
 }
 
 /* Evaluate keys, filters and arguments that are not plain columns. */
@@ -135,18 +138,6 @@ evaluate(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 
 /* --- groups ------------------------------------------------------------------ */
 
-static inline Datum
-expr_value(const InputExpr *e, const EventBatch *b, int row, bool *isnull)
-{
-	if (e->state == NULL)
-	{
-		*isnull = b->columns[e->attno - 1].nulls[row];
-		return b->columns[e->attno - 1].values[row];
-	}
-	*isnull = e->nulls[row];
-	return e->values[row];
-}
-
 static uint32
 build_key(ViewApply *a, const EventBatch *b, int row)
 {
@@ -154,7 +145,7 @@ build_key(ViewApply *a, const EventBatch *b, int row)
 	bool nulls[WEIR_MAX_KEYS];
 
 	for (int k = 0; k < a->plan->nkeys; k++)
-		values[k] = expr_value(&a->keys[k], b, row, &nulls[k]);
+		values[k] = apply_value(&a->keys[k], b, row, &nulls[k]);
 	return weir_key_build(a->codec, values, nulls, &a->key_buf);
 }
 
@@ -218,104 +209,6 @@ find_groups(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	return true;
 }
 
-/* --- values by reference ------------------------------------------------------ */
-
-static inline size_t
-pending_at(const ViewApply *a, int d, uint32 touched)
-{
-	return (size_t) d * a->capacity + touched;
-}
-
-/* Compute the new transition values of one accumulator, in private memory. */
-static void
-step_datums(ViewApply *a, const EventBatch *b, int d, const int32 *rows,
-			int nrows)
-{
-	int c = a->datums[d];
-	const AccumSpec *spec = &a->plan->accums[c];
-	const bool *pass = a->pass[c];
-	InputExpr *arg = &a->args[c];
-
-	for (int t = 0; t < a->ntouched; t++)
-	{
-		size_t at = pending_at(a, d, t);
-		AccumDatum *old = (AccumDatum *) (a->touched[t]->state + spec->offset);
-
-		a->pending[at] = weir_accum_get_datum(spec, old, &a->pending_null[at]);
-	}
-	for (int i = 0; i < nrows; i++)
-	{
-		size_t at = pending_at(a, d, a->row_group[i]->batch_ref);
-		bool isnull = true;
-		Datum value = (Datum) 0;
-
-		if (pass && !pass[rows[i]])
-			continue;
-		if (arg->state || arg->attno)
-			value = expr_value(arg, b, rows[i], &isnull);
-		weir_accum_step(a->accums, c, &a->pending[at], &a->pending_null[at],
-						value, isnull, a->batch_cxt);
-	}
-}
-
-/* Room in the panes for transition values that have grown.  False: full. */
-static bool
-reserve_datums(ViewApply *a)
-{
-	for (int d = 0; d < a->ndatums; d++)
-	{
-		const AccumSpec *spec = &a->plan->accums[a->datums[d]];
-
-		for (int t = 0; t < a->ntouched; t++)
-		{
-			size_t at = pending_at(a, d, t);
-			AccumDatum *old = (AccumDatum *) (a->touched[t]->state +
-											  spec->offset);
-			uint32 need;
-
-			a->pending_room[at] = NULL;
-			if (spec->trans_byval || a->pending_null[at])
-				continue;
-			need = weir_accum_datum_size(spec, a->pending[at]);
-			if (need <= old->cap)
-				continue;
-			need = MAXALIGN(need + need / 2);
-			a->pending_room[at] = weir_pane_room(a->touched_pane[t], need);
-			if (a->pending_room[at] == NULL)
-				return false;
-		}
-	}
-	return true;
-}
-
-/* Store one transition value; under the shard's lock. */
-static void
-store_datum(ViewApply *a, int d, int t)
-{
-	const AccumSpec *spec = &a->plan->accums[a->datums[d]];
-	AccumDatum *dst = (AccumDatum *) (a->touched[t]->state + spec->offset);
-	size_t at = pending_at(a, d, t);
-	uint32 len;
-
-	if (a->pending_null[at])
-		return;
-	if (spec->trans_byval)
-	{
-		dst->data = (char *) (uintptr_t) a->pending[at];
-		dst->len = sizeof(Datum);
-		return;
-	}
-	len = weir_accum_datum_size(spec, a->pending[at]);
-	if (a->pending_room[at])
-	{
-		dst->data = a->pending_room[at];
-		dst->cap = MAXALIGN(len + len / 2);
-	}
-	if (DatumGetPointer(a->pending[at]) != dst->data)
-		memmove(dst->data, DatumGetPointer(a->pending[at]), len);
-	dst->len = len;
-}
-
 /* --- the barrier's due ----------------------------------------------------------- */
 
 /*
@@ -365,7 +258,7 @@ publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 		const AccumSpec *spec = &a->plan->accums[c];
 		InputExpr *e = &a->args[c];
 
-		if (spec->kind == ACCUM_DATUM)
+		if (weir_accum_is_datum(spec->kind))
 			continue;
 		weir_accum_apply(spec, rows, nrows, a->states,
 						 e->state   ? e->values
@@ -378,8 +271,7 @@ publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	}
 	for (int t = 0; t < a->ntouched; t++)
 	{
-		for (int d = 0; d < a->ndatums; d++)
-			store_datum(a, d, t);
+		apply_store_datums(a, t);
 		a->touched[t]->live = 1;
 		if (a->touched_pane[t]->ngroups != a->touched_pane[t]->filled)
 			weir_pane_publish(a->touched_pane[t]);
@@ -412,7 +304,7 @@ check_arguments(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 		const char *reason;
 		int n = 0;
 
-		if (spec->kind == ACCUM_DATUM || (e->state == NULL && e->attno == 0))
+		if (weir_accum_is_datum(spec->kind) || !apply_has_value(e))
 			continue;
 		for (int i = 0; a->pass[c] && i < nrows; i++)
 			if (a->pass[c][rows[i]])
@@ -441,9 +333,7 @@ prepare(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 	check_arguments(a, b, rows, nrows);
 	if (!find_groups(a, b, rows, nrows))
 		return -1;
-	for (int d = 0; d < a->ndatums; d++)
-		step_datums(a, b, d, rows, nrows);
-	if (!reserve_datums(a) || !mark_changed(a))
+	if (!apply_datums(a, b, rows, nrows) || !mark_changed(a))
 		return -1;
 	return nrows;
 }

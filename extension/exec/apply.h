@@ -26,6 +26,15 @@ typedef struct InputExpr
 	bool *nulls;
 } InputExpr;
 
+/* The new value of a group's AccumDatum, until it is stored. */
+typedef struct PendingDatum
+{
+	AccumValue value;
+	uint32 len;
+	uint32 cap; /* of room */
+	char *room; /* in the pane, if it does not fit where the old one is */
+} PendingDatum;
+
 /* What an ingest worker keeps of a view it feeds. */
 typedef struct ViewApply
 {
@@ -59,6 +68,7 @@ typedef struct ViewApply
 	bool needs_eval; /* some key, argument or filter is no plain column */
 	InputExpr *keys;
 	InputExpr *args;    /* by accumulator; state and attno 0: count(*) */
+	InputExpr **more;   /* by accumulator: arguments after the first */
 	InputExpr *filters; /* values as bool in pass */
 	bool **pass;        /* by accumulator: FILTER of each row, or NULL */
 
@@ -77,10 +87,8 @@ typedef struct ViewApply
 	PaneGroup **touched;
 	Pane **touched_pane;
 	int ntouched;
-	Datum *pending; /* [datum accumulator][touched] */
-	bool *pending_null;
-	char **pending_room;
-	int ndatums; /* accumulators of kind ACCUM_DATUM */
+	PendingDatum *pending; /* [datum accumulator][touched] */
+	int ndatums;           /* accumulators that are kept as an AccumDatum */
 	int *datums;
 	int capacity;
 	int32 *failed; /* rows that failed, since positions were published */

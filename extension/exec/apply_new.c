@@ -29,6 +29,21 @@ init_expr(ViewApply *a, InputExpr *e, Expr *expr, AttrNumber attno)
 	e->nulls = palloc(sizeof(bool) * a->capacity);
 }
 
+/* Arguments after the first; is any of them to be evaluated? */
+static bool
+init_more(ViewApply *a, int c, const AccumSpec *spec)
+{
+	bool eval = false;
+
+	a->more[c] = palloc0(sizeof(InputExpr) * (spec->nmore + 1));
+	for (int i = 0; i < spec->nmore; i++)
+	{
+		init_expr(a, &a->more[c][i], spec->more[i].expr, spec->more[i].attno);
+		eval = eval || a->more[c][i].state;
+	}
+	return eval;
+}
+
 /* Columns that evaluated expressions read, so that only these are loaded. */
 static void
 note_columns(Bitmapset **columns, Node *expr)
@@ -53,6 +68,9 @@ collect_columns(ViewApply *a)
 		note_columns(&columns, (Node *) plan->accums[c].filter);
 		if (a->args[c].state)
 			note_columns(&columns, (Node *) plan->accums[c].arg);
+		for (int i = 0; i < plan->accums[c].nmore; i++)
+			if (a->more[c][i].state)
+				note_columns(&columns, (Node *) plan->accums[c].more[i].expr);
 	}
 	a->attnos = palloc(sizeof(AttrNumber) * (bms_num_members(columns) + 1));
 	while ((x = bms_next_member(columns, x)) >= 0)
@@ -74,6 +92,7 @@ init_expressions(ViewApply *a, TupleDesc rowdesc)
 
 	a->keys = palloc0(sizeof(InputExpr) * (plan->nkeys + 1));
 	a->args = palloc0(sizeof(InputExpr) * (plan->naccums + 1));
+	a->more = palloc0(sizeof(InputExpr *) * (plan->naccums + 1));
 	a->filters = palloc0(sizeof(InputExpr) * (plan->naccums + 1));
 	a->pass = palloc0(sizeof(bool *) * (plan->naccums + 1));
 	a->datums = palloc0(sizeof(int) * (plan->naccums + 1));
@@ -92,9 +111,9 @@ init_expressions(ViewApply *a, TupleDesc rowdesc)
 		init_expr(a, &a->filters[c], spec->filter, 0);
 		if (spec->filter)
 			a->pass[c] = palloc(sizeof(bool) * a->capacity);
-		if (spec->kind == ACCUM_DATUM)
+		if (weir_accum_is_datum(spec->kind))
 			a->datums[a->ndatums++] = c;
-		eval = eval || a->args[c].state || spec->filter;
+		eval = init_more(a, c, spec) || eval || a->args[c].state || spec->filter;
 	}
 	collect_columns(a);
 	a->needs_eval = eval;
@@ -116,9 +135,8 @@ init_vectors(ViewApply *a)
 	a->touched = palloc(sizeof(PaneGroup *) * n);
 	a->touched_pane = palloc(sizeof(Pane *) * n);
 	a->failed = palloc(sizeof(int32) * n);
-	a->pending = palloc(sizeof(Datum) * n * (a->ndatums + 1));
-	a->pending_null = palloc(sizeof(bool) * n * (a->ndatums + 1));
-	a->pending_room = palloc(sizeof(char *) * n * (a->ndatums + 1));
+	a->pending = palloc_extended(sizeof(PendingDatum) * n * (a->ndatums + 1),
+								 MCXT_ALLOC_HUGE);
 	a->key_buf.cxt = CurrentMemoryContext;
 }
 

@@ -32,7 +32,8 @@ weir_state_layout(const ViewPlan *plan, AccumSet *accums)
 	layout.size = weir_accum_state_size(accums);
 	layout.ndatums = 0;
 	for (int i = 0; i < plan->naccums; i++)
-		if (plan->accums[i].kind == ACCUM_DATUM && !plan->accums[i].trans_byval)
+		if (weir_accum_is_datum(plan->accums[i].kind) &&
+			!plan->accums[i].trans_byval)
 			datums[layout.ndatums++] = plan->accums[i].offset;
 	layout.datums = datums;
 	return layout;

@@ -15,27 +15,33 @@
 #include "utils/memutils.h"
 
 KeyCodec *
-weir_key_codec(const ViewPlan *plan, MemoryContext cxt)
+weir_key_codec_of(const KeySpec *keys, int nkeys, MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	KeyCodec *c = palloc0(sizeof(KeyCodec));
 
-	c->nkeys = plan->nkeys;
-	c->keys = plan->keys;
-	c->hash = palloc0(sizeof(FmgrInfo) * Max(plan->nkeys, 1));
-	c->equal = palloc0(sizeof(FmgrInfo) * Max(plan->nkeys, 1));
+	c->nkeys = nkeys;
+	c->keys = keys;
+	c->hash = palloc0(sizeof(FmgrInfo) * Max(nkeys, 1));
+	c->equal = palloc0(sizeof(FmgrInfo) * Max(nkeys, 1));
 	c->bitwise = true;
 	c->scratch = AllocSetContextCreate(cxt, "weir keys", ALLOCSET_SMALL_SIZES);
-	for (int i = 0; i < plan->nkeys; i++)
+	for (int i = 0; i < nkeys; i++)
 	{
-		if (plan->keys[i].bitwise)
+		if (keys[i].bitwise)
 			continue;
 		c->bitwise = false;
-		fmgr_info_cxt(plan->keys[i].hash_proc, &c->hash[i], cxt);
-		fmgr_info_cxt(plan->keys[i].eq_proc, &c->equal[i], cxt);
+		fmgr_info_cxt(keys[i].hash_proc, &c->hash[i], cxt);
+		fmgr_info_cxt(keys[i].eq_proc, &c->equal[i], cxt);
 	}
 	MemoryContextSwitchTo(old);
 	return c;
+}
+
+KeyCodec *
+weir_key_codec(const ViewPlan *plan, MemoryContext cxt)
+{
+	return weir_key_codec_of(plan->keys, plan->nkeys, cxt);
 }
 
 static inline char *

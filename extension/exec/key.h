@@ -30,6 +30,8 @@ typedef struct KeyBuffer
 } KeyBuffer;
 
 extern KeyCodec *weir_key_codec(const ViewPlan *plan, MemoryContext cxt);
+extern KeyCodec *
+weir_key_codec_of(const KeySpec *keys, int nkeys, MemoryContext cxt);
 /* Append the image of the values; returns its length.  May raise, allocates. */
 extern uint32 weir_key_build(const KeyCodec *codec, const Datum *values,
 							 const bool *nulls, KeyBuffer *buf);

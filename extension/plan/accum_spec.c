@@ -22,6 +22,8 @@ static const uint32 kind_sizes[] = {
 	[ACCUM_BOOL_AND] = sizeof(AccumInt),
 	[ACCUM_BOOL_OR] = sizeof(AccumInt),
 	[ACCUM_DATUM] = MAXALIGN(sizeof(AccumDatum)),
+	[ACCUM_INTERNAL] = MAXALIGN(sizeof(AccumDatum)),
+	[ACCUM_DISTINCT] = MAXALIGN(sizeof(AccumDatum)),
 };
 
 uint32

@@ -6,9 +6,11 @@
  * equal accumulators (same kind, argument and filter) are kept once, so that
  * sum(x), avg(x) and count(x) share.
  *
- * Kinds of fixed size are updated in place.  ACCUM_DATUM holds any transition
- * value of PostgreSQL's (text for max(text), numeric for sum(numeric), ...) by
- * reference: the new value is computed outside the lock, and stored under it.
+ * Kinds of fixed size are updated in place.  The others are kept by reference,
+ * as an AccumDatum: the new value is computed outside the lock, and stored under
+ * it.  ACCUM_DATUM holds any transition value of PostgreSQL's (text for max(text),
+ * numeric for sum(numeric), ...), ACCUM_INTERNAL one of type internal, serialised,
+ * ACCUM_DISTINCT the set of values that an aggregate with DISTINCT will see.
  */
 #ifndef WEIR_PLAN_ACCUM_SPEC_H
 #define WEIR_PLAN_ACCUM_SPEC_H
@@ -32,8 +34,19 @@ typedef enum AccumKind
 	ACCUM_MAX_FLOAT8,
 	ACCUM_BOOL_AND,
 	ACCUM_BOOL_OR,
-	ACCUM_DATUM /* transfn(value, argument) through fmgr */
+	/* From here on kept as an AccumDatum; see weir_accum_is_datum. */
+	ACCUM_DATUM,    /* transfn(value, arguments) through fmgr */
+	ACCUM_INTERNAL, /* the same, with serialfn and deserialfn */
+	ACCUM_DISTINCT  /* distinct values of the arguments */
 } AccumKind;
+
+/* An argument of an aggregate, over the stream's columns. */
+typedef struct AccumArg
+{
+	Expr *expr;
+	AttrNumber attno; /* > 0 if expr is a plain column */
+	Oid type;
+} AccumArg;
 
 /* One accumulator of a view's plan; plain data, built by plan/. */
 typedef struct AccumSpec
@@ -45,19 +58,35 @@ typedef struct AccumSpec
 	Expr *filter;  /* or NULL */
 	uint32 offset; /* in the state */
 	uint32 size;
-	/* ACCUM_DATUM only */
+	/* Those that are kept as an AccumDatum only */
+	int nmore;      /* arguments after the first one */
+	AccumArg *more; /* these */
+	bool portable;  /* its bytes mean the same in every database */
+	/* ACCUM_DATUM, ACCUM_INTERNAL */
 	Oid transfn;
 	Oid combinefn;
+	Oid serialfn;
+	Oid deserialfn;
 	Oid trans_type;
-	int16 trans_len;
+	int16 trans_len; /* of what is kept */
 	bool trans_byval;
-	bool trans_strict; /* transfn is strict */
+	bool trans_strict; /* transfn is strict; distinct: NULLs do not count */
 	bool combine_strict;
+	bool as_agg;   /* functions are called as by an Agg node */
+	bool variadic; /* the last argument is VARIADIC */
 	Oid collation;
 	bool has_init;
-	Datum init;               /* initial transition value, if has_init */
-	bool preserves_fixed_oid; /* trans_type has a fixed OID (< 16384) */
+	Datum init; /* initial transition value, if has_init */
+	/* ACCUM_DISTINCT */
+	struct KeySpec *keys; /* the arguments, as keys of a hash table */
 } AccumSpec;
+
+/* Is its state an AccumDatum? */
+static inline bool
+weir_accum_is_datum(AccumKind kind)
+{
+	return kind >= ACCUM_DATUM;
+}
 
 /* How an aggregate's result comes from its accumulators. */
 typedef enum FinalKind
@@ -78,7 +107,9 @@ typedef enum FinalKind
 	FINAL_DATUM,        /* the transition value, through finalfn if any */
 	FINAL_AVG_NUMERIC,  /* datum sum, count */
 	FINAL_AVG_INTERVAL, /* likewise */
-	FINAL_VAR_NUMERIC   /* datum sum, datum sum of squares, count */
+	FINAL_VAR_NUMERIC,  /* datum sum, datum sum of squares, count */
+	FINAL_COUNT_DISTINCT,
+	FINAL_DISTINCT /* the aggregate run over the set, in order */
 } FinalKind;
 
 typedef struct AggSpec
@@ -89,10 +120,14 @@ typedef struct AggSpec
 	Oid result_type;
 	int16 result_len;
 	bool result_byval;
-	Oid finalfn; /* FINAL_DATUM, FINAL_VAR_FLOAT8; or InvalidOid */
-	bool sample; /* _samp, not _pop */
-	bool sqrt;   /* stddev, not variance */
+	Oid finalfn;     /* FINAL_DATUM, FINAL_VAR_FLOAT8; or InvalidOid */
+	int final_extra; /* NULL arguments that finalfn takes besides */
+	bool sample;     /* _samp, not _pop */
+	bool sqrt;       /* stddev, not variance */
 	Oid collation;
+	AccumSpec *over; /* FINAL_DISTINCT: the aggregate itself, ... */
+	List *order;     /* ... and SortGroupClauses over its arguments, by the
+					  * arguments' numbers from 1 */
 } AggSpec;
 
 /* Size of one accumulator's state, a multiple of 8. */

@@ -2,10 +2,9 @@
  * plan/aggregates.c
  *		Aggregates as final functions over accumulators.
  *
- * A table has the built-in aggregates that Weir computes itself.  All other
- * built-in ones of one argument whose transition value is an ordinary value
- * and which can be combined go through their own transition function
- * (ACCUM_DATUM): that is min and max over most types, bit_and and the like.
+ * A table has the built-in aggregates that Weir computes itself.  All others go
+ * through their own functions (agg_catalog.c); those with DISTINCT are run over
+ * a set (agg_distinct.c).
  *
  * Where PostgreSQL's transition value is internal, sums of numeric and interval
  * are kept as such values instead, added by numeric_add and interval_pl, and
@@ -17,13 +16,12 @@
 #include "plan/plan_internal.h"
 
 #include "access/htup_details.h"
-#include "access/transam.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "parser/parse_agg.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -137,18 +135,10 @@ refuse_aggregate(const Aggref *aggref, const char *what, const char *hint)
 					errhint("%s", hint)));
 }
 
-/* refuse_unknown: raise for an aggregate that cannot be kept. */
-static void
-refuse_unknown(const Aggref *aggref)
+bool
+plan_is_native(Oid aggfn)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("aggregate %s is not supported in a continuous view",
-					format_procedure(aggref->aggfnoid)),
-			 errdetail(
-				 "Supported are the built-in aggregates count, sum, avg, min, max, bool_and, bool_or, every, variance, var_pop, var_samp, stddev, stddev_pop, stddev_samp, and bit_and, bit_or, bit_xor over integers."),
-			 errhint(
-				 "Use one of these, or aggregate further when you read the view.")));
+	return find_rule(aggfn) != NULL;
 }
 
 /* check_aggregate: raise for what no aggregate of a view can have. */
@@ -157,21 +147,47 @@ check_aggregate(const Aggref *aggref)
 {
 	if (AGGKIND_IS_ORDERED_SET(aggref->aggkind))
 		refuse_aggregate(aggref, "WITHIN GROUP",
-						 "Use avg, min, max or stddev, or aggregate further when you read the view.");
-	if (aggref->aggdistinct != NIL)
-		refuse_aggregate(aggref, "DISTINCT in an aggregate",
-						 "Add the column to GROUP BY, and count the groups when you read the view.");
-	if (aggref->aggorder != NIL)
+						 plan_aggregate_hint(aggref->aggfnoid));
+	if (aggref->aggorder != NIL && aggref->aggdistinct == NIL)
 		refuse_aggregate(aggref, "ORDER BY in an aggregate",
-						 "Leave it out, or use min or max.");
-	if (aggref->aggvariadic)
-		refuse_aggregate(aggref, "VARIADIC in an aggregate",
-						 "Use an aggregate of one argument.");
+						 "Leave it out, add DISTINCT, or use min or max.");
 }
 
-/* add_accum: index of the accumulator like *spec, which is added if new. */
-static int
-add_accum(ViewPlan *plan, const AccumSpec *spec)
+/* same_arguments: are all expressions of two accumulators equal? */
+static bool
+same_arguments(const AccumSpec *a, const AccumSpec *b)
+{
+	if (a->nmore != b->nmore || !equal(a->arg, b->arg) ||
+		!equal(a->filter, b->filter))
+		return false;
+	for (int i = 0; i < a->nmore; i++)
+		if (!equal(a->more[i].expr, b->more[i].expr))
+			return false;
+	return true;
+}
+
+/* same_initial: do two accumulators begin with the same value, or with none? */
+static bool
+same_initial(const AccumSpec *a, const AccumSpec *b)
+{
+	if (!a->has_init || !b->has_init)
+		return a->has_init == b->has_init;
+	return datumIsEqual(a->init, b->init, a->trans_byval, a->trans_len);
+}
+
+/* same_keys: are two sets' values told apart in the same way? */
+static bool
+same_keys(const AccumSpec *a, const AccumSpec *b)
+{
+	for (int i = 0; a->kind == ACCUM_DISTINCT && i <= a->nmore; i++)
+		if (a->keys[i].eq_opr != b->keys[i].eq_opr ||
+			a->keys[i].collation != b->keys[i].collation)
+			return false;
+	return true;
+}
+
+int
+plan_add_accum(ViewPlan *plan, const AccumSpec *spec)
 {
 	int i;
 
@@ -180,9 +196,11 @@ add_accum(ViewPlan *plan, const AccumSpec *spec)
 		const AccumSpec *a = &plan->accums[i];
 
 		if (a->kind == spec->kind && a->transfn == spec->transfn &&
+			a->combinefn == spec->combinefn &&
 			a->trans_type == spec->trans_type &&
-			a->collation == spec->collation && equal(a->arg, spec->arg) &&
-			equal(a->filter, spec->filter))
+			a->trans_strict == spec->trans_strict &&
+			a->collation == spec->collation && same_arguments(a, spec) &&
+			same_initial(a, spec) && same_keys(a, spec))
 			return i;
 	}
 	plan->accums = plan->accums == NULL
@@ -193,10 +211,21 @@ add_accum(ViewPlan *plan, const AccumSpec *spec)
 	return plan->naccums++;
 }
 
-/* init_accum: an accumulator over arg, both expressions simplified. */
+/* set_argument: expr as an argument. */
 static void
-init_accum(AccumSpec *spec, AccumKind kind, Expr *arg, Expr *filter)
+set_argument(AccumArg *arg, Expr *expr)
 {
+	arg->expr = expr;
+	arg->attno = plan_plain_column(expr);
+	arg->type = getBaseType(exprType((Node *) expr));
+}
+
+void
+plan_init_accum(AccumSpec *spec, AccumKind kind, List *args, Expr *filter)
+{
+	Expr *arg = args == NIL ? NULL : linitial(args);
+	AccumArg first;
+
 	memset(spec, 0, sizeof(*spec));
 	spec->kind = kind;
 	spec->filter = filter;
@@ -204,12 +233,22 @@ init_accum(AccumSpec *spec, AccumKind kind, Expr *arg, Expr *filter)
 	if (kind == ACCUM_COUNT && arg != NULL && IsA(arg, Const) &&
 		!((Const *) arg)->constisnull)
 		arg = NULL;
+	if (arg == NULL)
+		return;
+	set_argument(&first, arg);
 	spec->arg = arg;
-	if (arg != NULL)
-	{
-		spec->arg_attno = plan_plain_column(arg);
-		spec->arg_type = getBaseType(exprType((Node *) arg));
-	}
+	spec->arg_attno = first.attno;
+	spec->arg_type = first.type;
+	spec->nmore = list_length(args) - 1;
+	spec->more = palloc(sizeof(AccumArg) * (spec->nmore + 1));
+	for (int i = 0; i < spec->nmore; i++)
+		set_argument(&spec->more[i], list_nth(args, i + 1));
+}
+
+static void
+init_accum(AccumSpec *spec, AccumKind kind, Expr *arg, Expr *filter)
+{
+	plan_init_accum(spec, kind, arg == NULL ? NIL : list_make1(arg), filter);
 }
 
 /* add_simple: an accumulator of a fixed kind. */
@@ -219,7 +258,7 @@ add_simple(ViewPlan *plan, AccumKind kind, Expr *arg, Expr *filter)
 	AccumSpec spec;
 
 	init_accum(&spec, kind, arg, filter);
-	return add_accum(plan, &spec);
+	return plan_add_accum(plan, &spec);
 }
 
 /* set_transition: what an ACCUM_DATUM calls, and on what type. */
@@ -232,7 +271,7 @@ set_transition(AccumSpec *spec, Oid transfn, Oid combinefn, Oid trans_type)
 	get_typlenbyval(trans_type, &spec->trans_len, &spec->trans_byval);
 	spec->trans_strict = func_strict(transfn);
 	spec->combine_strict = func_strict(combinefn);
-	spec->preserves_fixed_oid = plan_type_is_fixed(trans_type);
+	spec->portable = plan_type_is_fixed(trans_type);
 }
 
 /* add_sum: a sum of numerics or intervals, by a function of two arguments. */
@@ -243,7 +282,7 @@ add_sum(ViewPlan *plan, Oid addfn, Oid type, Expr *arg, Expr *filter)
 
 	init_accum(&spec, ACCUM_DATUM, arg, filter);
 	set_transition(&spec, addfn, addfn, type);
-	return add_accum(plan, &spec);
+	return plan_add_accum(plan, &spec);
 }
 
 static Expr *
@@ -308,86 +347,6 @@ apply_rule(ViewPlan *plan, AggSpec *agg, const AggRule *rule, Expr *arg,
 	}
 }
 
-/*
- * Can an aggregate be kept through its own functions?  They must not need an
- * executor's node (range_intersect_agg does), and combining must not fail
- * where the steps did not (bit strings of different lengths).
- */
-static bool
-is_keepable(const Aggref *aggref, const FormData_pg_aggregate *form,
-			Oid trans_type)
-{
-	if (aggref->aggfnoid >= FirstGenbkiObjectId ||
-		list_length(aggref->args) != 1 || !OidIsValid(form->aggcombinefn))
-		return false;
-	if (get_typtype(trans_type) == TYPTYPE_PSEUDO)
-		return false;
-	return trans_type != BITOID && !type_is_range(trans_type) &&
-		   !type_is_multirange(trans_type);
-}
-
-/*
- * transition_type: the aggregate's, resolved if it is polymorphic, or
- * InvalidOid if that needs more than looking at the only argument.
- */
-static Oid
-transition_type(const Aggref *aggref, const FormData_pg_aggregate *form)
-{
-	Oid inputs[FUNC_MAX_ARGS];
-	int ninputs = get_aggregate_argtypes(unconstify(Aggref *, aggref), inputs);
-
-	return resolve_aggregate_transtype(aggref->aggfnoid, form->aggtranstype,
-									   inputs, ninputs);
-}
-
-/* set_initial: the initial transition value, if there is one. */
-static void
-set_initial(AccumSpec *spec, HeapTuple tuple)
-{
-	Oid input;
-	Oid ioparam;
-	Datum initial;
-	char *value;
-
-	initial = SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_agginitval,
-							  &spec->has_init);
-	spec->has_init = !spec->has_init;
-	if (!spec->has_init)
-		return;
-	getTypeInputInfo(spec->trans_type, &input, &ioparam);
-	value = TextDatumGetCString(initial);
-	spec->init = OidInputFunctionCall(input, value, ioparam, -1);
-}
-
-/* apply_catalog: one accumulator through the aggregate's own functions. */
-static void
-apply_catalog(ViewPlan *plan, AggSpec *agg, const Aggref *aggref, Expr *arg,
-			  Expr *filter)
-{
-	HeapTuple tuple = SearchSysCache1(AGGFNOID,
-									  ObjectIdGetDatum(aggref->aggfnoid));
-	Form_pg_aggregate form;
-	Oid trans_type;
-	AccumSpec spec;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for aggregate %u", aggref->aggfnoid);
-	form = (Form_pg_aggregate) GETSTRUCT(tuple);
-	trans_type = transition_type(aggref, form);
-	if (!is_keepable(aggref, form, trans_type))
-		refuse_unknown(aggref);
-
-	init_accum(&spec, ACCUM_DATUM, arg, filter);
-	spec.collation = aggref->inputcollid;
-	set_transition(&spec, form->aggtransfn, form->aggcombinefn, trans_type);
-	set_initial(&spec, tuple);
-	agg->kind = FINAL_DATUM;
-	agg->finalfn = form->aggfinalfn;
-	agg->naccums = 1;
-	agg->accums[0] = add_accum(plan, &spec);
-	ReleaseSysCache(tuple);
-}
-
 /* own_finalfn: PostgreSQL's final function of an aggregate. */
 static Oid
 own_finalfn(Oid aggfn)
@@ -402,24 +361,24 @@ own_finalfn(Oid aggfn)
 	return finalfn;
 }
 
-/* add_aggregate: append one to the plan. */
-static void
-add_aggregate(PlanContext *cxt, const Aggref *aggref)
+/* stream_args: the arguments, simplified. */
+static List *
+stream_args(PlanContext *cxt, const Aggref *aggref)
 {
-	ViewPlan *plan = cxt->plan;
-	const AggRule *rule = find_rule(aggref->aggfnoid);
-	AggSpec *agg;
-	Expr *arg = NULL;
-	Expr *filter = NULL;
+	List *args = NIL;
+	ListCell *lc;
 
-	check_aggregate(aggref);
-	if (rule == NULL && list_length(aggref->args) != 1)
-		refuse_unknown(aggref);
-	if (aggref->args != NIL)
-		arg = plan_stream_expr(cxt,
-							   linitial_node(TargetEntry, aggref->args)->expr);
-	if (aggref->aggfilter != NULL)
-		filter = plan_stream_expr(cxt, aggref->aggfilter);
+	foreach(lc, aggref->args)
+		args = lappend(args,
+					   plan_stream_expr(cxt, lfirst_node(TargetEntry, lc)->expr));
+	return args;
+}
+
+/* new_aggregate: room for one in the plan, with its result. */
+static AggSpec *
+new_aggregate(ViewPlan *plan, const Aggref *aggref)
+{
+	AggSpec *agg;
 
 	plan->aggs = plan->aggs == NULL
 					 ? palloc(sizeof(AggSpec))
@@ -429,10 +388,30 @@ add_aggregate(PlanContext *cxt, const Aggref *aggref)
 	agg->result_type = aggref->aggtype;
 	get_typlenbyval(agg->result_type, &agg->result_len, &agg->result_byval);
 	agg->collation = aggref->inputcollid;
-	if (rule == NULL)
-		apply_catalog(plan, agg, aggref, arg, filter);
+	return agg;
+}
+
+/* add_aggregate: append one to the plan. */
+static void
+add_aggregate(PlanContext *cxt, const Aggref *aggref)
+{
+	const AggRule *rule = find_rule(aggref->aggfnoid);
+	AggSpec *agg;
+	List *args;
+	Expr *filter = NULL;
+
+	check_aggregate(aggref);
+	args = stream_args(cxt, aggref);
+	if (aggref->aggfilter != NULL)
+		filter = plan_stream_expr(cxt, aggref->aggfilter);
+	agg = new_aggregate(cxt->plan, aggref);
+	if (aggref->aggdistinct != NIL && !plan_ignores_distinct(aggref))
+		plan_distinct_aggregate(cxt->plan, agg, aggref, args, filter);
+	else if (rule == NULL)
+		plan_catalog_aggregate(cxt->plan, agg, aggref, args, filter);
 	else
-		apply_rule(plan, agg, rule, arg, filter);
+		apply_rule(cxt->plan, agg, rule, args == NIL ? NULL : linitial(args),
+				   filter);
 	if (agg->kind == FINAL_VAR_FLOAT8)
 		agg->finalfn = own_finalfn(aggref->aggfnoid);
 }

@@ -342,6 +342,14 @@ mix(uint64 hash, uint64 value)
 	return wh_mix(hash ^ value, UINT64CONST(0x9E3779B97F4A7C15));
 }
 
+/* What the bytes of a key mean. */
+static uint64
+key_hash(const KeySpec *key)
+{
+	return mix(key->fixed_oid ? getBaseType(key->type) : 0,
+			   key->typlen * 2 + key->typbyval);
+}
+
 /* What the bytes of keys and states mean; the same after dump and restore. */
 static uint64
 layout_hash(const ViewPlan *plan)
@@ -350,12 +358,7 @@ layout_hash(const ViewPlan *plan)
 	uint64 hash = mix(mix(mix(w->kind, w->size), w->step), w->origin);
 
 	for (int k = 0; k < plan->nkeys; k++)
-	{
-		hash = mix(hash, plan->keys[k].fixed_oid
-							 ? getBaseType(plan->keys[k].type)
-							 : 0);
-		hash = mix(hash, plan->keys[k].typlen * 2 + plan->keys[k].typbyval);
-	}
+		hash = mix(hash, key_hash(&plan->keys[k]));
 	for (int a = 0; a < plan->naccums; a++)
 	{
 		const AccumSpec *spec = &plan->accums[a];
@@ -363,9 +366,11 @@ layout_hash(const ViewPlan *plan)
 		hash = mix(hash, spec->kind);
 		hash = mix(hash, spec->offset);
 		if (spec->kind == ACCUM_DATUM)
-			hash = mix(hash, spec->preserves_fixed_oid
+			hash = mix(hash, plan_type_is_fixed(spec->trans_type)
 								 ? getBaseType(spec->trans_type)
 								 : 0);
+		for (int k = 0; spec->kind == ACCUM_DISTINCT && k <= spec->nmore; k++)
+			hash = mix(hash, key_hash(&spec->keys[k]));
 	}
 	return hash;
 }

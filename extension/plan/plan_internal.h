@@ -8,7 +8,9 @@
  *	functions.c		functions whose result depends on the moment
  *	window.c		the window among the GROUP BY items, and its constants
  *	keys.c			the other GROUP BY items, as keys of a hash table
- *	aggregates.c	aggregates, as final functions over accumulators
+ *	aggregates.c	aggregates, as final functions over accumulators;
+ *	agg_catalog.c	... those that go through their own functions
+ *	agg_distinct.c	... and those with DISTINCT
  *	plan.c			puts it together and rewrites what is shown
  *
  * Expressions are compared with equal() as the parser left them and simplified
@@ -56,8 +58,35 @@ extern void plan_key(KeySpec *key, Expr *expr, Oid eq_opr, bool hashable);
 
 /* aggregates.c: index of the aggregate in plan->aggs, added if it is new. */
 extern int plan_aggregate(PlanContext *cxt, Aggref *aggref);
+/* Does Weir compute the aggregate itself? */
+extern bool plan_is_native(Oid aggfn);
+/* An accumulator over args, which are simplified, as is filter. */
+extern void
+plan_init_accum(AccumSpec *spec, AccumKind kind, List *args, Expr *filter);
+/* Index of the accumulator like *spec, which is added if it is new. */
+extern int plan_add_accum(ViewPlan *plan, const AccumSpec *spec);
 /* Place the accumulators in the state. */
 extern void plan_layout(ViewPlan *plan);
+
+/* agg_catalog.c: one accumulator through the aggregate's own functions. */
+extern void
+plan_catalog_aggregate(ViewPlan *plan, AggSpec *agg, const Aggref *aggref,
+					   List *args, Expr *filter);
+/*
+ * Set the functions of *spec and agg.  keep: raise if states of the aggregate
+ * cannot be combined and kept.
+ */
+extern void plan_set_catalog(ViewPlan *plan, AggSpec *agg, AccumSpec *spec,
+							 const Aggref *aggref, bool keep);
+/* What to use instead of an aggregate. */
+extern const char *plan_aggregate_hint(Oid aggfn);
+
+/* agg_distinct.c: an aggregate over a set. */
+extern void
+plan_distinct_aggregate(ViewPlan *plan, AggSpec *agg, const Aggref *aggref,
+						List *args, Expr *filter);
+/* Does DISTINCT make no difference to the aggregate? */
+extern bool plan_ignores_distinct(const Aggref *aggref);
 
 /* plan.c: simplify an expression over the stream and note what it needs. */
 extern Expr *plan_stream_expr(PlanContext *cxt, Expr *expr);

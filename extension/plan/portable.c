@@ -56,8 +56,8 @@ weir_plan_require_portable(const ViewPlan *plan, const char *view)
 	for (int k = 0; k < plan->nkeys; k++)
 		portable = portable && plan->keys[k].fixed_oid;
 	for (int a = 0; a < plan->naccums; a++)
-		portable = portable && (plan->accums[a].kind != ACCUM_DATUM ||
-								plan->accums[a].preserves_fixed_oid);
+		portable = portable && (!weir_accum_is_datum(plan->accums[a].kind) ||
+								plan->accums[a].portable);
 	if (!portable)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

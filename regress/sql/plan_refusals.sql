@@ -25,7 +25,8 @@ CREATE VIEW shown AS SELECT * FROM plain;
 CREATE FUNCTION noisy() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 1';
 CREATE FUNCTION late(timestamptz) RETURNS boolean LANGUAGE sql STABLE
     AS 'SELECT $1 < pg_catalog.now()';
-CREATE AGGREGATE own_sum(int) (sfunc = int4pl, stype = int, combinefunc = int4pl);
+CREATE AGGREGATE own_sum(int) (sfunc = int4pl, stype = int);
+CREATE AGGREGATE own_avg(numeric) (sfunc = numeric_avg_accum, stype = internal, combinefunc = numeric_avg_combine, finalfunc = numeric_avg);
 
 -- the shape of the query
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '1 s') UNION ALL SELECT 1 $$);
@@ -73,15 +74,15 @@ SELECT weir.create_view('x', $$ SELECT tableoid, count(*) FROM events GROUP BY w
 SELECT weir.create_view('x', $$ SELECT count(e) FROM events e GROUP BY weir.tumble(ts, '1 s') $$);
 
 -- aggregates
-SELECT weir.create_view('x', $$ SELECT count(DISTINCT kind) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
 SELECT weir.create_view('x', $$ SELECT sum(n ORDER BY kind) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
 SELECT weir.create_view('x', $$ SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
-SELECT weir.create_view('x', $$ SELECT array_agg(kind) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
-SELECT weir.create_view('x', $$ SELECT string_agg(kind, ',') FROM events GROUP BY weir.tumble(ts, '1 s') $$);
-SELECT weir.create_view('x', $$ SELECT corr(amount, n) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
-SELECT weir.create_view('x', $$ SELECT range_intersect_agg(int4range(0, n)) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
+SELECT weir.create_view('x', $$ SELECT mode() WITHIN GROUP (ORDER BY n) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
+SELECT weir.create_view('x', $$ SELECT json_agg(kind) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
 SELECT weir.create_view('x', $$ SELECT bit_and(n::bit(8)) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
 SELECT weir.create_view('x', $$ SELECT own_sum(n) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
+SELECT weir.create_view('x', $$ SELECT own_avg(price) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
+SELECT weir.create_view('x', $$ SELECT count(DISTINCT cost) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
+SELECT weir.create_view('x', $$ SELECT sum(DISTINCT other - ts) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
 
 -- functions of the moment
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events WHERE ts > now() GROUP BY weir.tumble(ts, '1 s') $$);

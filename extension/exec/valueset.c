@@ -1,0 +1,179 @@
+/*
+ * exec/valueset.c
+ *		A set of values (see valueset.h).
+ *
+ * Ingest workers add to it, coordinators and backends unite such sets and read
+ * them.  Private memory; no locks; may raise, also by the types' own functions
+ * for hash and equality.
+ */
+#include "exec/valueset.h"
+
+#include "utils/memutils.h"
+
+#define FIRST_ELEMENTS 16
+#define HEADER         (VARHDRSZ + sizeof(uint32))
+
+typedef struct Element
+{
+	uint64 hash;
+	uint32 at; /* of its length, from the start of the kept form */
+} Element;
+
+struct ValueSet
+{
+	const KeyCodec *codec;
+	MemoryContext cxt;
+	KeyBuffer image; /* of the element that is added */
+	char *kept;      /* the kept form but for its header */
+	size_t used;
+	size_t size;
+	Element *elements;
+	uint32 n;
+	uint32 capacity;
+	uint32 *index; /* number of the element + 1, open addressing */
+	uint32 mask;
+};
+
+ValueSet *
+weir_valueset_new(const KeyCodec *codec, MemoryContext cxt)
+{
+	ValueSet *set = MemoryContextAllocZero(cxt, sizeof(ValueSet));
+
+	set->codec = codec;
+	set->cxt = cxt;
+	set->image.cxt = cxt;
+	set->size = 128;
+	set->kept = MemoryContextAlloc(cxt, set->size);
+	set->used = HEADER;
+	set->capacity = FIRST_ELEMENTS;
+	set->elements = MemoryContextAlloc(cxt, sizeof(Element) * set->capacity);
+	set->mask = FIRST_ELEMENTS * 2 - 1;
+	set->index = MemoryContextAllocZero(cxt, sizeof(uint32) * (set->mask + 1));
+	return set;
+}
+
+static inline uint32
+length_at(const char *kept, size_t at)
+{
+	uint32 len;
+
+	memcpy(&len, kept + at, sizeof(len));
+	return len;
+}
+
+static void
+index_put(ValueSet *set, uint64 hash, uint32 entry)
+{
+	uint32 i = (uint32) hash & set->mask;
+
+	while (set->index[i] != 0)
+		i = (i + 1) & set->mask;
+	set->index[i] = entry;
+}
+
+static void
+grow(ValueSet *set)
+{
+	set->capacity *= 2;
+	set->elements = repalloc_huge(set->elements,
+								  sizeof(Element) * (Size) set->capacity);
+	pfree(set->index);
+	set->mask = set->capacity * 2 - 1;
+	set->index = MemoryContextAllocExtended(set->cxt,
+											sizeof(uint32) *
+												((Size) set->mask + 1),
+											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (uint32 e = 0; e < set->n; e++)
+		index_put(set, set->elements[e].hash, e + 1);
+}
+
+static bool
+contains(const ValueSet *set, uint64 hash, const char *image, uint32 len)
+{
+	uint32 i = (uint32) hash & set->mask;
+
+	for (; set->index[i] != 0; i = (i + 1) & set->mask)
+	{
+		const Element *e = &set->elements[set->index[i] - 1];
+
+		if (e->hash == hash &&
+			weir_key_equal(unconstify(KeyCodec *, set->codec),
+						   set->kept + e->at + sizeof(uint32),
+						   length_at(set->kept, e->at), image, len))
+			return true;
+	}
+	return false;
+}
+
+static void
+add_image(ValueSet *set, const char *image, uint32 len)
+{
+	uint64 hash = weir_key_hash(set->codec, image, len);
+
+	if (contains(set, hash, image, len))
+		return;
+	if (set->n == set->capacity)
+		grow(set);
+	if (set->size - set->used < len + sizeof(len))
+	{
+		set->size = Max(set->size * 2, set->used + len + sizeof(len));
+		set->kept = repalloc_huge(set->kept, set->size);
+	}
+	set->elements[set->n].hash = hash;
+	set->elements[set->n].at = (uint32) set->used;
+	memcpy(set->kept + set->used, &len, sizeof(len));
+	memcpy(set->kept + set->used + sizeof(len), image, len);
+	set->used += sizeof(len) + len;
+	index_put(set, hash, ++set->n);
+}
+
+void
+weir_valueset_add(ValueSet *set, const Datum *values, const bool *nulls)
+{
+	uint32 len;
+
+	set->image.used = 0;
+	len = weir_key_build(set->codec, values, nulls, &set->image);
+	add_image(set, set->image.data, len);
+}
+
+void
+weir_valueset_unite(ValueSet *set, const struct varlena *kept)
+{
+	const char *image;
+	size_t at = 0;
+	uint32 len;
+
+	while ((image = weir_valueset_next(kept, &at, &len)) != NULL)
+		add_image(set, image, len);
+}
+
+struct varlena *
+weir_valueset_flat(ValueSet *set)
+{
+	SET_VARSIZE(set->kept, set->used);
+	memcpy(set->kept + VARHDRSZ, &set->n, sizeof(set->n));
+	return (struct varlena *) set->kept;
+}
+
+uint32
+weir_valueset_count(const struct varlena *kept)
+{
+	return length_at((const char *) kept, VARHDRSZ);
+}
+
+const char *
+weir_valueset_next(const struct varlena *kept, size_t *at, uint32 *len)
+{
+	const char *base = (const char *) kept;
+	const char *image;
+
+	if (*at == 0)
+		*at = HEADER;
+	if (*at >= VARSIZE(kept))
+		return NULL;
+	*len = length_at(base, *at);
+	image = base + *at + sizeof(uint32);
+	*at += sizeof(uint32) + *len;
+	return image;
+}
