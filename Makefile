@@ -6,7 +6,7 @@
 #   make check              every test; ends with "N passed, N failed"
 #   make check-long         the same, with a longer fuzz and soak and random seeds
 #   make check-unit, check-sim, check-fuzz, check-regress, check-tap   its parts
-#   make bench              how fast, beside librdkafka alone; see bench/drain
+#   make bench              how fast, beside what; ROWS="drain reads" for some, see bench/
 #   make lint, make format  the rules of the tree; clang-format
 #   make deps               what demo and check need, Debian's packages
 #   make clean
@@ -106,7 +106,7 @@ check-tap: check-debug-build producer
 	regress/run-tap.sh $(TESTS)
 
 bench:
-	bench/drain
+	bench/run $(ROWS)
 
 lint:
 	scripts/lint

@@ -1,15 +1,17 @@
 /*
  * bench/consume.c
- *		The yardsticks of bench/drain: a topic read from its beginning by a plain
+ *		The yardsticks of a drain: a topic read from its beginning by a plain
  *		program.
  *
- *	consume BROKERS TOPIC MESSAGES count    librdkafka alone, counting
- *	consume BROKERS TOPIC MESSAGES floor    the floor (floor.c): decoding and
- *	                                        aggregating as well
+ *	consume BROKERS TOPIC MESSAGES QUEUE_MB          librdkafka alone, counting
+ *	consume BROKERS TOPIC MESSAGES QUEUE_MB FILE     the floor (floor.c): decoding
+ *	                                                 and aggregating as well; the
+ *	                                                 result is written to FILE
  *
  * Prints events=, seconds= (from the first message to the last), cpu_seconds=
- * (of the whole process) and groups=.  The settings are those that Weir's
- * consumer has (extension/kafka/settings.c).
+ * (of the whole process, before it writes the result) and groups=.  The settings
+ * are those of Weir's consumer (extension/kafka/consumer.c) with a
+ * weir.queue_size of QUEUE_MB.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -23,7 +25,8 @@
 
 #include "floor.h"
 
-#define BATCH 4000
+#define BATCH            4000
+#define MESSAGE_OVERHEAD 400 /* what librdkafka keeps of each */
 
 static double
 now(void)
@@ -57,18 +60,24 @@ set(rd_kafka_conf_t *conf, const char *name, const char *value)
 }
 
 static rd_kafka_t *
-open_consumer(const char *brokers)
+open_consumer(const char *brokers, long queue_mb)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	char err[256];
+	char kb[24];
+	char messages[24];
 	rd_kafka_t *rk;
+
+	snprintf(kb, sizeof(kb), "%ld", queue_mb * 1024 / 3);
+	snprintf(messages, sizeof(messages), "%ld",
+			 queue_mb * 1024 * 1024 / 3 * 2 / MESSAGE_OVERHEAD);
 
 	set(conf, "bootstrap.servers", brokers);
 	set(conf, "group.id", "weir-bench");
 	set(conf, "enable.auto.commit", "false");
 	set(conf, "fetch.message.max.bytes", "262144");
-	set(conf, "queued.min.messages", "1000000");
-	set(conf, "queued.max.messages.kbytes", "131072");
+	set(conf, "queued.min.messages", messages);
+	set(conf, "queued.max.messages.kbytes", kb);
 	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, err, sizeof(err));
 	if (rk == NULL)
 	{
@@ -88,7 +97,7 @@ assign(rd_kafka_t *rk, const char *topic)
 	rd_kafka_topic_partition_list_t *l;
 
 	if (rd_kafka_metadata(rk, 0, rkt, &m, 10000) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-		m->topic_cnt != 1)
+		m->topic_cnt != 1 || m->topics[0].partition_cnt > FLOOR_PARTITIONS)
 	{
 		fprintf(stderr, "consume: no metadata of %s\n", topic);
 		exit(1);
@@ -104,47 +113,76 @@ assign(rd_kafka_t *rk, const char *topic)
 	rd_kafka_topic_destroy(rkt);
 }
 
+/* Write what the floor has found. */
+static void
+write_result(const char *path)
+{
+	FILE *f = fopen(path, "w");
+
+	if (f == NULL)
+	{
+		perror(path);
+		exit(1);
+	}
+	floor_write(f);
+	fclose(f);
+}
+
+/* Take a batch of the queue; returns the number of messages. */
+static long
+take(rd_kafka_queue_t *queue, bool aggregate)
+{
+	static rd_kafka_message_t *msgs[BATCH];
+	ssize_t n = rd_kafka_consume_batch_queue(queue, 100, msgs, BATCH);
+	long got = 0;
+
+	for (ssize_t i = 0; i < n; i++)
+	{
+		got += !msgs[i]->err;
+		if (aggregate && !msgs[i]->err)
+			floor_take(msgs[i]->payload, msgs[i]->len, msgs[i]->partition);
+		rd_kafka_message_destroy(msgs[i]);
+	}
+	return got;
+}
+
 int
 main(int argc, char **argv)
 {
-	static rd_kafka_message_t *msgs[BATCH];
 	rd_kafka_queue_t *queue;
 	rd_kafka_t *rk;
 	double first = 0;
 	double last = 0;
-	bool aggregate;
+	double cpu;
 	long want;
 	long got = 0;
 
-	if (argc != 5)
+	if (argc != 5 && argc != 6)
 	{
-		fprintf(stderr, "usage: consume BROKERS TOPIC MESSAGES count|floor\n");
+		fprintf(stderr,
+				"usage: consume BROKERS TOPIC MESSAGES QUEUE_MB [FILE]\n");
 		return 2;
 	}
 	want = atol(argv[3]);
-	aggregate = strcmp(argv[4], "floor") == 0;
 	floor_begin();
-	rk = open_consumer(argv[1]);
+	rk = open_consumer(argv[1], atol(argv[4]));
 	assign(rk, argv[2]);
 	queue = rd_kafka_queue_get_consumer(rk);
 	while (got < want)
 	{
-		ssize_t n = rd_kafka_consume_batch_queue(queue, 100, msgs, BATCH);
+		long n = take(queue, argc == 6);
 
-		for (ssize_t i = 0; i < n; i++)
-		{
-			got += !msgs[i]->err;
-			if (aggregate && !msgs[i]->err)
-				floor_take(msgs[i]->payload, msgs[i]->len);
-			rd_kafka_message_destroy(msgs[i]);
-		}
+		got += n;
 		if (n > 0)
 			last = now();
-		if (first == 0 && got > 0)
+		if (first == 0)
 			first = last;
 	}
+	cpu = cpu_seconds();
+	if (argc == 6)
+		write_result(argv[5]);
 	printf("events=%ld seconds=%.3f cpu_seconds=%.3f groups=%ld\n", got,
-		   last - first, cpu_seconds(), floor_groups());
+		   last - first, cpu, floor_groups());
 	fflush(stdout);
 	_Exit(0);
 }
