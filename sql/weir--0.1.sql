@@ -64,6 +64,47 @@ CREATE FUNCTION weir.cumulate(ts timestamp, step interval, size interval,
 COMMENT ON FUNCTION weir.cumulate(timestamptz, interval, interval, timestamptz) IS
     'ends of the cumulating windows that hold ts';
 
+-- --- aggregates -------------------------------------------------------------
+
+CREATE FUNCTION weir.first_step(bytea, anyelement, "any") RETURNS bytea
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_first_step';
+CREATE FUNCTION weir.first_combine(bytea, bytea) RETURNS bytea
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_first_combine';
+CREATE FUNCTION weir.first_final(bytea, anyelement, "any") RETURNS anyelement
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_first_final';
+CREATE AGGREGATE weir.first(value anyelement, "order" "any") (
+    sfunc = weir.first_step, stype = bytea, combinefunc = weir.first_combine,
+    finalfunc = weir.first_final, finalfunc_extra, parallel = safe);
+COMMENT ON AGGREGATE weir.first(anyelement, "any") IS
+    'the value that comes first by its second argument, such as the event time';
+
+CREATE FUNCTION weir.last_step(bytea, anyelement, "any") RETURNS bytea
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_last_step';
+CREATE FUNCTION weir.last_combine(bytea, bytea) RETURNS bytea
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_last_combine';
+CREATE AGGREGATE weir.last(value anyelement, "order" "any") (
+    sfunc = weir.last_step, stype = bytea, combinefunc = weir.last_combine,
+    finalfunc = weir.first_final, finalfunc_extra, parallel = safe);
+COMMENT ON AGGREGATE weir.last(anyelement, "any") IS
+    'the value that comes last by its second argument, such as the event time';
+
+CREATE FUNCTION weir.topk_step(internal, anyelement, int) RETURNS internal
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_topk_step';
+CREATE FUNCTION weir.topk_combine(internal, internal) RETURNS internal
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_topk_combine';
+CREATE FUNCTION weir.topk_serialize(internal) RETURNS bytea
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_topk_serialize';
+CREATE FUNCTION weir.topk_deserialize(bytea, internal) RETURNS internal
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_topk_deserialize';
+CREATE FUNCTION weir.topk_final(internal) RETURNS jsonb
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_topk_final';
+CREATE AGGREGATE weir.topk(value anyelement, k int) (
+    sfunc = weir.topk_step, stype = internal, combinefunc = weir.topk_combine,
+    serialfunc = weir.topk_serialize, deserialfunc = weir.topk_deserialize,
+    finalfunc = weir.topk_final, parallel = safe);
+COMMENT ON AGGREGATE weir.topk(anyelement, int) IS
+    'the k most frequent values and their counts';
+
 -- --- catalog ---------------------------------------------------------------
 -- Names of objects are regclass only, so that pg_upgrade and pg_dump follow.
 

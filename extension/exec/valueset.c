@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #define FIRST_ELEMENTS 16
+#define MAX_SET        (64 * 1024 * 1024)
 #define HEADER         (VARHDRSZ + sizeof(uint32))
 
 typedef struct Element
@@ -52,6 +53,17 @@ weir_valueset_new(const KeyCodec *codec, MemoryContext cxt)
 	return set;
 }
 
+void
+weir_valueset_free(ValueSet *set)
+{
+	if (set->image.data)
+		pfree(set->image.data);
+	pfree(set->kept);
+	pfree(set->elements);
+	pfree(set->index);
+	pfree(set);
+}
+
 static inline uint32
 length_at(const char *kept, size_t at)
 {
@@ -87,8 +99,9 @@ grow(ValueSet *set)
 		index_put(set, set->elements[e].hash, e + 1);
 }
 
-static bool
-contains(const ValueSet *set, uint64 hash, const char *image, uint32 len)
+/* The number of the element + 1, or 0. */
+static uint32
+find(const ValueSet *set, uint64 hash, const char *image, uint32 len)
 {
 	uint32 i = (uint32) hash & set->mask;
 
@@ -100,18 +113,35 @@ contains(const ValueSet *set, uint64 hash, const char *image, uint32 len)
 			weir_key_equal(unconstify(KeyCodec *, set->codec),
 						   set->kept + e->at + sizeof(uint32),
 						   length_at(set->kept, e->at), image, len))
-			return true;
+			return set->index[i];
 	}
-	return false;
+	return 0;
 }
 
+/* A set is kept as one value, and copied as a whole. */
 static void
-add_image(ValueSet *set, const char *image, uint32 len)
+check_size(const ValueSet *set, uint32 len)
+{
+	if (set->used + len > MAX_SET)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg(
+					 "a group of a continuous view has too many different values"),
+				 errdetail("Their set would take more than %d MB.",
+						   MAX_SET / 1024 / 1024),
+				 errhint(
+					 "Group by more keys or by smaller windows, or use an aggregate that estimates, such as hll's.")));
+}
+
+uint32
+weir_valueset_add_image(ValueSet *set, const char *image, uint32 len)
 {
 	uint64 hash = weir_key_hash(set->codec, image, len);
+	uint32 found = find(set, hash, image, len);
 
-	if (contains(set, hash, image, len))
-		return;
+	if (found > 0)
+		return found - 1;
+	check_size(set, len);
 	if (set->n == set->capacity)
 		grow(set);
 	if (set->size - set->used < len + sizeof(len))
@@ -125,16 +155,17 @@ add_image(ValueSet *set, const char *image, uint32 len)
 	memcpy(set->kept + set->used + sizeof(len), image, len);
 	set->used += sizeof(len) + len;
 	index_put(set, hash, ++set->n);
+	return set->n - 1;
 }
 
-void
+uint32
 weir_valueset_add(ValueSet *set, const Datum *values, const bool *nulls)
 {
 	uint32 len;
 
 	set->image.used = 0;
 	len = weir_key_build(set->codec, values, nulls, &set->image);
-	add_image(set, set->image.data, len);
+	return weir_valueset_add_image(set, set->image.data, len);
 }
 
 void
@@ -145,7 +176,22 @@ weir_valueset_unite(ValueSet *set, const struct varlena *kept)
 	uint32 len;
 
 	while ((image = weir_valueset_next(kept, &at, &len)) != NULL)
-		add_image(set, image, len);
+		(void) weir_valueset_add_image(set, image, len);
+}
+
+uint32
+weir_valueset_size(const ValueSet *set)
+{
+	return set->n;
+}
+
+const char *
+weir_valueset_image(const ValueSet *set, uint32 number, uint32 *len)
+{
+	size_t at = set->elements[number].at;
+
+	*len = length_at(set->kept, at);
+	return set->kept + at + sizeof(uint32);
 }
 
 struct varlena *

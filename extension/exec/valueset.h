@@ -17,13 +17,22 @@ typedef struct ValueSet ValueSet;
 
 /* An empty set; all memory in cxt. */
 extern ValueSet *weir_valueset_new(const KeyCodec *codec, MemoryContext cxt);
-/* Add a combination of values. */
-extern void
+/* Add a combination of values, if it is new; returns its number, from 0. */
+extern uint32
 weir_valueset_add(ValueSet *set, const Datum *values, const bool *nulls);
+/* The same from an image. */
+extern uint32
+weir_valueset_add_image(ValueSet *set, const char *image, uint32 len);
 /* Add the elements of a set in its kept form. */
 extern void weir_valueset_unite(ValueSet *set, const struct varlena *kept);
 /* The kept form; it belongs to the set, and lives until something is added. */
 extern struct varlena *weir_valueset_flat(ValueSet *set);
+
+extern void weir_valueset_free(ValueSet *set);
+/* Number of elements, and the image of one of them. */
+extern uint32 weir_valueset_size(const ValueSet *set);
+extern const char *
+weir_valueset_image(const ValueSet *set, uint32 number, uint32 *len);
 
 /* The number of elements of a kept set. */
 extern uint32 weir_valueset_count(const struct varlena *kept);

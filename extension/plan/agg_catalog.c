@@ -38,6 +38,7 @@ static const Advice advice[] = {
 	 "string_agg(DISTINCT ...) can be kept, as can a user-defined aggregate that has a combine function."},
 	{"percentile_",
 	 "The extension tdigest has aggregates that estimate percentiles and can be kept."},
+	{"mode", "weir.topk(value, 1) has the most frequent value and its count."},
 };
 
 static const char default_hint[] =

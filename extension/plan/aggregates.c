@@ -150,7 +150,7 @@ check_aggregate(const Aggref *aggref)
 						 plan_aggregate_hint(aggref->aggfnoid));
 	if (aggref->aggorder != NIL && aggref->aggdistinct == NIL)
 		refuse_aggregate(aggref, "ORDER BY in an aggregate",
-						 "Leave it out, add DISTINCT, or use min or max.");
+						 "Leave it out, add DISTINCT, or use weir.first, weir.last, min or max.");
 }
 
 /* same_arguments: are all expressions of two accumulators equal? */
