@@ -410,6 +410,17 @@ GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.stat
 GRANT SELECT (id, view, query, final, open, stream, lateness, retention, memory_limit, on_memory_limit,
               start, settings, keep_late, state, created_at) ON weir.views TO PUBLIC;
 
+-- --- looking into a topic ----------------------------------------------------
+
+CREATE FUNCTION weir.peek(stream regclass, n int DEFAULT 10,
+        OUT partition int, OUT "offset" bigint, OUT "timestamp" timestamptz,
+        OUT key text, OUT headers jsonb, OUT payload text, OUT "row" jsonb,
+        OUT error text)
+    RETURNS SETOF record LANGUAGE C STRICT PARALLEL UNSAFE ROWS 10
+    AS 'MODULE_PATHNAME', 'weir_peek';
+COMMENT ON FUNCTION weir.peek(regclass, int) IS
+    'the newest messages of a stream, raw and decoded';
+
 -- --- objects that go away by plain DROP -------------------------------------
 
 CREATE FUNCTION weir.on_drop() RETURNS event_trigger

@@ -341,6 +341,23 @@ is_weir_server(const ForeignServer *server)
 				  WRAPPER_NAME) == 0;
 }
 
+/* weir_server_settings: see stream.h. */
+List *
+weir_server_settings(Oid serverid, Oid userid)
+{
+	ForeignServer *server = GetForeignServer(serverid);
+
+	if (!is_weir_server(server))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("server \"%s\" is not one of Kafka's brokers",
+						server->servername),
+				 errhint(
+					 "Name a server that was created with FOREIGN DATA WRAPPER weir.")));
+	return append_settings(append_settings(NIL, server->options),
+						   mapping_options(userid, serverid));
+}
+
 static bool
 has_topic(List *options)
 {
@@ -394,7 +411,6 @@ weir_stream_load(Oid relid, Oid userid)
 	StreamDef *def = palloc(sizeof(StreamDef));
 	StreamDraft draft;
 	ForeignTable *table;
-	ForeignServer *server;
 	Relation rel = table_open(relid, AccessShareLock);
 
 	if (!weir_is_stream(relid))
@@ -405,7 +421,6 @@ weir_stream_load(Oid relid, Oid userid)
 					 "A stream is a foreign table of a server with FOREIGN DATA WRAPPER weir.")));
 
 	table = GetForeignTable(relid);
-	server = GetForeignServer(table->serverid);
 	weir_stream_read_options(&draft, table->options);
 	*def = draft.def;
 	def->relid = relid;
@@ -419,9 +434,7 @@ weir_stream_load(Oid relid, Oid userid)
 	check_records(def);
 	resolve_event_time(def, draft.event_time);
 
-	def->settings = append_settings(NIL, server->options);
-	def->settings = append_settings(def->settings,
-									mapping_options(userid, table->serverid));
+	def->settings = weir_server_settings(table->serverid, userid);
 	table_close(rel, NoLock);
 	return def;
 }

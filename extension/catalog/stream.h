@@ -114,6 +114,12 @@ extern bool weir_is_stream(Oid relid);
 extern StreamDef *weir_stream_load(Oid relid, Oid userid);
 
 /*
+ * Options of a server and of this user's mapping, as settings for kafka/.  Raises
+ * when the server is of another wrapper.
+ */
+extern List *weir_server_settings(Oid serverid, Oid userid);
+
+/*
  * Check one option of a foreign table (catalog ForeignTableRelationId) or of
  * its column (AttributeRelationId); raises if the value is impossible.  False:
  * there is no such option here.
