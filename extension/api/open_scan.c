@@ -185,15 +185,12 @@ add_only_row(OpenScan *scan)
 						 palloc0(Max(reader->layout.size, 1)));
 }
 
-/*
- * Windows that close up to t are named so or before.  None: WEIR_NO_TIME.
- */
+/* Windows that close up to t are named so or before. */
 static int64
 closed_windows(const OpenScan *scan, int64 t)
 {
-	return t == WEIR_NO_TIME ? WEIR_NO_TIME
-							 : weir_window_ended(&scan->reader->plan->window,
-												 t - scan->row->lateness);
+	return weir_window_closed(&scan->reader->plan->window, scan->row->lateness,
+							  t);
 }
 
 /* All is read: make the windows that are open for the snapshot and in memory. */
@@ -203,10 +200,7 @@ begin_overlap(OpenScan *scan)
 	int64 closed = closed_windows(scan, Max(scan->hidden, scan->gone.upto));
 
 	weir_overlap_begin(scan->overlap,
-					   closed == WEIR_NO_TIME
-						   ? WEIR_NO_TIME
-						   : weir_window_next(&scan->reader->plan->window,
-											  closed),
+					   weir_window_next(&scan->reader->plan->window, closed),
 					   PG_INT64_MAX);
 }
 

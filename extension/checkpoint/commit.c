@@ -55,9 +55,9 @@ write_view(CheckpointView *v, const Lane *lane)
 	weir_write_final(v);
 	WEIR_FAULT("checkpoint-final-written");
 	if (wc_has_closed(&v->attempt))
-		weir_state_drop_closed(v, weir_window_ended(&v->plan->window,
-													v->next.closed_upto -
-														v->row->lateness));
+		weir_state_drop_closed(v, weir_window_closed(&v->plan->window,
+													 v->row->lateness,
+													 v->next.closed_upto));
 	weir_state_write(v);
 	WEIR_FAULT("checkpoint-state-written");
 	for (int s = 0; s < v->slot->nshards; s++)

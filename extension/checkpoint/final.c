@@ -42,12 +42,10 @@ closing_windows(const CheckpointView *v, int64 upto)
 	const WindowSpec *w = &v->plan->window;
 	int64 lateness = v->row->lateness;
 	int64 from = v->progress.closed_upto;
-	Closing c = {.next = PG_INT64_MIN,
-				 .upto = weir_window_ended(w, upto - lateness)};
 
-	if (from != WEIR_NO_TIME)
-		c.next = weir_window_next(w, weir_window_ended(w, from - lateness));
-	return c;
+	return (Closing){.next = weir_window_next(w, weir_window_closed(w, lateness,
+																	from)),
+					 .upto = weir_window_closed(w, lateness, upto)};
 }
 
 /*

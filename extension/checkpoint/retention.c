@@ -108,7 +108,7 @@ drop_old(CheckpointView *v, int64 upto, int wait_ms)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	partition = find_old(v->row->final,
-						 weir_window_ended(&v->plan->window, upto));
+						 weir_window_closed(&v->plan->window, 0, upto));
 	if (OidIsValid(partition))
 		drop_partition(v->row, partition, wait_ms);
 	PopActiveSnapshot();

@@ -163,8 +163,8 @@ weir_apply_freeze(ViewApply *a)
 	we_freeze(&a->epochs);
 	if (a->closed_upto != WEIR_NO_TIME)
 		weir_panemap_forget(a->panes,
-							weir_window_ended(&a->plan->window,
-											  a->closed_upto - a->lateness));
+							weir_window_closed(&a->plan->window, a->lateness,
+											   a->closed_upto));
 	drop_kept(a);
 }
 

@@ -71,14 +71,14 @@ skip_late(ViewApply *a, const EventBatch *b, int32 row, const WwPane *pane,
 		  int64 *first)
 {
 	const WindowSpec *w = &a->plan->window;
-	int64 ended;
+	int64 closed;
 
 	*first = pane->first;
 	if (pane->last < pane->first)
 		return true;
-	ended = weir_window_ended(w, Max(a->watermark[row], a->closed_upto) -
-									 a->lateness);
-	for (; *first <= ended && *first <= pane->last; *first += w->all.step)
+	closed = weir_window_closed(w, a->lateness,
+								Max(a->watermark[row], a->closed_upto));
+	for (; *first <= closed && *first <= pane->last; *first += w->all.step)
 		if (!note_late(a, b, row, weir_window_start(w, *first),
 					   weir_window_end(w, *first)))
 			return false;

@@ -48,16 +48,21 @@ weir_window_end(const WindowSpec *w, int64 name)
 	return ww_end(&w->all, name);
 }
 
+/*
+ * Windows with a name up to this one are closed when all up to t are, later ones
+ * are not.  None is if t is WEIR_NO_TIME, and this, too.
+ */
 static inline int64
-weir_window_ended(const WindowSpec *w, int64 t)
+weir_window_closed(const WindowSpec *w, int64 lateness, int64 t)
 {
-	return ww_ended(&w->all, t);
+	return t == WEIR_NO_TIME ? WEIR_NO_TIME : ww_ended(&w->all, t - lateness);
 }
 
+/* The first window that is not closed, by what weir_window_closed has said. */
 static inline int64
-weir_window_next(const WindowSpec *w, int64 bound)
+weir_window_next(const WindowSpec *w, int64 closed)
 {
-	return ww_next(&w->all, bound);
+	return closed == WEIR_NO_TIME ? WEIR_NO_TIME : ww_next(&w->all, closed);
 }
 
 #endif /* WEIR_PLAN_WINDOW_H */

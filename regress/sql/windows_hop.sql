@@ -141,5 +141,14 @@ SELECT weir.flush('events');
 SELECT * FROM ends WHERE starts >= at(199990) ORDER BY 1;
 SELECT count(*) > 100 AS some FROM hidden_final;
 
+-- Nothing closes before there is a closing watermark, whatever the lateness.
+CREATE FOREIGN TABLE quiet (ts timestamptz, part int OPTIONS (metadata 'partition')) SERVER windows_hop OPTIONS (topic 'windows_hop_quiet', event_time 'ts', idle_timeout '1 day');
+SELECT weir.create_view('quiet_hop', 'SELECT weir.hop(ts, ''10 s'', ''5 s'') AS w, count(*) FROM quiet GROUP BY 1', lateness => '1 s'), weir.create_view('quiet_tumble', 'SELECT weir.tumble(ts, ''10 s'') AS w, count(*) FROM quiet GROUP BY 1', lateness => '1 s');
+INSERT INTO quiet SELECT at(s), 0 FROM generate_series(0, 99) s;
+SELECT weir.flush('quiet');
+INSERT INTO quiet SELECT at(100), 0;
+SELECT weir.flush('quiet');
+SELECT * FROM windows('quiet_hop') h, windows('quiet_tumble') t;
+
 DROP SCHEMA windows_hop CASCADE;
 DROP SERVER windows_hop;
