@@ -115,7 +115,8 @@ CREATE TABLE weir.views (
     view        regclass NOT NULL UNIQUE,   -- what users read
     query       regclass NOT NULL,          -- the query, as a view over the stream
     final       regclass NOT NULL,          -- windows that are final
-    open        regclass NOT NULL,          -- windows that are open
+    open        regclass,                   -- windows that are open; NULL: an
+                -- append view, whose rows are in "view", which is also "final"
     stream      regclass NOT NULL,
     lateness    interval NOT NULL,
     retention   interval,                   -- that final windows are kept; NULL: for ever
@@ -340,8 +341,10 @@ CREATE VIEW weir.status AS
            coalesce(r.late, (SELECT sum(x) FROM unnest(p.late) x), 0)::bigint AS late,
            coalesce(r.dead, (SELECT sum(x) FROM unnest(p.dead) x), 0)::bigint AS dead_letters,
            coalesce(r.lost, (SELECT sum(x) FROM unnest(p.lost) x), 0)::bigint AS lost,
-           r.freshness_p50_ms, r.freshness_p99_ms, r.windows_open,
-           p.windows_final, r.watermark,
+           r.freshness_p50_ms, r.freshness_p99_ms,
+           CASE WHEN v.open IS NOT NULL THEN r.windows_open END AS windows_open,
+           CASE WHEN v.open IS NOT NULL THEN p.windows_final END AS windows_final,
+           r.watermark,
            weir.microseconds_to_time(p.closed_upto) AS closed_upto,
            r.memory, v.memory_limit, r.queue_memory, r.held, r.lane, r.workers,
            coalesce(CASE WHEN pg_catalog.has_table_privilege(v.stream, 'SELECT')

@@ -44,6 +44,12 @@ advance_view(Oid relid, TimestampTz upto)
 {
 	ViewRow *row = weir_controlled_view(relid);
 
+	if (weir_is_append(row))
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("continuous view \"%s\" has no windows",
+							   get_rel_name(row->view)),
+						errdetail("It writes each row as it comes."),
+						errhint("Name a view with windows, or the stream.")));
 	check_upto(row->stream, upto);
 	if (!weir_progress_advance(row->id, upto))
 		ereport(NOTICE,

@@ -81,6 +81,20 @@ read_retention(ViewRow *row, FunctionCallInfo fcinfo)
 												   Int32GetDatum(-1))));
 }
 
+void
+weir_check_append(const ViewRow *row)
+{
+	if (!weir_is_append(row) ||
+		(row->retention == 0 && !row->keep_late && row->memory_limit == 0))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg(
+				 "retention, keep_late and memory_limit are for views with groups"),
+			 errdetail(
+				 "The query has no aggregates: each record is written as it comes.")));
+}
+
 static void
 read_memory_limit(ViewRow *row, FunctionCallInfo fcinfo)
 {
@@ -130,6 +144,7 @@ weir_alter_view(PG_FUNCTION_ARGS)
 	read_memory_limit(row, fcinfo);
 	if (!PG_ARGISNULL(ARG_KEEP_LATE))
 		row->keep_late = PG_GETARG_BOOL(ARG_KEEP_LATE);
+	weir_check_append(row);
 	weir_view_set_options(row);
 	if (row->keep_late != keep_late)
 		weir_view_begin_anew(row->id);

@@ -198,7 +198,8 @@ drop_rest(const ViewRow *row, DropBehavior behavior)
 	add_if_there(objects, row->view);
 	add_if_there(objects, row->query);
 	add_if_there(objects, row->open);
-	add_if_there(objects, row->final);
+	if (!weir_is_append(row))
+		add_if_there(objects, row->final);
 	performMultipleDeletions(objects, behavior, 0);
 	free_object_addresses(objects);
 	CommandCounterIncrement();

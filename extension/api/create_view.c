@@ -5,8 +5,9 @@
  * Backends, in the user's transaction and as the user.  Four relations: v_query,
  * a real view with the query, from whose rewrite rule the plan is made; v_final,
  * a table partitioned by the start of the window; v_open, a foreign table on the
- * open windows; v, the union of the last two.  v_final and v_open go with
- * v_query, so that DROP of a stream with CASCADE takes all of it.
+ * open windows; v, the union of the last two.  An append view is two: v_query, and
+ * v itself, a table.  All but v_query go with it, so that DROP of a stream with
+ * CASCADE takes all of it.
  */
 #include "base/weir.h"
 
@@ -276,6 +277,15 @@ make_open(NewView *v)
 	v->row.view = made(v, "");
 }
 
+/* An append view: a table, which is the user's but for its columns. */
+static void
+make_table(NewView *v)
+{
+	run_ddl(psprintf("CREATE TABLE %s (LIKE %s)", quoted_name(v, ""),
+					 quoted_name(v, "_query")));
+	v->row.view = v->row.final = made(v, "");
+}
+
 static void
 depend(Oid dependent, Oid on)
 {
@@ -301,11 +311,17 @@ make_relations(NewView *v, const char *sql)
 	check_windowless(v);
 	v->row.stream = v->plan->stream;
 	check_stream_access(v->row.stream);
-	make_final(v);
-	make_open(v);
+	if (v->plan->append)
+		make_table(v);
+	else
+	{
+		make_final(v);
+		make_open(v);
+	}
 	SPI_finish();
 	depend(v->row.final, v->row.query);
-	depend(v->row.open, v->row.query);
+	if (OidIsValid(v->row.open))
+		depend(v->row.open, v->row.query);
 }
 
 static void
@@ -344,6 +360,7 @@ weir_create_view(PG_FUNCTION_ARGS)
 										text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	resolve_name(&v, PG_GETARG_TEXT_PP(0));
 	make_relations(&v, sql);
+	weir_check_append(&v.row);
 	if (v.row.retention > 0 && v.plan->window.all.kind == WW_NONE)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a view without a window has no retention"),
@@ -373,7 +390,7 @@ weir_drop_view(PG_FUNCTION_ARGS)
 										   get_rel_namespace(row->query)),
 									   get_rel_name(row->query));
 	SPI_connect();
-	run_ddl(psprintf("DROP VIEW %s",
+	run_ddl(psprintf("DROP %s %s", weir_is_append(row) ? "TABLE" : "VIEW",
 					 quote_qualified_identifier(get_namespace_name(
 													get_rel_namespace(relid)),
 												get_rel_name(relid))));

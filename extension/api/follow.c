@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "api/fdw.h"
 #include "api/follow.h"
+#include "api/hooks.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -141,13 +142,15 @@ owner_changed(const Altered *a)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("\"%s\" belongs to continuous view \"%s\" and cannot have another owner",
 							a->name, get_rel_name(row->view)),
-					 errhint("ALTER VIEW %s OWNER TO ... changes the owner of all that belongs to it.",
+					 errhint("ALTER %s %s OWNER TO ... changes the owner of all that belongs to it.",
+							 weir_is_append(row) ? "TABLE" : "VIEW",
 							 quote_identifier(get_rel_name(row->view)))));
 		return;
 	}
 	begin_with_owner(row, owner);
 	give(row->query, a->owner, owner);
-	give(row->open, a->owner, owner);
+	if (OidIsValid(row->open))
+		give(row->open, a->owner, owner);
 	foreach(lc, find_all_inheritors(row->final, AccessExclusiveLock, NULL))
 		give(lfirst_oid(lc), a->owner, owner);
 }
@@ -195,6 +198,8 @@ name_changed(const Altered *a)
 	if (row == NULL)
 		return;
 	rename_part(row->query, a, "_query");
+	if (weir_is_append(row))
+		return;
 	rename_part(row->final, a, "_final");
 	rename_part(row->open, a, "_open");
 }
@@ -221,7 +226,8 @@ schema_changed(const Altered *a)
 	if (row)
 	{
 		move(row->query, a, to, moved);
-		move(row->open, a, to, moved);
+		if (OidIsValid(row->open))
+			move(row->open, a, to, moved);
 	}
 	else if ((row = weir_view_of_part(a->relid)) == NULL ||
 			 row->final != a->relid)
@@ -299,12 +305,36 @@ keep_field(Oid relid, const char *before, const char *after)
 				 "ALTER FOREIGN TABLE ... ALTER COLUMN ... OPTIONS (DROP path) to read the field of its new name.")));
 }
 
+/*
+ * The column of an append view is the query's of the same name: it is renamed in
+ * the query, too.
+ */
+static void
+rename_in_query(const ViewRow *row, const RenameStmt *stmt)
+{
+	char *query = quote_qualified_identifier(get_namespace_name(
+												 get_rel_namespace(row->query)),
+											 get_rel_name(row->query));
+
+	if (get_attnum(row->query, stmt->subname) == InvalidAttrNumber)
+		return;
+	weir_spi(psprintf("ALTER VIEW %s RENAME COLUMN %s TO %s", query,
+					  quote_identifier(stmt->subname),
+					  quote_identifier(stmt->newname)),
+			 0, NULL, NULL, NULL, SPI_OK_UTILITY);
+	weir_view_begin_anew(row->id);
+	weir_notify_at_commit();
+}
+
 static void
 column_renamed(const RenameStmt *stmt, const Altered *a)
 {
+	ViewRow *row = weir_view_of_relation(a->relid);
 	ListCell *lc;
 
 	SPI_connect();
+	if (row && weir_is_append(row))
+		rename_in_query(row, stmt);
 	foreach(lc, find_all_inheritors(a->relid, NoLock, NULL))
 		if (weir_is_stream(lfirst_oid(lc)))
 			keep_field(lfirst_oid(lc), stmt->subname, stmt->newname);

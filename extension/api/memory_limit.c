@@ -8,6 +8,7 @@
  */
 #include "base/weir.h"
 
+#include "api/alter_view.h"
 #include "api/control.h"
 #include "api/hooks.h"
 #include "api/memory_limit.h"
@@ -64,6 +65,7 @@ weir_set_memory_limit(PG_FUNCTION_ARGS)
 						errmsg("view must not be NULL")));
 	row = weir_controlled_view(PG_GETARG_OID(0));
 	weir_read_limit(row, fcinfo, 1);
+	weir_check_append(row);
 	weir_view_set_options(row);
 	weir_notify_at_commit();
 	PG_RETURN_VOID();

@@ -89,6 +89,30 @@
 		 : InvalidOid)
 #endif
 
+/* An executor state's only relation, number 1, which is to be written to. */
+#if PG_VERSION_NUM >= 160000
+#define weir_init_range_table(estate, rte)              \
+	do                                                  \
+	{                                                   \
+		List *perms_ = NIL;                             \
+		(void) addRTEPermissionInfo(&perms_, rte);      \
+		ExecInitRangeTable(estate, list_make1(rte),     \
+						   perms_ WEIR_UNPRUNED_RELID); \
+	} while (0)
+#if PG_VERSION_NUM >= 180000
+#define WEIR_UNPRUNED_RELID , bms_make_singleton(1)
+#else
+#define WEIR_UNPRUNED_RELID
+#endif
+#define weir_insert_index_tuples(rri, slot, estate) \
+	ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL, false)
+#else
+#define weir_init_range_table(estate, rte) \
+	ExecInitRangeTable(estate, list_make1(rte))
+#define weir_insert_index_tuples(rri, slot, estate) \
+	ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL)
+#endif
+
 /* From 18 on the parser adds a range table entry for GROUP BY. */
 #if PG_VERSION_NUM >= 180000
 #define WEIR_FLATTEN_GROUPS(query)                                          \

@@ -77,8 +77,9 @@ get_time(int column)
 	return isnull ? WEIR_NO_TIME : DatumGetInt64(d);
 }
 
-ProgressRow *
-weir_progress_load(int32 view)
+/* how: what follows the condition. */
+static ProgressRow *
+load(int32 view, const char *how)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	WeirUser user = weir_become_system();
@@ -88,10 +89,11 @@ weir_progress_load(int32 view)
 	bool isnull;
 
 	SPI_connect();
-	weir_spi("SELECT generation, incarnation, closed_upto, advance, windows_final, "
-			 "chunks, topic, starts, positions, watermarks, events, late, dead, lost, "
-			 "last_offsets, last_prints, records "
-			 "FROM weir.progress WHERE view = $1",
+	weir_spi(psprintf("SELECT generation, incarnation, closed_upto, advance, windows_final, "
+					  "chunks, topic, starts, positions, watermarks, events, late, dead, lost, "
+					  "last_offsets, last_prints, records "
+					  "FROM weir.progress WHERE view = $1%s",
+					  how),
 			 1, &type, &arg, NULL, SPI_OK_SELECT);
 	if (SPI_processed == 1)
 	{
@@ -111,6 +113,12 @@ weir_progress_load(int32 view)
 	SPI_finish();
 	weir_become_again(user);
 	return p;
+}
+
+ProgressRow *
+weir_progress_load(int32 view)
+{
+	return load(view, "");
 }
 
 bool
@@ -231,6 +239,21 @@ weir_progress_store(int32 view, const ProgressRow *p)
 			 lengthof(types), types, values, nulls, SPI_OK_UPDATE);
 	SPI_finish();
 	weir_become_again(user);
+}
+
+bool
+weir_progress_merge(int32 view, const ProgressRow *p, const bool *mine)
+{
+	ProgressRow *now = load(view, " FOR UPDATE");
+
+	if (now == NULL || now->generation != p->generation ||
+		now->nparts != p->nparts)
+		return false;
+	for (int i = 0; i < now->nparts; i++)
+		if (mine[i])
+			now->parts[i] = p->parts[i];
+	weir_progress_store(view, now);
+	return true;
 }
 
 void

@@ -282,7 +282,7 @@ weir_view_insert(const ViewRow *v)
 
 	SPI_connect();
 	weir_spi("INSERT INTO weir.views (view, query, final, open, stream, lateness, "
-			 "retention, start, settings, keep_late) VALUES ($1, $2, $3, $4, $5, "
+			 "retention, start, settings, keep_late) VALUES ($1, $2, $3, nullif($4, 0::oid), $5, "
 			 "$6 * interval '1 microsecond', justify_hours(nullif($7, 0) * interval '1 microsecond'), "
 			 "$8, $9, $10) RETURNING id",
 			 lengthof(types), types, values, NULL, SPI_OK_INSERT_RETURNING);

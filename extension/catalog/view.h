@@ -20,7 +20,7 @@ typedef struct ViewRow
 	Oid view;
 	Oid query;
 	Oid final;
-	Oid open;
+	Oid open; /* InvalidOid: an append view, and final is the view itself */
 	Oid stream;
 	Oid owner;          /* of the view */
 	int64 lateness;     /* us */
@@ -48,6 +48,13 @@ typedef struct ProgressRow
 	int nparts;
 	ViewPartition *parts;
 } ProgressRow;
+
+/* Are rows of the stream written as they come, without windows? */
+static inline bool
+weir_is_append(const ViewRow *row)
+{
+	return !OidIsValid(row->open);
+}
 
 /* NULL when there is none.  Results in the current context. */
 extern ViewRow *weir_view_load(int32 id);
@@ -98,6 +105,13 @@ extern void weir_progress_store(int32 view, const ProgressRow *p);
  * already.
  */
 extern bool weir_progress_advance(int32 view, int64 upto);
+/*
+ * The same by one of the workers that write an append view, in its partitions
+ * (mine, by partition); the others' are as they have been committed.  Waits for
+ * the row.  False: there is none, or it is of another generation.
+ */
+extern bool
+weir_progress_merge(int32 view, const ProgressRow *p, const bool *mine);
 /* Write down what the view skips (lost.c); with the positions, or not at all. */
 extern void
 weir_lost_store(int32 view, const char *topic, const LostRange *list);

@@ -124,6 +124,9 @@ extern void weir_retention_serve(CheckpointLane *c);
  */
 extern void weir_write_letters(CheckpointLane *c);
 extern void weir_free_letters(Lane *lane);
+/* Write n letters, which are sorted by this. */
+extern void
+weir_write_these_letters(const StreamDef *stream, Letter **letters, size_t n);
 
 /* --- the state log (state_log.c) ------------------------------------------ */
 

@@ -18,9 +18,12 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "checkpoint/checkpoint.h"
+#include "miscadmin.h"
+#include "replication/syncrep.h"
 #include "storage/procarray.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -63,6 +66,16 @@ write_view(CheckpointView *v, const Lane *lane)
 	for (int s = 0; s < v->slot->nshards; s++)
 		weir_lost_store(v->row->id, v->next.topic, v->slot->shards[s].lost);
 	weir_progress_store(v->row->id, &v->next);
+	v->attempt.written = true;
+}
+
+/* An append view: its workers have committed all of this by themselves. */
+static void
+note_appended(CheckpointView *v, const Lane *lane)
+{
+	v->next = v->progress;
+	v->next_seq = v->seq;
+	gather_parts(v, lane);
 	v->attempt.written = true;
 }
 
@@ -162,6 +175,11 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 
 		if (skip[i] || v->gone || pg_atomic_read_u32(&v->slot->failed))
 			continue;
+		if (v->plan->append)
+		{
+			note_appended(v, c->lane);
+			continue;
+		}
 		*current = i;
 		if (weir_progress_lock(v->row->id, &v->progress, &stale))
 			write_view(v, c->lane);
@@ -246,6 +264,23 @@ attempt(CheckpointLane *c, bool *skip)
 	return result;
 }
 
+/*
+ * What the workers of an append view have committed asynchronously becomes
+ * durable, and is replicated as the settings require.
+ */
+static void
+flush_appended(Lane *lane)
+{
+	XLogRecPtr upto = weir_lane_committed(lane);
+
+	if (upto == InvalidXLogRecPtr)
+		return;
+	HOLD_INTERRUPTS();
+	XLogFlush(upto);
+	SyncRepWaitForLSN(upto, true);
+	RESUME_INTERRUPTS();
+}
+
 bool
 weir_checkpoint_commit(CheckpointLane *c, bool durable)
 {
@@ -262,6 +297,8 @@ weir_checkpoint_commit(CheckpointLane *c, bool durable)
 	do
 		result = attempt(c, skip);
 	while (result == WITHOUT_A_VIEW);
+	if (durable && result == COMMITTED && c->lane->append)
+		flush_appended(c->lane);
 	synchronous_commit = before;
 	pfree(skip);
 	if (result == POSTPONED)

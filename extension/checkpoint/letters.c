@@ -3,7 +3,8 @@
  *		Messages that were kept aside, from shared memory to Weir's tables: dead
  *		letters to weir.dead_letter_log, late events to weir.late_event_log.
  *
- * Runs in the coordinator, in the transaction of a checkpoint: what each worker
+ * Runs in the coordinator, in the transaction of a checkpoint (an append view's
+ * worker writes its own in its own transaction): what each worker
  * had when it acknowledged the barrier is the coordinator's.  Two lanes may
  * read the same records: the second one's rows are dropped by the unique indexes,
  * after it has waited for the first one.  So that they do not wait for each other,
@@ -57,7 +58,7 @@ static const struct
 
 typedef struct LetterWriter
 {
-	const CheckpointLane *c;
+	const StreamDef *stream;
 	SPIPlanPtr plans[lengthof(statements)];
 	MemoryContext cxt;
 	Datum values[MAX_VALUES];
@@ -78,15 +79,14 @@ bytes_datum(const Letter *l, size_t at, uint32 len)
 static void
 fill_common(LetterWriter *w, const Letter *l)
 {
-	const StreamDef *stream = w->c->stream;
 	size_t key = l->reason_len;
 	int64 timestamp = l->timestamp - WEIR_EPOCH_SHIFT;
 
 	memset(w->nulls, ' ', sizeof(w->nulls));
-	w->values[0] = ObjectIdGetDatum(stream->relid);
+	w->values[0] = ObjectIdGetDatum(w->stream->relid);
 	w->values[1] = Int32GetDatum(l->view);
 	w->nulls[1] = l->view == 0 ? 'n' : ' ';
-	w->values[2] = CStringGetTextDatum(stream->topic);
+	w->values[2] = CStringGetTextDatum(w->stream->topic);
 	w->values[3] = Int32GetDatum(l->partition);
 	w->values[4] = Int64GetDatum(l->offset);
 	w->values[5] = TimestampTzGetDatum(timestamp);
@@ -171,7 +171,7 @@ compare_letters(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* Those to be written, in an order that is the same in all lanes. */
+/* Those to be written. */
 static Letter **
 choose(CheckpointLane *c, size_t *n)
 {
@@ -192,29 +192,36 @@ choose(CheckpointLane *c, size_t *n)
 			if (f == WC_LETTER_WRITE)
 				chosen[(*n)++] = l;
 		}
-	qsort(chosen, *n, sizeof(Letter *), compare_letters);
 	return chosen;
+}
+
+void
+weir_write_these_letters(const StreamDef *stream, Letter **letters, size_t n)
+{
+	LetterWriter w = {.stream = stream};
+	WeirUser user = weir_become_system();
+
+	/* An order that is the same in all lanes. */
+	qsort(letters, n, sizeof(Letter *), compare_letters);
+	SPI_connect();
+	w.cxt = AllocSetContextCreate(CurrentMemoryContext, "weir letter",
+								  ALLOCSET_DEFAULT_SIZES);
+	for (size_t i = 0; i < n; i++)
+		write_letter(&w, letters[i]);
+	SPI_finish();
+	weir_become_again(user);
 }
 
 void
 weir_write_letters(CheckpointLane *c)
 {
-	LetterWriter w = {.c = c};
 	Letter **letters;
 	size_t n;
-	WeirUser user;
 
 	if (!any_letter(c->lane))
 		return;
-	user = weir_become_system();
-	SPI_connect();
-	w.cxt = AllocSetContextCreate(CurrentMemoryContext, "weir letter",
-								  ALLOCSET_DEFAULT_SIZES);
 	letters = choose(c, &n);
-	for (size_t i = 0; i < n; i++)
-		write_letter(&w, letters[i]);
-	SPI_finish();
-	weir_become_again(user);
+	weir_write_these_letters(c->stream, letters, n);
 }
 
 void

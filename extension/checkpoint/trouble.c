@@ -69,9 +69,7 @@ fail(CheckpointView *v, const char *reason)
 static void
 say(CheckpointView *v, const char *text)
 {
-	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
-	strlcpy(v->slot->postponed, text ? text : "", WEIR_ERROR_LEN);
-	LWLockRelease(&weir_registry->lock);
+	weir_view_postpone(v->slot, text);
 }
 
 static void
@@ -182,7 +180,7 @@ weir_lane_postponed(CheckpointLane *c, const ErrorData *e)
 	{
 		CheckpointView *v = c->views[i];
 
-		if (v->gone)
+		if (v->gone || v->plan->append)
 			continue;
 		if (v->slot->postponed[0] == '\0')
 			say(v, e->message);
@@ -202,7 +200,7 @@ weir_settle_postponed(CheckpointLane *c)
 	{
 		CheckpointView *v = c->views[i];
 
-		if (v->gone)
+		if (v->gone || v->plan->append)
 			continue;
 		if (v->attempt.written)
 			settle_written(v);

@@ -61,8 +61,8 @@ weir_apply_begin(ViewApply *a, const EventBatch *b)
 
 /* --- expressions ----------------------------------------------------------- */
 
-static void
-load_row(ViewApply *a, const EventBatch *b, int row)
+void
+apply_load_row(ViewApply *a, const EventBatch *b, int row)
 {
 	TupleTableSlot *slot = a->slot_in;
 
@@ -75,17 +75,9 @@ load_row(ViewApply *a, const EventBatch *b, int row)
 	}
 }
 
-static inline void
-eval_into(ViewApply *a, InputExpr *e, int row)
-{
-	if (e->state)
-		e->values[row] = ExecEvalExprSwitchContext(e->state, a->econtext,
-												   &e->nulls[row]);
-}
-
 /* Drop the rows that WHERE does not let through. */
-static int
-filter_rows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
+int
+apply_filter(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 {
 	int kept = 0;
 
@@ -93,7 +85,7 @@ filter_rows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 		return nrows;
 	for (int i = 0; i < nrows; i++)
 	{
-		load_row(a, b, rows[i]);
+		apply_load_row(a, b, rows[i]);
 		if (ExecQual(a->where, a->econtext))
 			rows[kept++] = rows[i];
 	}
@@ -108,16 +100,16 @@ evaluate_accum(ViewApply *a, int c, int row)
 
 	if (a->filters[c].state)
 	{
-		eval_into(a, &a->filters[c], row);
+		apply_eval(a, &a->filters[c], row);
 		pass = !a->filters[c].nulls[row] &&
 			   DatumGetBool(a->filters[c].values[row]);
 		a->pass[c][row] = pass;
 	}
 	if (!pass)
 		return;
-	eval_into(a, &a->args[c], row);
+	apply_eval(a, &a->args[c], row);
 	for (int i = 0; i < a->plan->accums[c].nmore; i++)
-		eval_into(a, &a->more[c][i], row);
+		apply_eval(a, &a->more[c][i], row);
 }
 
 /* Evaluate keys, filters and arguments that are not plain columns. */
@@ -128,9 +120,9 @@ evaluate(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 		return;
 	for (int i = 0; i < nrows; i++)
 	{
-		load_row(a, b, rows[i]);
+		apply_load_row(a, b, rows[i]);
 		for (int k = 0; k < a->plan->nkeys; k++)
-			eval_into(a, &a->keys[k], rows[i]);
+			apply_eval(a, &a->keys[k], rows[i]);
 		for (int c = 0; c < a->plan->naccums; c++)
 			evaluate_accum(a, c, rows[i]);
 	}
@@ -325,7 +317,7 @@ static int
 prepare(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 {
 	memset(a->late, 0, sizeof(int64) * a->npartitions);
-	nrows = filter_rows(a, b, rows, nrows);
+	nrows = apply_filter(a, b, rows, nrows);
 	nrows = weir_apply_windows(a, b, rows, nrows);
 	if (nrows < 0)
 		return -1;
@@ -393,9 +385,8 @@ apply_rows(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows,
 	return result;
 }
 
-/* Errors that are not a row's: they end the worker's transaction. */
-static bool
-is_fatal(const ErrorData *e)
+bool
+apply_is_fatal(const ErrorData *e)
 {
 	return e->sqlerrcode == ERRCODE_QUERY_CANCELED ||
 		   e->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
@@ -428,7 +419,7 @@ apply_single(ViewApply *a, const EventBatch *b)
 			case NO_MEMORY:
 				return false;
 			case RAISED:
-				if (is_fatal(e))
+				if (apply_is_fatal(e))
 					ReThrowError(e);
 				if (!note_failed(a, b, a->rows[a->next_row], e))
 					return false;
@@ -454,7 +445,7 @@ weir_apply_run(ViewApply *a, const EventBatch *b)
 			case NO_MEMORY:
 				return false;
 			case RAISED:
-				if (is_fatal(e))
+				if (apply_is_fatal(e))
 					ReThrowError(e);
 				a->next_row = 0;
 				break;

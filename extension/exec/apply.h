@@ -70,6 +70,7 @@ typedef struct ViewApply
 	InputExpr *args;    /* by accumulator; state and attno 0: count(*) */
 	InputExpr **more;   /* by accumulator: arguments after the first */
 	InputExpr *filters; /* values as bool in pass */
+	InputExpr *out;     /* of an append view: what is shown */
 	bool **pass;        /* by accumulator: FILTER of each row, or NULL */
 
 	/* Scratch vectors, capacity of the batch. */

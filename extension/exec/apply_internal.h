@@ -38,4 +38,23 @@ apply_datums(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows);
 /* Store those of a touched group; under the shard's lock. */
 extern void apply_store_datums(ViewApply *a, int touched);
 
+/* Evaluate what is no plain column. */
+static inline void
+apply_eval(ViewApply *a, InputExpr *e, int row)
+{
+	if (e->state)
+		e->values[row] = ExecEvalExprSwitchContext(e->state, a->econtext,
+												   &e->nulls[row]);
+}
+
+/* --- apply.c --------------------------------------------------------------- */
+
+/* Have the record's columns in slot_in, for the interpreter. */
+extern void apply_load_row(ViewApply *a, const EventBatch *b, int row);
+/* Keep the rows that WHERE lets through; returns how many. */
+extern int
+apply_filter(ViewApply *a, const EventBatch *b, int32 *rows, int nrows);
+/* Errors that are not a row's: they end the worker's transaction. */
+extern bool apply_is_fatal(const ErrorData *e);
+
 #endif /* WEIR_EXEC_APPLY_INTERNAL_H */

@@ -72,6 +72,9 @@ collect_columns(ViewApply *a)
 			if (a->more[c][i].state)
 				note_columns(&columns, (Node *) plan->accums[c].more[i].expr);
 	}
+	for (int o = 0; plan->append && o < plan->nout; o++)
+		if (a->out[o].state)
+			note_columns(&columns, (Node *) plan->out[o]);
 	a->attnos = palloc(sizeof(AttrNumber) * (bms_num_members(columns) + 1));
 	while ((x = bms_next_member(columns, x)) >= 0)
 		a->attnos[a->nattnos++] = x + FirstLowInvalidHeapAttributeNumber;
@@ -114,6 +117,12 @@ init_expressions(ViewApply *a, TupleDesc rowdesc)
 		if (weir_accum_is_datum(spec->kind))
 			a->datums[a->ndatums++] = c;
 		eval = init_more(a, c, spec) || eval || a->args[c].state || spec->filter;
+	}
+	a->out = palloc0(sizeof(InputExpr) * (plan->nout + 1));
+	for (int o = 0; plan->append && o < plan->nout; o++)
+	{
+		init_expr(a, &a->out[o], plan->out[o], plan->out_attno[o]);
+		eval = eval || a->out[o].state;
 	}
 	collect_columns(a);
 	a->needs_eval = eval;

@@ -177,43 +177,63 @@ cut_short(const KafkaMessage *m, Content *c)
 						 m->partition, m->offset)));
 }
 
-static Letter *
-new_letter(const Content *c)
+static void
+fill(Letter *l, const KafkaMessage *m, int32 view, const Content *c)
 {
-	Letter *l = make_room(length(c));
 	size_t at = 0;
 
-	for (int i = 0; l && i < 3; i++)
+	for (int i = 0; i < 3; i++)
 	{
 		write_part(l, at, c->data[i], c->len[i]);
 		at += c->len[i];
 	}
-	return l;
-}
-
-Letter *
-weir_letter_new(const KafkaMessage *m, int32 view, const char *reason, bool cut)
-{
-	Content c = {{reason, m->key, m->payload},
-				 {strlen(reason), m->key_len, m->len}};
-	size_t bytes = offsetof(Letter, data) + length(&c);
-	Letter *l;
-
-	if (bytes > weir_arena_total() || (cut && bytes > PART_BYTES))
-		cut_short(m, &c);
-	l = new_letter(&c);
-	if (l == NULL)
-		return NULL;
 	l->view = view;
 	l->partition = m->partition;
 	l->offset = m->offset;
 	l->timestamp = m->timestamp;
 	l->fingerprint = weir_message_fingerprint(m);
-	l->reason_len = (uint32) c.len[0];
-	l->key_len = (uint32) c.len[1];
-	l->payload_len = (uint32) c.len[2];
+	l->reason_len = (uint32) c->len[0];
+	l->key_len = (uint32) c->len[1];
+	l->payload_len = (uint32) c->len[2];
 	l->has_key = m->key != NULL;
 	l->has_payload = m->payload != NULL;
+}
+
+static Content
+content(const KafkaMessage *m, const char *reason)
+{
+	return (Content){{reason, m->key, m->payload},
+					 {strlen(reason), m->key_len, m->len}};
+}
+
+Letter *
+weir_letter_new(const KafkaMessage *m, int32 view, const char *reason, bool cut)
+{
+	Content c = content(m, reason);
+	size_t bytes = offsetof(Letter, data) + length(&c);
+	Letter *l;
+
+	if (bytes > weir_arena_total() || (cut && bytes > PART_BYTES))
+		cut_short(m, &c);
+	l = make_room(length(&c));
+	if (l)
+		fill(l, m, view, &c);
+	return l;
+}
+
+Letter *
+weir_letter_private(const KafkaMessage *m, int32 view, int sqlstate,
+					const char *reason)
+{
+	Content c = content(m, reason);
+	size_t len = length(&c);
+	Letter *l = palloc_extended(offsetof(Letter, data) + len, MCXT_ALLOC_HUGE);
+
+	memset(l, 0, offsetof(Letter, data));
+	l->len = (uint32) len;
+	fill(l, m, view, &c);
+	l->kind = LETTER_DEAD;
+	l->dead.sqlstate = sqlstate;
 	return l;
 }
 

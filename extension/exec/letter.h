@@ -22,6 +22,12 @@ weir_letter_new(const KafkaMessage *m, int32 view, const char *reason, bool cut)
 /* A message that could not be used: new, and first of the list.  False: full. */
 extern bool weir_letter_dead(Letter **list, const KafkaMessage *m, int32 view,
 							 int sqlstate, const char *reason, bool cut);
+/*
+ * A dead letter in private memory, for one that writes it itself: it can be
+ * neither freed nor added to a list.
+ */
+extern Letter *weir_letter_private(const KafkaMessage *m, int32 view,
+								   int sqlstate, const char *reason);
 /* Copy out of what it holds, which is the reason, the key, the payload. */
 extern void weir_letter_read(const Letter *l, size_t at, char *to, size_t len);
 extern void weir_letter_free(Letter *l);

@@ -320,6 +320,11 @@ weir_plan_query(Query *query)
 	cxt.plan->stream = rte->relid;
 	check_expressions(&cxt);
 	plan_where(&cxt);
+	if (plan_is_append(cxt.query))
+	{
+		plan_append(&cxt);
+		return cxt.plan;
+	}
 	plan_groups(&cxt);
 	plan_output(&cxt);
 	plan_layout(cxt.plan);
@@ -389,6 +394,9 @@ weir_plan_view(Oid query_rel)
 				 errhint(
 					 "Drop the continuous view with weir.drop_view, and create it again.")));
 	plan = weir_plan_query(get_view_query(rel));
+	/* A column that was renamed since has its new name there only. */
+	if (plan->append)
+		plan->outdesc = CreateTupleDescCopy(RelationGetDescr(rel));
 	plan->layout = layout_hash(plan);
 	plan->fingerprint = query_hash(get_view_query(rel)) ^ plan->layout;
 	table_close(rel, AccessShareLock);

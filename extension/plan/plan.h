@@ -1,7 +1,8 @@
 /*
  * plan/plan.h
  *		A view's query, taken apart: what to filter, how to group, what to keep
- *		and what to show.
+ *		and what to show.  That of an append view, which has no groups, is a
+ *		filter and output expressions over the stream.
  *
  * Made from the rewrite rule of v_query, by every process that needs it: the
  * backend that defines or reads the view, the ingest worker, the coordinator.
@@ -43,6 +44,7 @@ typedef struct KeySpec
 typedef struct ViewPlan
 {
 	Oid stream;  /* the foreign table */
+	bool append; /* no window, keys or aggregates: a row for each record */
 	List *where; /* implicitly ANDed, over the stream */
 	WindowSpec window;
 	int nkeys; /* without the window */
@@ -54,17 +56,19 @@ typedef struct ViewPlan
 	bool one_row; /* aggregates without GROUP BY: a row if there is no event */
 	Expr *having; /* over a final row, or NULL */
 	int nout;
-	Expr **out;          /* output expressions, over a final row */
-	TupleDesc outdesc;   /* names and types of the output */
-	int window_out;      /* output column (from 0) that is the plain start
+	Expr **out;            /* output expressions, over a final row; append: over
+						  * the stream */
+	AttrNumber *out_attno; /* append: > 0 if a plain column */
+	TupleDesc outdesc;     /* names and types of the output */
+	int window_out;        /* output column (from 0) that is the plain start
 								 * of the window, or -1 */
-	Bitmapset *columns;  /* stream attnos that any expression reads; the
+	Bitmapset *columns;    /* stream attnos that any expression reads; the
 								 * event time is there only if one does so
 								 * besides the window */
-	bool needs_time;     /* an event without a time is of no use */
-	bool needs_snapshot; /* some function is not immutable, or runs SQL */
-	uint64 layout;       /* of keys and states, as bytes */
-	uint64 fingerprint;  /* of the query and the layout, in this database */
+	bool needs_time;       /* an event without a time is of no use */
+	bool needs_snapshot;   /* some function is not immutable, or runs SQL */
+	uint64 layout;         /* of keys and states, as bytes */
+	uint64 fingerprint;    /* of the query and the layout, in this database */
 } ViewPlan;
 
 /*

@@ -11,6 +11,7 @@
  *	aggregates.c	aggregates, as final functions over accumulators;
  *	agg_catalog.c	... those that go through their own functions
  *	agg_distinct.c	... and those with DISTINCT
+ *	append.c		a query without groups: all of it is over the stream
  *	plan.c			puts it together and rewrites what is shown
  *
  * Expressions are compared with equal() as the parser left them and simplified
@@ -88,10 +89,14 @@ plan_distinct_aggregate(ViewPlan *plan, AggSpec *agg, const Aggref *aggref,
 /* Does DISTINCT make no difference to the aggregate? */
 extern bool plan_ignores_distinct(const Aggref *aggref);
 
-/* plan.c: simplify an expression over the stream and note what it needs. */
-extern Expr *plan_stream_expr(PlanContext *cxt, Expr *expr);
 /* The stream's column that expr is, to the bit, or 0. */
 extern AttrNumber plan_plain_column(Expr *expr);
+/* append.c: is it a query without groups, and what does it show? */
+extern bool plan_is_append(const Query *query);
+extern void plan_append(PlanContext *cxt);
+
+/* plan.c: simplify an expression over the stream and note what it needs. */
+extern Expr *plan_stream_expr(PlanContext *cxt, Expr *expr);
 /* Do values of this type mean the same in every cluster, as stored? */
 extern bool plan_type_is_fixed(Oid type);
 

@@ -93,32 +93,26 @@ has_sublinks(const Query *query)
 	return query->hasSubLinks;
 }
 
-static bool
-has_no_groups(const Query *query)
-{
-	return !query->hasAggs && query->groupClause == NIL;
-}
-
 static const Refusal refusals[] = {
 	{has_set_operations,
 	 "UNION, INTERSECT and EXCEPT are not supported in a continuous view",
-	 "A continuous view is one aggregate query over one stream.",
+	 "A continuous view is one query over one stream.",
 	 "Create a continuous view for each branch, and an ordinary view that combines them."},
 	{has_with, "WITH is not supported in a continuous view",
-	 "A continuous view is one aggregate query over one stream.",
+	 "A continuous view is one query over one stream.",
 	 "Write the query without WITH, directly over the stream."},
 	{has_window_functions,
 	 "window functions are not supported in a continuous view",
-	 "They need rows of other groups, which may still be open.",
+	 "They need other rows, which may still come.",
 	 "Use OVER when you read the view."},
 	{has_distinct, "DISTINCT is not supported in a continuous view",
-	 "Each window and group has exactly one row.",
-	 "Use GROUP BY instead, or DISTINCT when you read the view."},
+	 "It would need all rows that there have been.",
+	 "Use GROUP BY with a window instead, or DISTINCT when you read the view."},
 	{has_order_by, "ORDER BY is not supported in a continuous view",
 	 "A continuous view is a relation: its rows have no order.",
 	 "Leave it out, and use ORDER BY when you read the view."},
 	{has_limit, "LIMIT and OFFSET are not supported in a continuous view",
-	 "A continuous view keeps all of its groups.",
+	 "A continuous view keeps all of its rows.",
 	 "Leave it out, and use LIMIT when you read the view."},
 	{has_grouping_sets,
 	 "GROUPING SETS, ROLLUP and CUBE are not supported in a continuous view",
@@ -126,14 +120,11 @@ static const Refusal refusals[] = {
 	 "Create a continuous view for each list of keys, or aggregate further when you read the view."},
 	{has_set_returning,
 	 "set-returning functions are not supported in a continuous view",
-	 "Each window and group has exactly one row.",
+	 "Each record or group has exactly one row.",
 	 "Use the set-returning function when you read the view."},
 	{has_sublinks, "subqueries are not supported in a continuous view",
 	 "Their result would change without any event.",
 	 "Join with other tables when you read the view."},
-	{has_no_groups, "a continuous view needs an aggregate",
-	 "Views that keep every row of a stream are not supported yet.",
-	 "Add GROUP BY weir.tumble(...) and an aggregate such as count(*)."},
 };
 
 /* refuse_from: raise for a FROM clause that is not one relation. */

@@ -76,6 +76,14 @@ weir_notify_launcher(Oid dboid)
 }
 
 void
+weir_view_postpone(ViewSlot *slot, const char *why)
+{
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	strlcpy(slot->postponed, why ? why : "", WEIR_ERROR_LEN);
+	LWLockRelease(&weir_registry->lock);
+}
+
+void
 weir_wake_coordinator(Lane *lane)
 {
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
@@ -153,13 +161,24 @@ weir_lane_main(Oid dboid, Oid stream)
 	{
 		const Lane *l = &weir_registry->lanes[i];
 
-		if (l->state != LANE_RUNNING || l->ended || l->dboid != dboid ||
-			l->stream != stream || sum_of_positions(l) <= furthest)
+		if (l->state != LANE_RUNNING || l->ended || l->append ||
+			l->dboid != dboid || l->stream != stream ||
+			sum_of_positions(l) <= furthest)
 			continue;
 		found = i;
 		furthest = sum_of_positions(l);
 	}
 	return found;
+}
+
+uint64
+weir_lane_committed(Lane *lane)
+{
+	uint64 last = 0;
+
+	for (int w = 0; w < lane->nworkers; w++)
+		last = Max(last, pg_atomic_read_u64(&lane->workers[w].committed));
+	return last;
 }
 
 /*
@@ -186,6 +205,7 @@ weir_lane_claim(Oid dboid, Oid stream)
 		lane->failures = 0;
 	lane->dboid = dboid;
 	lane->stream = stream;
+	lane->append = false;
 	lane->nviews = 0;
 	lane->nids = 0;
 	lane->restart_at = 0;
@@ -215,6 +235,7 @@ weir_view_claim(Oid dboid, int32 view, int64 generation, int lane)
 		v->view = view;
 		v->generation = generation;
 		v->lane = lane;
+		v->append = weir_registry->lanes[lane].append;
 		pg_atomic_write_u32(&v->failed, 0);
 		pg_atomic_write_u32(&v->detached, 0);
 		v->error[0] = '\0';
@@ -262,6 +283,8 @@ weir_view_is_apart(Oid dboid, int32 view)
 bool
 weir_lane_is_apart(const Lane *lane)
 {
+	if (lane->append)
+		return true;
 	for (int i = 0; i < lane->nviews; i++)
 		if (lane->views[i] >= 0 &&
 			weir_view_is_apart(lane->dboid,

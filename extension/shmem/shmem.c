@@ -65,6 +65,7 @@ init_lane(Lane *lane)
 		pg_atomic_init_u64(&lane->workers[w].acked, 0);
 		pg_atomic_init_u64(&lane->workers[w].copied, 0);
 		pg_atomic_init_u32(&lane->workers[w].blocked, 0);
+		pg_atomic_init_u64(&lane->workers[w].committed, 0);
 	}
 }
 

@@ -105,12 +105,14 @@ typedef struct ViewSlot
 	int lane;
 	bool retired; /* not live, but read instead of a later slot: retired.h */
 	int64 retired_at;               /* monotonic us */
-	char postponed[WEIR_ERROR_LEN]; /* why its checkpoints are; coordinator */
+	char postponed[WEIR_ERROR_LEN]; /* why its checkpoints are; coordinator,
+									 * of an append view the workers */
 	/* Set once by the coordinator before workers start. */
 	uint64 fingerprint; /* of the plan that workers run */
 	WwSpec window;      /* of calendar days or months: about as long */
 	int64 lateness;
 	bool keep_late; /* late events are kept as letters */
+	bool append;    /* its rows are written by the workers, it has no windows */
 	int nshards;
 	int npartitions; /* of the shards' parts */
 	int32 incarnation;
@@ -243,6 +245,7 @@ typedef struct LaneWorker
 	pg_atomic_uint32 blocked;    /* waits for memory */
 	volatile int32 blocked_view; /* of this view, by weir.views.id, or 0 */
 	volatile uint64 published;   /* grows with what there is to commit */
+	pg_atomic_uint64 committed;  /* where its own last commit is in the WAL */
 	/* The worker's; frozen is the coordinator's from acked to the next one. */
 	Letter *tried;   /* of a view that applies a batch: of records under way */
 	Letter *kept;    /* ... of records applied, not published yet */
@@ -262,6 +265,7 @@ typedef struct Lane
 	LaneState state;
 	Oid dboid;
 	Oid stream;
+	bool append; /* its one view has no windows, and no other joins */
 	int nviews;
 	int views[WEIR_LANE_VIEWS]; /* view slots; -1: gone */
 	int nids; /* the same by weir.views.id, kept in LANE_BACKOFF */
@@ -384,6 +388,8 @@ extern ViewSlot *weir_view_find(Oid dboid, int32 view);
  * this one?
  */
 extern bool weir_view_has_most(ViewSlot *view, uint64 since);
+/* Why nothing of the view is written at the moment; NULL: that is over. */
+extern void weir_view_postpone(ViewSlot *slot, const char *why);
 /* Tell the launcher that the catalog of this database changed. Cannot raise. */
 extern void weir_notify_launcher(Oid dboid);
 /* Wake the lane's coordinator. */
@@ -409,9 +415,11 @@ extern bool weir_lane_is_apart(const Lane *lane);
 /* Messages that the lane has not read yet; events in its last second; lock held. */
 extern int64 weir_lane_lag(const Lane *lane);
 extern int64 weir_lane_rate(const Lane *lane);
+/* Up to where workers that write rows themselves have committed; 0: nothing. */
+extern uint64 weir_lane_committed(Lane *lane);
 /* Does it catch up, with more before it than a second's worth?  Lock held. */
 extern bool weir_lane_is_behind(const Lane *lane);
-/* The stream's running lane that is furthest ahead, lock held; -1: none. */
+/* The stream's running lane of windows that is furthest ahead, lock held; -1: none. */
 extern int weir_lane_main(Oid dboid, Oid stream);
 
 /* A free lane or view slot for the caller to fill, lock held; -1: none. */

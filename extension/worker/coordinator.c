@@ -346,7 +346,7 @@ checkpoint(Coordinator *co)
 	MemoryContextSwitchTo(co->cxt);
 	if (!committed)
 		return;
-	co->last_commit = XactLastCommitEnd;
+	co->last_commit = Max(XactLastCommitEnd, weir_lane_committed(lane));
 	co->durable_pending = true;
 	if (requested)
 		pg_atomic_write_u64(&lane->checkpoint_done, wanted);

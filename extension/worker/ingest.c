@@ -73,9 +73,8 @@ attach(Ingest *in, uint64 run)
 	before_shmem_exit(leave, (Datum) 0);
 }
 
-/* A lane without its coordinator is over. */
-static void
-check_coordinator(const Ingest *in)
+void
+weir_ingest_check_coordinator(const Ingest *in)
 {
 	if (in->lane->coordinator == 0)
 		proc_exit(0);
@@ -92,7 +91,7 @@ wait_for_partitions(Ingest *in)
 						 IDLE_WAIT_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		weir_worker_interrupts();
-		check_coordinator(in);
+		weir_ingest_check_coordinator(in);
 	}
 	pg_read_barrier();
 }
@@ -185,6 +184,7 @@ prepare(Ingest *in)
 	in->past = MemoryContextAllocZero(in->cxt, sizeof(IngestPast) * n);
 	in->last = MemoryContextAllocZero(in->cxt, sizeof(IngestLast) * n);
 	weir_ingest_load_views(in);
+	weir_append_prepare(in);
 }
 
 static void
@@ -282,7 +282,8 @@ weir_ingest_barrier(Ingest *in)
 	uint64 barrier = pg_atomic_read_u64(&in->lane->barrier);
 
 	pg_read_barrier();
-	if (we_next(&in->barrier, barrier) == WE_TAKE)
+	if (we_next(&in->barrier, barrier) == WE_TAKE &&
+		(in->append == NULL || weir_append_settle(in)))
 		take_barrier(in, barrier);
 	if (we_next(&in->barrier, barrier) == WE_COPY)
 		copy_slice(in);
@@ -497,6 +498,14 @@ serve_joining(Ingest *in)
 	assign(in);
 }
 
+static void
+wait_on_latch(long ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
 /* One turn: what has arrived, else wait for something to happen. */
 static void
 turn(Ingest *in)
@@ -510,6 +519,11 @@ turn(Ingest *in)
 	if (in->away)
 	{
 		begin_anew(in);
+		return;
+	}
+	if (in->append && weir_append_linger(in) > 0)
+	{
+		wait_on_latch(weir_append_linger(in));
 		return;
 	}
 	weir_consumer_drain_fd(in->consumer);
@@ -526,7 +540,10 @@ turn(Ingest *in)
 	if (kept > 0)
 	{
 		WEIR_FAULT("ingest-fetched");
-		weir_ingest_batch(in, kept);
+		if (in->append)
+			weir_ingest_append(in, kept);
+		else
+			weir_ingest_batch(in, kept);
 	}
 	weir_consumer_release(in->consumer);
 	for (int i = 0; i < nevents; i++)
@@ -538,7 +555,8 @@ turn(Ingest *in)
 	if (in->went_back)
 		assign(in);
 	in->went_back = false;
-	weir_ingest_align(in);
+	if (in->append == NULL)
+		weir_ingest_align(in);
 	ask_again(in);
 	commit_group(in);
 	if (n == 0 && nevents == 0 &&
@@ -583,7 +601,7 @@ weir_ingest_main(Datum arg)
 		for (;;)
 		{
 			weir_worker_interrupts();
-			check_coordinator(ingest);
+			weir_ingest_check_coordinator(ingest);
 			turn(ingest);
 		}
 	}

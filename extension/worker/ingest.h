@@ -2,7 +2,8 @@
  * worker/ingest.h
  *		Private to the ingest worker: ingest.c (its life and its turns),
  *		ingest_views.c (which views it serves), ingest_batch.c (a batch of
- *		messages through decode and views), ingest_memory.c
+ *		messages through decode and views), ingest_append.c (the same for an append
+ *		view, which it writes itself), ingest_memory.c
  *		(without room), ingest_align.c (which partitions are held back) and
  *		ingest_lost.c (what the topic no longer has).
  */
@@ -77,10 +78,11 @@ typedef struct Ingest
 	IngestView *views;
 	bool needs_snapshot;
 	WeWorker barrier;
-	bool holding;     /* some partition is held back */
-	bool went_back;   /* some view has to read records again */
-	int64 copy_waits; /* since when copying waits for memory, or 0 */
-	int64 cut_until;  /* dead letters without room are cut (monotonic us) */
+	struct IngestAppend *append; /* NULL: a lane of windows */
+	bool holding;                /* some partition is held back */
+	bool went_back;              /* some view has to read records again */
+	int64 copy_waits;            /* since when copying waits for memory, or 0 */
+	int64 cut_until; /* dead letters without room are cut (monotonic us) */
 	uint64 durable;
 	MemoryContext cxt;
 	MemoryContext decoder_cxt;
@@ -101,6 +103,8 @@ typedef struct Ingest
 
 /* Take part in the barrier under way, if there is one. */
 extern void weir_ingest_barrier(Ingest *in);
+/* A lane without its coordinator is over: exit. */
+extern void weir_ingest_check_coordinator(const Ingest *in);
 
 /* --- ingest_views.c --------------------------------------------------------- */
 
@@ -129,6 +133,31 @@ extern void weir_ingest_note_partitions(Ingest *in);
 extern void weir_ingest_note_rate(Ingest *in);
 /* The broker has answered: what was said of it being away is over. */
 extern void weir_ingest_broker_answers(Ingest *in);
+
+/* What else the two kinds of batches have in common. */
+extern void weir_ingest_begin_transaction(const Ingest *in);
+extern void weir_ingest_end_transaction(const Ingest *in);
+/*
+ * Decode msgs[0 .. n), as the stream's owner; n = 0: what of them did not fit
+ * into the batch before, NULL when that was all.  Needs a transaction.
+ */
+extern EventBatch *weir_ingest_decode(Ingest *in, int n);
+/* With on_error 'stop' the first such message ends the views of the stream. */
+extern bool
+weir_ingest_stops_at(Ingest *in, const KafkaMessage *m, const char *reason);
+/* The batch is applied: what others see of it. */
+extern void weir_ingest_note_progress(Ingest *in, const EventBatch *b);
+
+/* --- ingest_append.c --------------------------------------------------------- */
+
+/* The lane is an append view's: make in->append. */
+extern void weir_append_prepare(Ingest *in);
+/* Write msgs[0 .. n) and commit it; waits where something is in the way. */
+extern void weir_ingest_append(Ingest *in, int n);
+/* Commit positions that are not yet.  False: not now, try again. */
+extern bool weir_append_settle(Ingest *in);
+/* How long not to look for messages, in ms. */
+extern long weir_append_linger(const Ingest *in);
 
 /* --- ingest_memory.c ---------------------------------------------------------- */
 

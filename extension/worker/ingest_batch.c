@@ -66,9 +66,8 @@ dead_letter(Ingest *in, const KafkaMessage *m, int sqlstate, const char *reason)
 	return true;
 }
 
-/* With on_error 'stop' the first such message ends the views of the stream. */
-static bool
-stops_at(Ingest *in, const KafkaMessage *m, const char *reason)
+bool
+weir_ingest_stops_at(Ingest *in, const KafkaMessage *m, const char *reason)
 {
 	char text[WEIR_ERROR_LEN];
 
@@ -109,7 +108,7 @@ note_untimed(Ingest *in, const EventBatch *b)
 	{
 		if (!b->ok[i] || b->event_time[i] != WEIR_NO_TIME)
 			continue;
-		if (all && stops_at(in, &b->msgs[i], no_time))
+		if (all && weir_ingest_stops_at(in, &b->msgs[i], no_time))
 			return false;
 		if (!dead_letter(in, &b->msgs[i], ERRCODE_NULL_VALUE_NOT_ALLOWED,
 						 no_time))
@@ -127,7 +126,7 @@ note_undecoded(Ingest *in, const EventBatch *b)
 		const DecodeError *e = &b->errors[i];
 		const KafkaMessage *m = &b->msgs[e->record];
 
-		if (stops_at(in, m, e->reason) ||
+		if (weir_ingest_stops_at(in, m, e->reason) ||
 			!dead_letter(in, m, e->sqlstate, e->reason))
 			return false;
 	}
@@ -177,8 +176,8 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 	weir_apply_publish(v->apply);
 }
 
-static void
-begin_transaction(const Ingest *in)
+void
+weir_ingest_begin_transaction(const Ingest *in)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -186,8 +185,8 @@ begin_transaction(const Ingest *in)
 		PushActiveSnapshot(GetTransactionSnapshot());
 }
 
-static void
-end_transaction(const Ingest *in)
+void
+weir_ingest_end_transaction(const Ingest *in)
 {
 	if (in->needs_snapshot)
 		PopActiveSnapshot();
@@ -213,7 +212,7 @@ try_apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 		AbortCurrentTransaction();
 		weir_ingest_fail_view(in, v, e->message);
 		FreeErrorData(e);
-		begin_transaction(in);
+		weir_ingest_begin_transaction(in);
 	}
 	PG_END_TRY();
 }
@@ -235,8 +234,8 @@ note_freshness(LaneWorker *w, int64 us)
 	w->freshness[Min(slot, WEIR_FRESHNESS_SLOTS - 1)]++;
 }
 
-static void
-note_progress(Ingest *in, const EventBatch *b)
+void
+weir_ingest_note_progress(Ingest *in, const EventBatch *b)
 {
 	Lane *lane = in->lane;
 	int64 now = weir_clock_monotonic();
@@ -338,31 +337,36 @@ apply_batch(Ingest *in, const EventBatch *b)
 			try_apply_view(in, &in->views[i], b);
 			WEIR_FAULT("ingest-view-applied");
 		}
-	note_progress(in, b);
+	weir_ingest_note_progress(in, b);
 	return true;
+}
+
+EventBatch *
+weir_ingest_decode(Ingest *in, int n)
+{
+	WeirUser before = weir_become_owner(in->stream->owner);
+	EventBatch *b;
+
+	b = n > 0 ? weir_decode(in->decoder, in->msgs, n)
+			  : weir_decode_more(in->decoder);
+	weir_become_again(before);
+	return b;
 }
 
 void
 weir_ingest_batch(Ingest *in, int n)
 {
-	WeirUser before;
 	EventBatch *b;
 
 	if (!weir_ingest_drop_failed(in))
 		return;
-	begin_transaction(in);
+	weir_ingest_begin_transaction(in);
 	weir_lost_note_last(in, n);
-	before = weir_become_owner(in->stream->owner);
-	b = weir_decode(in->decoder, in->msgs, n);
-	weir_become_again(before);
+	b = weir_ingest_decode(in, n);
 	WEIR_FAULT("ingest-decoded");
 	while (b != NULL && apply_batch(in, b))
-	{
-		before = weir_become_owner(in->stream->owner);
-		b = weir_decode_more(in->decoder);
-		weir_become_again(before);
-	}
-	end_transaction(in);
+		b = weir_ingest_decode(in, 0);
+	weir_ingest_end_transaction(in);
 	weir_ingest_broker_answers(in);
 	WEIR_FAULT("ingest-applied");
 }

@@ -88,6 +88,8 @@ weir_view_retire(ViewSlot *slot)
 
 	if (slot->retired)
 		return true;
+	if (slot->append)
+		return false;
 	settle_last(slot);
 	LWLockAcquire(&weir_registry->lock, LW_SHARED);
 	before = weir_retired_find(slot->dboid, slot->view);

@@ -10,7 +10,7 @@
  * skips what it has had), and so do views that have no position yet and begin at
  * the same place: fifty views created from 'earliest' are one lane.  A view that
  * is about where a running lane is joins that lane.  A view that met a memory
- * limit of its own has a lane for itself.
+ * limit of its own has a lane for itself, and so has each append view.
  */
 #include "base/weir.h"
 
@@ -54,6 +54,14 @@ is_placed(int32 view)
 	return false;
 }
 
+/* Has the view a lane for itself?  Registry lock held. */
+static bool
+is_apart(const Candidate *c)
+{
+	return weir_is_append(c->row) ||
+		   weir_view_is_apart(MyDatabaseId, c->row->id);
+}
+
 /* May the two be read together from now on? */
 static bool
 same_place(const Candidate *a, const Candidate *b)
@@ -62,8 +70,7 @@ same_place(const Candidate *a, const Candidate *b)
 
 	if (a == b)
 		return true;
-	if (weir_view_is_apart(MyDatabaseId, a->row->id) ||
-		weir_view_is_apart(MyDatabaseId, b->row->id))
+	if (is_apart(a) || is_apart(b))
 		return false;
 	if (a->row->stream != b->row->stream ||
 		a->progress->nparts != b->progress->nparts)
@@ -80,7 +87,7 @@ same_place(const Candidate *a, const Candidate *b)
 static int
 find_lane(const Candidate *c)
 {
-	if (weir_view_is_apart(MyDatabaseId, c->row->id))
+	if (is_apart(c))
 		return -1;
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
@@ -127,6 +134,7 @@ find_or_make_lane(Candidate *all, int n, int first)
 	lane = weir_lane_claim(MyDatabaseId, all[first].row->stream);
 	if (lane < 0)
 		return 1;
+	weir_registry->lanes[lane].append = weir_is_append(all[first].row);
 	for (int i = first; i < n; i++)
 		if (!all[i].placed && same_place(&all[first], &all[i]) &&
 			!place(&all[i], lane))

@@ -65,7 +65,13 @@ compile_view(CheckpointView *v)
 	before = weir_become_owner(v->row->owner);
 	nest = weir_settings_enter(v->row);
 	v->plan = weir_plan_view(v->row->query);
-	v->reader = weir_reader_new(v->plan, v->cxt);
+	if (v->plan->append != weir_is_append(v->row))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg(
+					 "the query was changed between one with groups and one without"),
+				 errhint("Create another view.")));
+	v->reader = v->plan->append ? NULL : weir_reader_new(v->plan, v->cxt);
 	weir_settings_leave(nest);
 	weir_become_again(before);
 	set_limit(v, v->row);
@@ -408,7 +414,8 @@ start_view(Coordinator *co, CheckpointView *v)
 		return;
 	}
 	lay_out_view(v, co->lane);
-	weir_restore_view(v);
+	if (!v->plan->append)
+		weir_restore_view(v);
 	WEIR_FAULT("setup-restored");
 	v->progress.incarnation++;
 	v->slot->incarnation = v->progress.incarnation;

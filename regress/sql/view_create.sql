@@ -73,7 +73,6 @@ SELECT weir.create_view('v', '');
 SELECT weir.create_view('v', 'SELECT 1; SELECT 2');
 SELECT weir.create_view('v', 'DELETE FROM taken');
 SELECT weir.create_view('v', 'SELECT 1 INTO x');
-SELECT weir.create_view('v', 'TABLE events');
 SELECT weir.create_view('v', 'VALUES (1)');
 SELECT weir.create_view('v', 'SELEC');
 SELECT weir.create_view('v', :q, start => 'yesterday-ish');
