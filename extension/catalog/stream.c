@@ -113,6 +113,8 @@ format_name(StreamFormat format)
 			return "json";
 		case STREAM_CSV:
 			return "csv";
+		case STREAM_AVRO:
+			return "avro";
 		case STREAM_RAW:
 			break;
 	}
@@ -126,7 +128,7 @@ resolve_payload(const StreamDef *def, StreamColumn *col,
 {
 	StreamFormat format = draft->key ? def->key_format : def->format;
 
-	if (draft->path != NULL && format != STREAM_JSON)
+	if (draft->path != NULL && format != STREAM_JSON && format != STREAM_AVRO)
 		bad_combination(col, "path",
 						psprintf("The %s %s.",
 								 draft->key ? "key's format is"
@@ -244,6 +246,21 @@ check_csv(const StreamDef *def, const char *option)
 	if (strchr(csv->null, csv->delimiter) != NULL ||
 		strchr(csv->null, csv->quote) != NULL)
 		bad_table_option(def, "null", "It contains the delimiter or the quote.");
+}
+
+/* Avro needs a schema, and nothing else does. */
+static void
+check_avro(const StreamDef *def, const char *option, bool avro,
+		   const char *schema)
+{
+	if (schema != NULL && !avro)
+		bad_table_option(def, option, "The format is not avro.");
+	if (schema == NULL && avro)
+		ereport(ERROR, (errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+						errmsg("stream \"%s\" of format avro has no schema",
+							   def->relname),
+						errhint("Set the option \"%s\" of the foreign table.",
+								option)));
 }
 
 /* Only some formats can hold several records. */
@@ -432,6 +449,9 @@ weir_stream_load(Oid relid, Oid userid)
 	check_raw(def);
 	check_csv(def, draft.csv_option);
 	check_records(def);
+	check_avro(def, "avro_schema", def->format == STREAM_AVRO, def->avro_schema);
+	check_avro(def, "avro_key_schema", def->key_format == STREAM_AVRO,
+			   def->avro_key_schema);
 	resolve_event_time(def, draft.event_time);
 
 	def->settings = weir_server_settings(table->serverid, userid);

@@ -14,7 +14,8 @@ typedef enum StreamFormat
 {
 	STREAM_JSON,
 	STREAM_CSV,
-	STREAM_RAW
+	STREAM_RAW,
+	STREAM_AVRO
 } StreamFormat;
 
 /* What a message holds. */
@@ -91,6 +92,8 @@ typedef struct StreamDef
 	StreamFormat key_format;
 	StreamRecords records;
 	StreamCsv csv;
+	char *avro_schema; /* of avro without a registry, or NULL */
+	char *avro_key_schema;
 	StreamOnError on_error;
 	StreamOffsetReset offset_reset;
 	AttrNumber event_time; /* attno, or 0: Kafka's timestamp */

@@ -12,6 +12,7 @@
 
 #include "catalog/place.h"
 #include "catalog/stream_options.h"
+#include "core/avro.h"
 #include "kafka/nearest.h"
 
 #include "catalog/pg_attribute.h"
@@ -20,6 +21,7 @@
 #include "common/int.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #define DEFAULT_IDLE_TIMEOUT (10 * USECS_PER_SEC)
 #define MAX_TOPIC_LEN        249
@@ -76,9 +78,11 @@ format_value(const char *option, const char *value)
 		return STREAM_JSON;
 	if (strcmp(value, "csv") == 0)
 		return STREAM_CSV;
+	if (strcmp(value, "avro") == 0)
+		return STREAM_AVRO;
 	if (strcmp(value, "raw") != 0)
 		bad_value(option, value, NULL,
-				  "Formats are \"json\", \"csv\" and \"raw\".");
+				  "Formats are \"json\", \"csv\", \"avro\" and \"raw\".");
 	return STREAM_RAW;
 }
 
@@ -157,6 +161,42 @@ read_event_time(StreamDraft *draft, const char *value)
 		bad_value("event_time", value, NULL,
 				  "Name a column, or leave the option out to use Kafka's timestamp.");
 	draft->event_time = pstrdup(value);
+}
+
+static void *
+schema_alloc(size_t size, void *arg)
+{
+	return MemoryContextAlloc((MemoryContext) arg, size);
+}
+
+/* A schema of Avro's, which is parsed only to see that it is one. */
+static char *
+schema_value(const char *option, const char *value)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
+											  "weir avro schema",
+											  ALLOCSET_DEFAULT_SIZES);
+	char err[256];
+
+	if (av_schema_parse(value, strlen(value), schema_alloc, cxt, err,
+						sizeof(err)) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("invalid value for option \"%s\"", option),
+						errdetail("It is no schema of Avro's: %s.", err)));
+	MemoryContextDelete(cxt);
+	return pstrdup(value);
+}
+
+static void
+read_avro_schema(StreamDraft *draft, const char *value)
+{
+	draft->def.avro_schema = schema_value("avro_schema", value);
+}
+
+static void
+read_avro_key_schema(StreamDraft *draft, const char *value)
+{
+	draft->def.avro_key_schema = schema_value("avro_key_schema", value);
 }
 
 /* A length of time as microseconds; days are 24 hours. */
@@ -265,6 +305,8 @@ static const StreamOption table_options[] = {
 	{"quote", read_quote},
 	{"escape", read_escape},
 	{"null", read_null},
+	{"avro_schema", read_avro_schema},
+	{"avro_key_schema", read_avro_key_schema},
 	{"event_time", read_event_time},
 	{"watermark_delay", read_watermark_delay},
 	{"max_ahead", read_max_ahead},

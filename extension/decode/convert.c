@@ -106,7 +106,7 @@ weir_column_init(Decoder *d, Column *col, const StreamColumn *def)
 
 	if (format == STREAM_RAW && def->type == BYTEAOID)
 		col->kind = CONV_BYTES;
-	if (format == STREAM_JSON)
+	if (format == STREAM_JSON || format == STREAM_AVRO)
 	{
 		col->whole_json = def->type == JSONOID || def->type == JSONBOID;
 		weir_array_init(d, col);
@@ -520,6 +520,12 @@ store_value(Column *col, int record, Datum value)
 	}
 }
 
+void
+weir_store_value(Column *col, int record, Datum value)
+{
+	store_value(col, record, value);
+}
+
 /* The column has no value in this record.  False: it must have one. */
 bool
 weir_convert_null(Decoder *d, Column *col, int record)
@@ -570,6 +576,18 @@ weir_convert_values(Decoder *d, Source *src, int record)
 			weir_put_aside(d, col, record, v, false);
 	}
 	return true;
+}
+
+/* One value that is there, and not null. */
+void
+weir_convert_one(Decoder *d, Column *col, int record, const WjValue *value)
+{
+	Datum datum = (Datum) 0;
+
+	if (convert_value(d, col, value, &datum))
+		store_value(col, record, datum);
+	else
+		weir_put_aside(d, col, record, value, false);
 }
 
 /*

@@ -48,6 +48,7 @@ typedef enum ConvKind
 } ConvKind;
 
 typedef struct ArrayReader ArrayReader; /* array.c */
+typedef struct AvroReader AvroReader;   /* avro.c */
 
 typedef struct Column
 {
@@ -84,6 +85,7 @@ typedef struct Source
 	WjPaths *paths;   /* json only */
 	WjGuess *guess;   /* the order of keys, from message to message */
 	WsvDialect csv;   /* csv only */
+	AvroReader *avro; /* avro only */
 	WjValue *scanned; /* by Column.path */
 } Source;
 
@@ -139,6 +141,11 @@ extern void weir_split_begin(Decoder *d, const KafkaMessage *msgs, int n);
 extern bool weir_split_ended(const Decoder *d);
 extern void weir_split_records(Decoder *d);
 
+/* avro.c */
+extern void weir_avro_init(Decoder *d, Source *src);
+extern bool weir_avro_decode(Decoder *d, Source *src, int record,
+							 const char *bytes, size_t len);
+
 /* source.c */
 extern void
 weir_source_init(Decoder *d, Source *src, StreamFormat format, bool key);
@@ -150,6 +157,9 @@ extern bool weir_source_decode(Decoder *d, Source *src, int record,
 /* convert.c */
 extern void weir_column_init(Decoder *d, Column *col, const StreamColumn *def);
 extern bool weir_convert_values(Decoder *d, Source *src, int record);
+extern void
+weir_convert_one(Decoder *d, Column *col, int record, const WjValue *value);
+extern void weir_store_value(Column *col, int record, Datum value);
 extern char *weir_convert_room(Decoder *d, Size size);
 extern bool weir_convert_bytes(Decoder *d, Column *col, int record,
 							   const char *bytes, size_t len);

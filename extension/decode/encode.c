@@ -428,6 +428,12 @@ encode(const Row *row, StreamFormat format, bool array, size_t *len)
 
 	if (format == STREAM_RAW)
 		return encode_raw(row, len);
+	if (format == STREAM_AVRO)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write to stream \"%s\"", row->stream->relname),
+				 errdetail("Messages of format avro can be read only."),
+				 errhint("Write through a stream of format raw.")));
 	initStringInfo(&buf);
 	if (format == STREAM_CSV)
 		encode_csv(&buf, row);

@@ -66,6 +66,8 @@ weir_source_ready(Decoder *d, Source *src)
 {
 	int n = src->ncolumns;
 
+	if (src->format == STREAM_AVRO && n > 0)
+		weir_avro_init(d, src);
 	if (src->format == STREAM_JSON)
 	{
 		src->guess = wj_guess_new(src->paths);
@@ -163,6 +165,8 @@ weir_source_decode(Decoder *d, Source *src, int record, const char *bytes,
 			return decode_json(d, src, record, bytes, len);
 		case STREAM_CSV:
 			return decode_csv(d, src, record, bytes, len);
+		case STREAM_AVRO:
+			return weir_avro_decode(d, src, record, bytes, len);
 		case STREAM_RAW:
 			break;
 	}

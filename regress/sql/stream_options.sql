@@ -105,7 +105,7 @@ CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topics 'a');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', path 'x');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', bootstrap_servers 'x');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', watermark_dely 'x');
-CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', format 'avro');
+CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', format 'xml');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', on_error 'ignore');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', offset_reset 'largest');
 CREATE FOREIGN TABLE t (a int) SERVER so OPTIONS (topic 'a', event_time '');

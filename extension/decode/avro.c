@@ -1,0 +1,450 @@
+/*
+ * decode/avro.c
+ *		Avro values to columns.
+ *
+ * Called by source.c for each record, in ingest workers and backends; takes no
+ * lock and raises nothing once it is set up.  core/avro finds the values of the
+ * columns' paths.  The usual types go straight into their columns.  Any other
+ * value is written as text, or as JSON for json and jsonb and where it is a
+ * record, an array or a map, into memory of the batch, and goes on as a JSON value
+ * would (convert.c): so a column of any type takes what its input function takes.
+ */
+#include "decode/decoder.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "core/avro.h"
+#include "core/time.h"
+#include "decode/decimal.h"
+#include "utils/date.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+/* A schema, and what a source wants of it. */
+typedef struct AvroSchema
+{
+	AvProgram *program;
+	int *slots;      /* by column: in values, or AV_NO_FIELD */
+	AvValue *values; /* of the record that is decoded */
+} AvroSchema;
+
+struct AvroReader
+{
+	AvroSchema *schema;
+};
+
+/* --- setting up ---------------------------------------------------------- */
+
+static void *
+avro_alloc(size_t size, void *arg)
+{
+	return MemoryContextAlloc((MemoryContext) arg, size);
+}
+
+static int
+add_path(AvroSchema *schema, const Column *col)
+{
+	const char *error;
+	int slot = av_program_add(schema->program, col->def->path,
+							  col->def->path_literal, &error);
+
+	if (slot == AV_BAD_PATH)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("path \"%s\" of column \"%s\" is not valid",
+							   col->def->path, col->def->name),
+						errdetail("%s.", error)));
+	return slot;
+}
+
+/* Compile a schema for the columns of a source; all memory in cxt. */
+static AvroSchema *
+compile(const Source *src, const AvNode *node, MemoryContext cxt)
+{
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	AvroSchema *schema = palloc0(sizeof(AvroSchema));
+	int i;
+
+	schema->program = av_program_new(node, avro_alloc, cxt);
+	schema->slots = palloc(sizeof(int) * Max(src->ncolumns, 1));
+	for (i = 0; i < src->ncolumns; i++)
+		schema->slots[i] = add_path(schema, &src->columns[i]);
+	schema->values = palloc0(sizeof(AvValue) *
+							 Max(av_program_count(schema->program), 1));
+	MemoryContextSwitchTo(old);
+	return schema;
+}
+
+/* A column that the schema of the options lacks is a mistake. */
+static void
+check_columns(const Source *src, const AvroSchema *schema)
+{
+	int i;
+
+	for (i = 0; i < src->ncolumns; i++)
+	{
+		const StreamColumn *def = src->columns[i].def;
+
+		if (schema->slots[i] == AV_NO_FIELD)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
+					 errmsg("column \"%s\" is not in the Avro schema", def->name),
+					 errdetail("The schema has no field \"%s\".", def->path),
+					 errhint(
+						 "Give the field's path in the column's option \"path\".")));
+	}
+}
+
+/* The source has all its columns. */
+void
+weir_avro_init(Decoder *d, Source *src)
+{
+	const char *text = src->key ? d->stream->avro_key_schema
+								: d->stream->avro_schema;
+	char err[256];
+	AvNode *node;
+
+	src->avro = palloc0(sizeof(AvroReader));
+	node = av_schema_parse(text, strlen(text), avro_alloc, d->cxt, err,
+						   sizeof(err));
+	if (node == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("the Avro schema of stream \"%s\" is not valid",
+							   d->stream->relname),
+						errdetail("%s.", err)));
+	src->avro->schema = compile(src, node, d->cxt);
+	check_columns(src, src->avro->schema);
+}
+
+/* --- values that need no text -------------------------------------------- */
+
+static inline bool
+is_integer(const AvValue *v)
+{
+	return v->node->type == AV_INT || v->node->type == AV_LONG;
+}
+
+static inline bool
+is_float(const AvValue *v)
+{
+	return v->node->type == AV_FLOAT || v->node->type == AV_DOUBLE;
+}
+
+static inline bool
+is_bytes(const AvValue *v)
+{
+	return v->node->type == AV_BYTES || v->node->type == AV_FIXED;
+}
+
+/* An integer is one whatever it counts. */
+static inline bool
+take_integer(const AvValue *v, int64 min, int64 max, int64 *out)
+{
+	*out = v->i;
+	return is_integer(v) && v->i >= min && v->i <= max;
+}
+
+static bool
+take_float8(const AvValue *v, Datum *out)
+{
+	if (is_float(v))
+		*out = Float8GetDatum(v->d);
+	else if (is_integer(v) && v->node->logical == AV_PLAIN)
+		*out = Float8GetDatum((float8) v->i);
+	else
+		return false;
+	return true;
+}
+
+static bool
+take_float4(const AvValue *v, Datum *out)
+{
+	float4 single = (float4) v->d;
+
+	if (!is_float(v) || (isinf(single) && !isinf(v->d)) ||
+		(single == 0 && v->d != 0))
+		return false;
+	*out = Float4GetDatum(single);
+	return true;
+}
+
+/* The integer of a decimal; false if it has more than eight bytes. */
+static bool
+decimal_integer(const AvValue *v, int64 *out)
+{
+	uint64 value;
+	uint32 i;
+
+	if (v->len == 0 || v->len > 8)
+		return false;
+	value = (v->ptr[0] & 0x80) != 0 ? ~UINT64CONST(0) : 0;
+	for (i = 0; i < v->len; i++)
+		value = value << 8 | (unsigned char) v->ptr[i];
+	*out = (int64) value;
+	return true;
+}
+
+static bool
+take_numeric(const Column *col, const AvValue *v, Datum *out)
+{
+	int64 value;
+
+	if (col->def->typmod >= (int32) VARHDRSZ)
+		return false;
+	if (is_integer(v) && v->node->logical == AV_PLAIN)
+	{
+		if (col->store)
+			*out = NumericGetDatum(int64_to_numeric(v->i));
+		return true;
+	}
+	if (v->node->logical != AV_DECIMAL || v->node->scale > 18 ||
+		!decimal_integer(v, &value))
+		return false;
+	if (col->store)
+		*out = NumericGetDatum(int64_div_fast_to_numeric(value, v->node->scale));
+	return true;
+}
+
+/* Microseconds since 1970 of a timestamp; nanoseconds are rounded down. */
+static bool
+timestamp_us(const AvValue *v, int64 *us)
+{
+	int per_second = v->node->per_second;
+
+	if (v->node->logical != AV_TIMESTAMP && v->node->logical != AV_LOCAL)
+		return false;
+	if (per_second == 1000)
+		return !pg_mul_s64_overflow(v->i, 1000, us);
+	*us = v->i;
+	if (per_second > 1000000)
+		*us = v->i / 1000 - (v->i % 1000 < 0);
+	return true;
+}
+
+static bool
+take_time(const Column *col, const AvValue *v, Datum *out)
+{
+	int64 us;
+
+	if (!timestamp_us(v, &us) || !weir_time_in_range(us))
+		return false;
+	*out = weir_column_datum(col, us);
+	return true;
+}
+
+static bool
+take_date(const Column *col, const AvValue *v, Datum *out)
+{
+	if (v->node->logical != AV_DATE)
+		return take_time(col, v, out);
+	if (!IS_VALID_DATE(v->i - WT_PG_EPOCH_DAYS))
+		return false;
+	*out = DateADTGetDatum((DateADT) (v->i - WT_PG_EPOCH_DAYS));
+	return true;
+}
+
+static bool
+take_bytes(Decoder *d, const Column *col, const AvValue *v, Datum *out)
+{
+	char *room;
+
+	if (!is_bytes(v) || v->node->logical == AV_DECIMAL)
+		return false;
+	if (!col->store)
+		return true;
+	room = weir_convert_room(d, (Size) v->len + VARHDRSZ);
+	SET_VARSIZE(room, v->len + VARHDRSZ);
+	memcpy(room + VARHDRSZ, v->ptr, v->len);
+	*out = PointerGetDatum(room);
+	return true;
+}
+
+static bool
+take_uuid(Decoder *d, const AvValue *v, Datum *out)
+{
+	char *room;
+
+	if (v->node->type != AV_FIXED || v->len != UUID_LEN)
+		return false;
+	room = weir_convert_room(d, UUID_LEN);
+	memcpy(room, v->ptr, UUID_LEN);
+	*out = PointerGetDatum(room);
+	return true;
+}
+
+/* A value of the type that its column has; false: not of that. */
+static bool
+take_value(Decoder *d, const Column *col, const AvValue *v, Datum *out)
+{
+	int64 number;
+
+	switch (col->kind)
+	{
+		case CONV_BOOL:
+			*out = BoolGetDatum(v->i != 0);
+			return v->node->type == AV_BOOLEAN;
+		case CONV_INT2:
+			if (!take_integer(v, PG_INT16_MIN, PG_INT16_MAX, &number))
+				return false;
+			*out = Int16GetDatum((int16) number);
+			return true;
+		case CONV_INT4:
+			if (!take_integer(v, PG_INT32_MIN, PG_INT32_MAX, &number))
+				return false;
+			*out = Int32GetDatum((int32) number);
+			return true;
+		case CONV_INT8:
+			if (!take_integer(v, PG_INT64_MIN, PG_INT64_MAX, &number))
+				return false;
+			*out = Int64GetDatum(number);
+			return true;
+		case CONV_FLOAT4:
+			return take_float4(v, out);
+		case CONV_FLOAT8:
+			return take_float8(v, out);
+		case CONV_NUMERIC:
+			return take_numeric(col, v, out);
+		case CONV_TIMESTAMPTZ:
+		case CONV_TIMESTAMP:
+			return take_time(col, v, out);
+		case CONV_DATE:
+			return take_date(col, v, out);
+		case CONV_UUID:
+			return take_uuid(d, v, out);
+		default:
+			return col->def->type == BYTEAOID && take_bytes(d, col, v, out);
+	}
+}
+
+/* --- values as text ------------------------------------------------------ */
+
+/* What the text of a value is in JSON. */
+static WjType
+json_type(const AvValue *v)
+{
+	switch (v->node->type)
+	{
+		case AV_BOOLEAN:
+			return v->i ? WJ_TRUE : WJ_FALSE;
+		case AV_INT:
+		case AV_LONG:
+			return v->node->logical == AV_PLAIN ? WJ_NUMBER : WJ_STRING;
+		case AV_FLOAT:
+		case AV_DOUBLE:
+			return isfinite(v->d) ? WJ_NUMBER : WJ_STRING;
+		case AV_BYTES:
+		case AV_FIXED:
+			return v->node->logical == AV_DECIMAL ? WJ_NUMBER : WJ_STRING;
+		case AV_RECORD:
+		case AV_MAP:
+			return WJ_OBJECT;
+		case AV_ARRAY:
+			return WJ_ARRAY;
+		default:
+			return WJ_STRING;
+	}
+}
+
+static bool
+fail(Decoder *d, const Column *col, int record, int sqlstate, const char *why)
+{
+	weir_decode_fail(d, record, sqlstate,
+					 psprintf("column \"%s\": %s", col->def->name, why));
+	return false;
+}
+
+/* A string, or an enum's symbol, is its own text. */
+static bool
+convert_string(Decoder *d, Column *col, int record, const AvValue *v)
+{
+	WjValue value = {v->ptr, v->len, WJ_STRING, false};
+
+	if (v->node->type == AV_ENUM)
+	{
+		value.ptr = v->node->names[v->i];
+		value.len = (uint32) strlen(value.ptr);
+	}
+	else if (memchr(v->ptr, '\0', v->len) != NULL)
+		return fail(d, col, record, ERRCODE_UNTRANSLATABLE_CHARACTER,
+					"NUL character in a string");
+	weir_convert_one(d, col, record, &value);
+	return true;
+}
+
+static bool
+convert_text(Decoder *d, Column *col, int record, const AvValue *v)
+{
+	WjValue value = {NULL, 0, json_type(v), false};
+	int64 len = av_text(v, col->whole_json, NULL);
+	char *room;
+
+	if (len < 0)
+		return fail(d, col, record, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+					"value too long");
+	room = weir_convert_room(d, len);
+	(void) av_text(v, col->whole_json, room);
+	value.ptr = room;
+	value.len = (uint32) len;
+	/* The text of a JSON string is what stands between its quotes. */
+	if (value.type == WJ_STRING && col->whole_json)
+	{
+		value.ptr++;
+		value.len -= 2;
+		value.escaped = memchr(value.ptr, '\\', value.len) != NULL;
+	}
+	weir_convert_one(d, col, record, &value);
+	return true;
+}
+
+/* --- decoding ------------------------------------------------------------ */
+
+static inline bool
+convert_column(Decoder *d, Column *col, int record, const AvValue *v)
+{
+	Datum datum = (Datum) 0;
+
+	if (v == NULL || v->node == NULL || v->node->type == AV_NULL)
+		return weir_convert_null(d, col, record);
+	if (likely(take_value(d, col, v, &datum)))
+	{
+		weir_store_value(col, record, datum);
+		return true;
+	}
+	if ((v->node->type == AV_STRING || v->node->type == AV_ENUM) &&
+		!col->whole_json)
+		return convert_string(d, col, record, v);
+	return convert_text(d, col, record, v);
+}
+
+/* All columns of the source.  False: the record failed. */
+bool
+weir_avro_decode(Decoder *d, Source *src, int record, const char *bytes,
+				 size_t len)
+{
+	AvroSchema *schema = src->avro->schema;
+	size_t at = 0;
+	AvStatus status;
+	int i;
+
+	status = av_scan(schema->program, bytes, len, schema->values, &at);
+	if (unlikely(status != AV_OK))
+	{
+		weir_decode_fail(d, record, ERRCODE_INVALID_BINARY_REPRESENTATION,
+						 psprintf("%smalformed Avro at byte %zu: %s",
+								  src->key ? "key: " : "", at,
+								  av_status_text(status)));
+		return false;
+	}
+	for (i = 0; i < src->ncolumns; i++)
+	{
+		int slot = schema->slots[i];
+
+		if (!convert_column(d, &src->columns[i], record,
+							slot >= 0 ? &schema->values[slot] : NULL))
+			return false;
+	}
+	return true;
+}
