@@ -424,6 +424,196 @@ CREATE FUNCTION weir.peek(stream regclass, n int DEFAULT 10,
 COMMENT ON FUNCTION weir.peek(regclass, int) IS
     'the newest messages of a stream, raw and decoded';
 
+-- Up to n messages of a topic, half of them the oldest and half the newest.
+CREATE FUNCTION weir.sample_messages(server name, topic text, n int,
+        OUT partition int, OUT "offset" bigint, OUT "timestamp" timestamptz,
+        OUT payload bytea,
+        OUT "text" text)                    -- the same, if it is text
+    RETURNS SETOF record LANGUAGE C STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'weir_sample_messages';
+
+-- The CREATE FOREIGN TABLE that fits a topic, by a sample of its messages; NULL:
+-- there are none.  See docs/reference.md, "infer".
+CREATE FUNCTION weir.infer_statement(server name, topic text, sample int, "table" text)
+    RETURNS text LANGUAGE sql STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC' SET jit = off
+AS $function$
+WITH RECURSIVE
+-- 1. Messages, and the JSON objects in them.
+messages AS MATERIALIZED (
+    SELECT row_number() OVER (ORDER BY m.partition, m."offset") AS id, m.*,
+           weir.message_as_jsonb(m.payload) AS b
+    FROM weir.sample_messages($1, $2, $3) m
+    WHERE m.payload IS NOT NULL
+), shapes AS (
+    SELECT id, CASE WHEN jsonb_typeof(b) = 'object' THEN 'object'
+                    WHEN jsonb_typeof(b) = 'array' AND jsonb_typeof(b -> 0) = 'object' THEN 'array'
+               END AS shape
+    FROM messages
+), counts AS (
+    SELECT count(*) AS n, count(shape) AS json,
+           count(*) FILTER (WHERE shape = 'object') AS objects,
+           count(*) FILTER (WHERE shape = 'array') AS arrays,
+           2 * count(shape) > count(*) AS is_json
+    FROM shapes
+), records AS MATERIALIZED (
+    SELECT row_number() OVER (ORDER BY m.id, e.n) AS id, m.partition, m."offset", m."timestamp", e.value AS j
+    FROM messages m JOIN shapes s USING (id)
+    CROSS JOIN LATERAL (
+        SELECT m.text::json AS value, 0::bigint AS n WHERE s.shape = 'object'
+        UNION ALL
+        SELECT a.value, a.n
+        FROM json_array_elements(CASE WHEN s.shape = 'array' THEN m.text::json END)
+             WITH ORDINALITY a (value, n)
+        WHERE json_typeof(a.value) = 'object') e
+    WHERE s.shape IS NOT NULL
+),
+-- 2. Every value in them, with the keys that lead to it; objects are gone into.
+nodes (id, path, ord, value) AS (
+    SELECT r.id, ARRAY[e.key], ARRAY[e.n], e.value
+    FROM records r, json_each(r.j) WITH ORDINALITY e (key, value, n)
+    UNION ALL
+    SELECT n.id, n.path || e.key, n.ord || e.n, e.value
+    FROM nodes n, json_each(CASE WHEN json_typeof(n.value) = 'object' THEN n.value END)
+         WITH ORDINALITY e (key, value, n)
+    WHERE cardinality(n.path) < 8
+), paths AS MATERIALIZED (
+    SELECT path, min(ord) AS ord,
+           coalesce(array_agg(DISTINCT json_typeof(value)) FILTER (WHERE json_typeof(value) <> 'null'), '{}') AS kinds,
+           count(DISTINCT id) FILTER (WHERE json_typeof(value) <> 'null') AS present
+    FROM nodes GROUP BY path
+), opened AS (
+    -- Objects whose fields become columns; one with very many keys is a map.
+    SELECT p.path FROM paths p
+    WHERE p.kinds = '{object}' AND cardinality(p.path) < 8
+      AND (SELECT count(*) FROM paths c WHERE c.path[:cardinality(c.path) - 1] = p.path) BETWEEN 1 AND 64
+), leaves AS (
+    SELECT p.* FROM paths p
+    WHERE '' <> ALL (p.path)
+      AND NOT EXISTS (SELECT FROM opened o WHERE o.path = p.path)
+      AND NOT EXISTS (SELECT FROM generate_series(1, cardinality(p.path) - 1) k
+                      WHERE NOT EXISTS (SELECT FROM opened o WHERE o.path = p.path[:k]))
+    ORDER BY p.ord LIMIT 1000
+),
+-- 3. What the values of each column look like.
+looks AS (
+    SELECT l.path,
+           bool_and(v.text ~ '^-?[0-9]+$') AS whole,
+           bool_and(length(regexp_replace(v.text, '[^0-9]', '', 'g')) <= 15) AS short,
+           min(CASE WHEN v.kind = 'number' THEN v.text::numeric END) AS least,
+           max(CASE WHEN v.kind = 'number' THEN v.text::numeric END) AS most,
+           bool_and(v.text ~ '^[12]\d{3}-(0\d|1[0-2])-[0-3]\d[T ][0-2]\d:[0-5]\d(:[0-5]\d([.]\d+)?)? ?(Z|[+-][01]\d(:?[0-5]\d)?)?$') AS iso,
+           bool_and(v.text ~ '^[12]\d{3}-(0\d|1[0-2])-[0-3]\d$') AS day
+    FROM leaves l JOIN nodes n USING (path)
+    CROSS JOIN LATERAL (SELECT n.value #>> '{}' AS text, json_typeof(n.value) AS kind) v
+    WHERE v.kind IN ('number', 'string') AND l.kinds <@ '{number,string}'
+    GROUP BY l.path
+), guesses AS (
+    SELECT l.path, l.ord, l.kinds, l.present, k.whole, k.short, k.least, k.most, k.iso, k.day, u.unit, u.per_second,
+           l.path[cardinality(l.path)] ~ '[a-z](At|Ts)$'
+           OR l.path[cardinality(l.path)] ~* '(^|[_-])(ts|time|timestamp|datetime|date|at|when|epoch|created|updated|modified)([_-]|$)|time(stamp)?$' AS named
+    FROM leaves l LEFT JOIN looks k USING (path)
+    LEFT JOIN (VALUES ('s', 1::numeric), ('ms', 1e3), ('us', 1e6), ('ns', 1e9)) u (unit, per_second)
+        ON l.kinds = '{number}' AND k.least >= 946684800 * u.per_second AND k.most < 4102444800 * u.per_second
+), times AS MATERIALIZED (
+    SELECT g.path, n.id, r.partition, r."offset", r."timestamp" AS kafka,
+           CASE WHEN g.unit IS NOT NULL THEN to_timestamp((v.text::numeric / g.per_second)::float8)
+                WHEN substr(v.text, 9, 2) BETWEEN '01' AND '28' AND substr(v.text, 12, 2) <= '23' THEN v.text::timestamptz
+           END AS t
+    FROM guesses g JOIN nodes n USING (path) JOIN records r USING (id)
+    CROSS JOIN LATERAL (SELECT n.value #>> '{}' AS text) v
+    WHERE json_typeof(n.value) IN ('number', 'string') AND (g.unit IS NOT NULL OR (g.kinds = '{string}' AND g.iso))
+), closeness AS (
+    SELECT path, percentile_disc(0.5) WITHIN GROUP (ORDER BY abs(extract(epoch FROM t - kafka))) AS off,
+           max(t - kafka) AS ahead
+    FROM times GROUP BY path
+),
+-- 4. Types, names and options of the columns.
+typed AS (
+    SELECT g.*, c.off, c.ahead,
+           g.unit IS NOT NULL AND (g.named OR coalesce(c.off < 3600, false)) AS is_epoch,
+           CASE WHEN g.kinds = '{}' THEN 'text'
+                WHEN g.kinds && '{object,array}' THEN 'jsonb'
+                WHEN g.kinds = '{boolean}' THEN 'boolean'
+                WHEN g.kinds = '{number}' AND g.unit IS NOT NULL AND (g.named OR coalesce(c.off < 3600, false)) THEN 'timestamptz'
+                WHEN g.kinds = '{number}' AND g.whole AND g.least >= -9223372036854775808 AND g.most <= 9223372036854775807 THEN 'bigint'
+                WHEN g.kinds = '{number}' AND NOT g.whole AND g.short THEN 'float8'
+                WHEN g.kinds = '{number}' THEN 'numeric'
+                WHEN g.kinds = '{string}' AND g.iso THEN 'timestamptz'
+                WHEN g.kinds = '{string}' AND g.day THEN 'date'
+                ELSE 'text' END AS type,
+           array_to_string(g.path, '_')::name::text AS base
+    FROM guesses g LEFT JOIN closeness c USING (path)
+), named AS (
+    SELECT t.*,
+           CASE WHEN t.base IN ('tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid') THEN t.base || '_'
+                WHEN row_number() OVER same > 1 THEN left(t.base, 50)::name || '_' || row_number() OVER same
+                ELSE t.base END AS name,
+           (SELECT string_agg(CASE WHEN k ~ '^[A-Za-z_][A-Za-z0-9_]*$' THEN k
+                                   ELSE '"' || replace(replace(k, '\', '\\'), '"', '\"') || '"' END, '.' ORDER BY n)
+            FROM unnest(t.path) WITH ORDINALITY p (k, n)) AS steps
+    FROM typed t
+    WINDOW same AS (PARTITION BY t.base ORDER BY cardinality(t.path), t.ord)
+), event_time AS (
+    SELECT n.path, n.name, n.ahead FROM named n
+    WHERE n.type = 'timestamptz' AND n.present = (SELECT count(*) FROM records)
+    ORDER BY coalesce(n.off > 86400, true),
+             CASE WHEN n.base ~* '^(event_?)?(ts|time|timestamp)$|^event_?at$' THEN 0 WHEN n.named THEN 1 ELSE 2 END,
+             n.off, n.ord
+    LIMIT 1
+), disorder AS (
+    SELECT ceil(coalesce(percentile_disc(0.99) WITHIN GROUP (ORDER BY d.behind), 0)) AS usual, ceil(max(d.behind)) AS most
+    FROM (SELECT extract(epoch FROM greatest(max(t.t) OVER (PARTITION BY t.partition ORDER BY t."offset", t.id
+                      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) - t.t, interval '0')) AS behind
+          FROM times t JOIN event_time USING (path)) d
+),
+-- 5. The text.
+lines AS (
+    SELECT n.ord,
+           '    ' || quote_ident(n.name) || ' ' || n.type
+           || CASE WHEN o.options <> '' THEN ' OPTIONS (' || o.options || ')' ELSE '' END AS definition,
+           concat_ws('; ',
+               CASE WHEN n.kinds = '{}' THEN 'null in each of them'
+                    WHEN cardinality(n.kinds) > 1 THEN array_to_string(n.kinds, ' or ') END,
+               CASE WHEN n.kinds <> '{}' AND n.present < r.total
+                    THEN 'missing or null in ' || greatest(round(100.0 * (r.total - n.present) / r.total), 1) || ' %' END) AS remark
+    FROM named n
+    CROSS JOIN (SELECT count(*) AS total FROM records) r
+    CROSS JOIN LATERAL (
+        SELECT concat_ws(', ', CASE WHEN cardinality(n.path) > 1 OR n.name <> n.path[1] THEN 'path ' || quote_literal(n.steps) END,
+                         CASE WHEN n.is_epoch THEN 'unit ' || quote_literal(n.unit) END) AS options) o
+    UNION ALL
+    SELECT '{1}', '    payload ' || CASE WHEN count(text) = count(*) THEN 'text' ELSE 'bytea' END, ''
+    FROM messages HAVING NOT (SELECT is_json FROM counts)
+)
+SELECT '-- ' || c.n || ' messages sampled'
+       || CASE WHEN NOT c.is_json THEN '; most are no JSON objects'
+               WHEN c.json < c.n THEN '; ' || c.n - c.json || ' are no JSON objects, and would be dead letters' ELSE '' END || E'\n'
+       || CASE WHEN c.is_json AND NOT EXISTS (SELECT FROM event_time)
+               THEN E'-- no column looks like an event time: Kafka''s timestamp is taken\n' ELSE '' END
+       || CASE WHEN d.most > d.usual
+               THEN '-- 1 % of the event times are more than ' || d.usual || ' s behind, one ' || d.most || E' s\n' ELSE '' END
+       || 'CREATE FOREIGN TABLE ' || quote_ident($4) || E' (\n'
+       || (SELECT string_agg(l.definition || CASE WHEN l.n < l.total THEN ',' ELSE '' END
+                             || CASE WHEN l.remark <> '' THEN '  -- ' || l.remark ELSE '' END, E'\n' ORDER BY l.n)
+           FROM (SELECT definition, remark, row_number() OVER (ORDER BY ord, definition) AS n, count(*) OVER () AS total FROM lines) l)
+       || E'\n) SERVER ' || quote_ident($1) || ' OPTIONS ('
+       || concat_ws(', ', 'topic ' || quote_literal($2),
+              'format ' || CASE WHEN c.is_json THEN '''json''' ELSE '''raw''' END,
+              CASE WHEN c.is_json AND c.arrays > 0 THEN 'records ' || CASE WHEN c.objects > 0 THEN '''auto''' ELSE '''array''' END END,
+              'event_time ' || quote_literal(e.name),
+              CASE WHEN d.usual > 0 THEN 'watermark_delay ' || quote_literal(d.usual || ' seconds') END,
+              CASE WHEN e.ahead > interval '1 day' THEN 'max_ahead ' || quote_literal(ceil(extract(epoch FROM e.ahead) / 86400) + 1 || ' days') END)
+       || ')'
+FROM counts c LEFT JOIN event_time e ON true CROSS JOIN disorder d
+WHERE c.n > 0 AND EXISTS (SELECT FROM lines)
+$function$;
+
+CREATE FUNCTION weir.infer(server name, topic text, sample int DEFAULT 1000)
+    RETURNS text LANGUAGE C STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'weir_infer';
+COMMENT ON FUNCTION weir.infer(name, text, int) IS
+    'the CREATE FOREIGN TABLE that fits a topic, by a sample of its messages';
+
 -- --- objects that go away by plain DROP -------------------------------------
 
 CREATE FUNCTION weir.on_drop() RETURNS event_trigger

@@ -9,6 +9,7 @@
  *	fdw_scan.c		reading a topic from its start to the end seen first
  *	fdw_modify.c	INSERT and COPY
  *	fdw_headers.c	a jsonb value as message headers
+ *	infer.c			IMPORT FOREIGN SCHEMA
  */
 #ifndef WEIR_API_FDW_H
 #define WEIR_API_FDW_H
@@ -105,6 +106,10 @@ extern void weir_fdw_end_modify(EState *estate, ResultRelInfo *rri);
 
 /* A jsonb array of {"key", "value"} or an object, as List of KafkaSetting. */
 extern List *weir_fdw_headers(Jsonb *jb);
+
+/* --- infer.c --------------------------------------------------------------- */
+
+extern List *weir_fdw_import(ImportForeignSchemaStmt *stmt, Oid serverid);
 
 /* --- fdw_options.c --------------------------------------------------------- */
 

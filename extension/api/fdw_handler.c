@@ -32,5 +32,7 @@ weir_fdw_handler(PG_FUNCTION_ARGS)
 	r->EndForeignModify = weir_fdw_end_modify;
 	r->BeginForeignInsert = weir_fdw_begin_insert;
 	r->EndForeignInsert = weir_fdw_end_modify;
+
+	r->ImportForeignSchema = weir_fdw_import;
 	PG_RETURN_POINTER(r);
 }

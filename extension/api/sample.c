@@ -109,6 +109,7 @@ static void
 advance(Sampling *s, int32 partition, int64 position)
 {
 	Range *r = &s->ranges[partition];
+	char err[512];
 
 	if (!is_open(r) || position <= r->position)
 		return;
@@ -117,8 +118,9 @@ advance(Sampling *s, int32 partition, int64 position)
 		return;
 	s->nopen--;
 	/* There may be more that nobody wants: do not let it crowd the others out. */
-	if (s->nopen > 0 && r->end < s->high[partition])
-		weir_consumer_finish(s->consumer, partition);
+	if (s->nopen > 0 && r->end < s->high[partition] &&
+		!weir_consumer_hold(s->consumer, 1, &partition, NULL, err, sizeof(err)))
+		sample_error(s, ERRCODE_FDW_ERROR, err);
 }
 
 /* Hand out those that are in range. */

@@ -49,9 +49,13 @@
 #if PG_VERSION_NUM >= 160000
 #define weir_function_aclcheck(function, role, mode) \
 	object_aclcheck(ProcedureRelationId, function, role, mode)
+#define weir_server_aclcheck(server, role, mode) \
+	object_aclcheck(ForeignServerRelationId, server, role, mode)
 #else
 #define weir_function_aclcheck(function, role, mode) \
 	pg_proc_aclcheck(function, role, mode)
+#define weir_server_aclcheck(server, role, mode) \
+	pg_foreign_server_aclcheck(server, role, mode)
 #endif
 
 /* A path of a foreign scan without parameters or order. */

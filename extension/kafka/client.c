@@ -36,6 +36,7 @@ typedef struct Question
 	int64 when; /* ms, or RD_KAFKA_OFFSET_BEGINNING, _END */
 	int64 *offsets;
 	int npartitions;
+	List *topics; /* of names */
 } Question;
 
 typedef rd_kafka_resp_err_t (*AskFunction)(Question *q, int slice_ms);
@@ -233,6 +234,43 @@ weir_client_partitions(KafkaClient *c, const char *topic, int timeout_ms,
 	if (!ask(&q, ask_metadata, timeout_ms, err, errlen))
 		return false;
 	*npartitions = q.npartitions;
+	return true;
+}
+
+/* AskFunction: which topics are there? */
+static rd_kafka_resp_err_t
+ask_topics(Question *q, int slice_ms)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_resp_err_t res;
+
+	res = rd_kafka_metadata(q->client->handle.rk, 1, NULL, &md, slice_ms);
+	if (res != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return res;
+	q->topics = NIL;
+	for (int i = 0; i < md->topic_cnt; i++)
+		q->topics = lappend(q->topics, pstrdup(md->topics[i].topic));
+	rd_kafka_metadata_destroy(md);
+	return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* weir_client_topics: see kafka.h. */
+bool
+weir_client_topics(KafkaClient *c, int timeout_ms, List **topics, char *err,
+				   size_t errlen)
+{
+	Question q = {.client = c};
+
+	if (!ask(&q, ask_topics, timeout_ms, err, errlen))
+		return false;
+	list_sort(q.topics, compare_names);
+	*topics = q.topics;
 	return true;
 }
 

@@ -140,7 +140,7 @@ extern void weir_consumer_commit(KafkaConsumer *c, int n,
 extern bool weir_consumer_hold(KafkaConsumer *c, int n, const int32 *partitions,
 							   const int64 *offsets, char *err, size_t errlen);
 
-/* Fetch no more of a partition, for good; only an assign undoes it. */
+/* Fetch no more of a partition, for good: an assign may not undo it. */
 extern void weir_consumer_finish(KafkaConsumer *c, int32 partition);
 
 /*
@@ -185,6 +185,9 @@ extern int weir_client_sqlstate(const KafkaClient *c);
 extern bool
 weir_client_partitions(KafkaClient *c, const char *topic, int timeout_ms,
 					   int *npartitions, char *err, size_t errlen);
+/* Names of all topics, List of palloc'ed char *, sorted. */
+extern bool weir_client_topics(KafkaClient *c, int timeout_ms, List **topics,
+							   char *err, size_t errlen);
 /* high is the last stable offset (read_committed). */
 extern bool weir_client_offsets(KafkaClient *c, const char *topic,
 								int32 partition, int timeout_ms, int64 *low,
