@@ -8,7 +8,7 @@ import time
 
 from harness import check, kafka, plot, result, server, views
 from rows import ROWS, Skip
-from rows import drain  # noqa: F401
+from rows import archive, drain  # noqa: F401
 
 OUT = os.path.join(os.environ["HOME"], "out")
 QUEUE_MB = 384  # weir.queue_size as it comes

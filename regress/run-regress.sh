@@ -125,7 +125,7 @@ if [ "$#" -eq 0 ] && [ -z "${WEIR_WORKERS:-}" ]; then
 	workers 2
 	start_broker
 	suite regress-workers regress/pg_regress "$tree/regress" \
-		aggregates aggregates_any aggregates_own dead_letters view_basic view_idle view_late view_memory
+		aggregates aggregates_any aggregates_own append_basic dead_letters view_basic view_idle view_late view_memory
 	stop_broker
 fi
 echo "$passed passed, $failed failed"

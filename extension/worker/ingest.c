@@ -513,6 +513,7 @@ turn(Ingest *in)
 	int nevents;
 	int n;
 	int kept;
+	long linger;
 
 	weir_ingest_barrier(in);
 	serve_joining(in);
@@ -521,9 +522,10 @@ turn(Ingest *in)
 		begin_anew(in);
 		return;
 	}
-	if (in->append && weir_append_linger(in) > 0)
+	linger = in->append ? weir_append_linger(in) : 0;
+	if (linger > 0)
 	{
-		wait_on_latch(weir_append_linger(in));
+		wait_on_latch(linger);
 		return;
 	}
 	weir_consumer_drain_fd(in->consumer);

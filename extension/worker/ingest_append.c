@@ -438,7 +438,6 @@ weir_ingest_append(Ingest *in, int n)
 		b = decode(in, 0);
 	in->append->full = n == in->capacity;
 	weir_ingest_broker_answers(in);
-	(void) pgstat_report_stat(false);
 }
 
 long
@@ -446,6 +445,8 @@ weir_append_linger(const Ingest *in)
 {
 	int64 left = in->append->last_commit + LINGER_US - weir_clock_monotonic();
 
+	/* By what this reports autovacuum finds out about the table. */
+	(void) pgstat_report_stat(false);
 	return in->append->full || left <= 0 ? 0 : (long) (left + 999) / 1000;
 }
 

@@ -26,7 +26,7 @@ SELECT relname, relkind FROM pg_class
 SELECT attrelid::regclass AS relation, string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) AS columns
     FROM pg_attribute WHERE attrelid = ANY ('{v,v_query}'::regclass[]) AND attnum > 0 GROUP BY 1 ORDER BY 1;
 SELECT view, query, final, open, stream, lateness, start, state FROM weir.views WHERE stream = 'events'::regclass ORDER BY 1;
-SELECT view_name, error, events, late, dead_letters, lag, windows_open, windows_final, workers FROM weir.status WHERE stream = 'events'::regclass ORDER BY 1;
+SELECT view_name, error, events, late, dead_letters, lag, windows_open, windows_final FROM weir.status WHERE stream = 'events'::regclass ORDER BY 1;
 SELECT view_name, partition, start_offset, position, committed, events, late, dead_letters
     FROM weir.partitions WHERE view_name = 'v'::regclass ORDER BY partition;
 -- each has a lane for itself
