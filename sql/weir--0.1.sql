@@ -25,17 +25,18 @@ GRANT USAGE ON FOREIGN SERVER weir_open TO PUBLIC;
 
 -- --- windows ---------------------------------------------------------------
 
+-- Not strict: without an origin it is 1970-01-01 00:00 in the time zone, or UTC.
 CREATE FUNCTION weir.tumble(ts timestamptz, size interval,
-        origin timestamptz DEFAULT '1970-01-01 00:00:00+00')
+        origin timestamptz DEFAULT NULL, timezone text DEFAULT NULL)
     RETURNS timestamptz
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE C IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'weir_tumble';
 CREATE FUNCTION weir.tumble(ts timestamp, size interval,
-        origin timestamp DEFAULT '1970-01-01 00:00:00')
+        origin timestamp DEFAULT NULL)
     RETURNS timestamp
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE C IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'weir_tumble';
-COMMENT ON FUNCTION weir.tumble(timestamptz, interval, timestamptz) IS
+COMMENT ON FUNCTION weir.tumble(timestamptz, interval, timestamptz, text) IS
     'start of the tumbling window that holds ts';
 
 CREATE FUNCTION weir.hop(ts timestamptz, size interval, slide interval,

@@ -162,7 +162,8 @@ begin_panes(OpenPanes *open, const ViewSlot *slot)
 	open->n = 0;
 	open->window = slot->window;
 	open->first = WEIR_NO_TIME;
-	if (slot->closed_upto != WEIR_NO_TIME)
+	/* Else a pane is open as a whole, or not at all. */
+	if (slot->window.kind != WW_TUMBLE && slot->closed_upto != WEIR_NO_TIME)
 		open->first = ww_ended(&slot->window,
 							   slot->closed_upto - slot->lateness);
 }

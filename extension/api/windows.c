@@ -11,6 +11,7 @@
 #include "core/window.h"
 #include "funcapi.h"
 #include "plan/interval.h"
+#include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(weir_tumble);
 PG_FUNCTION_INFO_V1(weir_hop);
@@ -26,25 +27,80 @@ out_of_range(void)
 				 "The window would begin or end outside the range of timestamps.")));
 }
 
+/* --- windows that do not overlap ----------------------------------------------- */
+
+/* The windows of the last call, and the one that it found. */
+typedef struct TumbleCache
+{
+	WindowSpec window;
+	Interval size;
+	bool has_origin;
+	Timestamp origin;
+	text *zone; /* NULL: none */
+	WwPane pane;
+} TumbleCache;
+
+static bool
+is_cached(const TumbleCache *cache, const Interval *size, bool has_origin,
+		  Timestamp origin, const text *zone)
+{
+	return memcmp(&cache->size, size, sizeof(Interval)) == 0 &&
+		   cache->has_origin == has_origin && cache->origin == origin &&
+		   (cache->zone == NULL) == (zone == NULL) &&
+		   (zone == NULL || (VARSIZE_ANY(zone) == VARSIZE_ANY(cache->zone) &&
+							 memcmp(zone, cache->zone, VARSIZE_ANY(zone)) == 0));
+}
+
+static TumbleCache *
+tumble_cache(FmgrInfo *flinfo, const Interval *size, bool has_origin,
+			 Timestamp origin, const text *zone)
+{
+	TumbleCache *cache = flinfo->fn_extra;
+	MemoryContext old;
+
+	if (cache && is_cached(cache, size, has_origin, origin, zone))
+		return cache;
+	old = MemoryContextSwitchTo(flinfo->fn_mcxt);
+	cache = palloc0(sizeof(TumbleCache));
+	cache->size = *size;
+	cache->has_origin = has_origin;
+	cache->origin = origin;
+	if (zone)
+	{
+		cache->zone = palloc(VARSIZE_ANY(zone));
+		memcpy(cache->zone, zone, VARSIZE_ANY(zone));
+	}
+	weir_tumble_spec(&cache->window, size, has_origin ? &origin : NULL,
+					 zone ? text_to_cstring(zone) : NULL);
+	MemoryContextSwitchTo(old);
+	return flinfo->fn_extra = cache;
+}
+
 /*
- * weir_tumble(ts, size, origin): the start of the window that ts is in.  Infinite
- * times pass through, as in date_bin.
+ * weir_tumble(ts, size, origin, timezone): the start of the window that ts is in.
+ * Not strict, since origin and timezone may be NULL.  Infinite times pass through,
+ * as in date_bin.
  */
 Datum
 weir_tumble(PG_FUNCTION_ARGS)
 {
-	Timestamp ts = PG_GETARG_TIMESTAMP(0);
-	WwSpec w = {.kind = WW_TUMBLE, .origin = PG_GETARG_TIMESTAMP(2)};
-	int64 start;
+	bool has_origin = PG_NARGS() > 2 && !PG_ARGISNULL(2);
+	bool has_zone = PG_NARGS() > 3 && !PG_ARGISNULL(3);
+	Timestamp ts;
+	TumbleCache *cache;
 
-	w.size = w.step = weir_interval_length(PG_GETARG_INTERVAL_P(1), "size");
-	weir_check_window(&w);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	ts = PG_GETARG_TIMESTAMP(0);
+	cache = tumble_cache(fcinfo->flinfo, PG_GETARG_INTERVAL_P(1), has_origin,
+						 has_origin ? PG_GETARG_TIMESTAMP(2) : 0,
+						 has_zone ? PG_GETARG_TEXT_PP(3) : NULL);
 	if (TIMESTAMP_NOT_FINITE(ts))
 		PG_RETURN_TIMESTAMP(ts);
-	if (!ww_tumble_start(ts, w.size, w.origin, &start) ||
-		!IS_VALID_TIMESTAMP(start) || !IS_VALID_TIMESTAMP(start + w.size))
+	if ((ts < cache->pane.from || ts >= cache->pane.upto) &&
+		!weir_window_pane(&cache->window, ts, &cache->pane))
 		out_of_range();
-	PG_RETURN_TIMESTAMP(start);
+	PG_RETURN_TIMESTAMP(cache->pane.first);
 }
 
 /* --- windows that overlap: a set ---------------------------------------------- */

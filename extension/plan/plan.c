@@ -355,12 +355,24 @@ key_hash(const KeySpec *key)
 			   key->typlen * 2 + key->typbyval);
 }
 
+static uint64
+calendar_hash(const WeirCalendar *c)
+{
+	const char *zone = c->zone ? pg_get_timezone_name(c->zone) : "";
+
+	return mix(mix(wh_hash(zone, strlen(zone), 0), c->months),
+			   (uint64) c->days ^ (uint64) c->origin);
+}
+
 /* What the bytes of keys and states mean; the same after dump and restore. */
 static uint64
 layout_hash(const ViewPlan *plan)
 {
 	const WwSpec *w = &plan->window.all;
 	uint64 hash = mix(mix(mix(w->kind, w->size), w->step), w->origin);
+
+	if (plan->window.by_date)
+		hash = mix(hash, calendar_hash(&plan->window.calendar));
 
 	for (int k = 0; k < plan->nkeys; k++)
 		hash = mix(hash, key_hash(&plan->keys[k]));

@@ -10,7 +10,6 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/int.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "plan/interval.h"
@@ -32,66 +31,14 @@ typedef struct WindowFunction
 	int step; /* 0: none */
 	const char *step_name;
 	int origin;
+	int zone; /* 0: none */
 } WindowFunction;
 
 static const WindowFunction window_functions[] = {
-	{"tumble", WW_TUMBLE, 1, 0, NULL, 2},
-	{"hop", WW_HOP, 1, 2, "slide", 3},
-	{"cumulate", WW_CUMULATE, 2, 1, "step", 3},
+	{"tumble", WW_TUMBLE, 1, 0, NULL, 2, 3},
+	{"hop", WW_HOP, 1, 2, "slide", 3, 0},
+	{"cumulate", WW_CUMULATE, 2, 1, "step", 3, 0},
 };
-
-int64
-weir_interval_length(const Interval *interval, const char *what)
-{
-	int64 days;
-	int64 length;
-
-	if (interval->month != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a window's %s cannot have months or years", what),
-				 errdetail("Months have no common length."),
-				 errhint(
-					 "Use days, hours, minutes or seconds, such as '30 days'.")));
-	if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &days) ||
-		pg_add_s64_overflow(days, interval->time, &length))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
-				 errmsg("interval out of range"),
-				 errdetail("A window's %s must fit 64 bits of microseconds.",
-						   what),
-				 errhint("Use a shorter interval.")));
-	if (length <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a window's %s must be greater than zero", what),
-				 errdetail("The %s is %s.", what,
-						   DatumGetCString(
-							   DirectFunctionCall1(interval_out,
-												   IntervalPGetDatum(interval)))),
-				 errhint("Use a positive interval, such as '10 seconds'.")));
-	return length;
-}
-
-void
-weir_check_window(const WwSpec *w)
-{
-	if (TIMESTAMP_NOT_FINITE(w->origin))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("a window's origin cannot be infinite"),
-				 errdetail(
-					 "Windows begin at the origin and at every multiple of their size from it."),
-				 errhint("Use a finite timestamp, or leave the origin out.")));
-	if (!ww_is_valid(w))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the step of a cumulating window must divide its size"),
-				 errdetail(
-					 "The windows that begin together end a step apart, the last one after the size."),
-				 errhint(
-					 "Use a size that is a multiple of the step, such as weir.cumulate(ts, '1 minute', '1 hour').")));
-}
 
 /* weir_function: the name of a function of the extension's schema, or NULL. */
 static char *
@@ -253,6 +200,34 @@ length_argument(const FuncExpr *call, int n, const char *what)
 								what);
 }
 
+/* optional_argument: argument n, or false if there is none, or it is NULL. */
+static bool
+optional_argument(const FuncExpr *call, int n, Datum *value)
+{
+	if (n >= list_length(call->args) ||
+		(IsA(list_nth(call->args, n), Const) &&
+		 list_nth_node(Const, call->args, n)->constisnull))
+		return false;
+	*value = constant_argument(call, n);
+	return true;
+}
+
+static void
+plan_tumble(WindowSpec *window, const FuncExpr *call, const WindowFunction *f)
+{
+	Datum origin;
+	Datum zone;
+	int64 at;
+	bool has_origin = optional_argument(call, f->origin, &origin);
+	bool has_zone = optional_argument(call, f->zone, &zone);
+
+	if (has_origin)
+		at = DatumGetTimestampTz(origin);
+	weir_tumble_spec(window, DatumGetIntervalP(constant_argument(call, f->size)),
+					 has_origin ? &at : NULL,
+					 has_zone ? TextDatumGetCString(zone) : NULL);
+}
+
 void
 plan_window(PlanContext *cxt)
 {
@@ -274,10 +249,14 @@ plan_window(PlanContext *cxt)
 	if (!IsA(call, FuncExpr))
 		refuse_argument();
 	window->type = call->funcresulttype;
+	if (f->kind == WW_TUMBLE)
+	{
+		plan_tumble(window, call, f);
+		return;
+	}
 	window->all.kind = f->kind;
 	window->all.size = length_argument(call, f->size, "size");
-	window->all.step = f->step ? length_argument(call, f->step, f->step_name)
-							   : window->all.size;
+	window->all.step = length_argument(call, f->step, f->step_name);
 	window->all.origin = DatumGetTimestampTz(constant_argument(call, f->origin));
 	weir_check_window(&window->all);
 	if (window->all.size / window->all.step > MAX_OVERLAP)

@@ -11,12 +11,15 @@
 
 #include "base/weir.h"
 
+#include "base/calendar.h"
 #include "core/window.h"
 
 typedef struct WindowSpec
 {
 	Oid type;   /* that SQL shows: timestamptz or timestamp */
-	WwSpec all; /* us, PostgreSQL's epoch */
+	WwSpec all; /* us, PostgreSQL's epoch; of a calendar: about as long */
+	bool by_date;
+	WeirCalendar calendar; /* if by_date, tumble */
 } WindowSpec;
 
 /* Is a window more than one pane? */
@@ -30,6 +33,13 @@ weir_windows_overlap(const WindowSpec *w)
 static inline bool
 weir_window_pane(const WindowSpec *w, int64 ts, WwPane *pane)
 {
+	if (w->by_date)
+	{
+		if (!weir_calendar_window(&w->calendar, ts, &pane->from, &pane->upto))
+			return false;
+		pane->first = pane->last = pane->from;
+		return true;
+	}
 	return ww_pane(&w->all, ts, pane) &&
 		   (pane->last < pane->first ||
 			(IS_VALID_TIMESTAMP(ww_start(&w->all, pane->first)) &&
@@ -45,6 +55,12 @@ weir_window_start(const WindowSpec *w, int64 name)
 static inline int64
 weir_window_end(const WindowSpec *w, int64 name)
 {
+	int64 start;
+	int64 end;
+
+	if (w->by_date)
+		return weir_calendar_window(&w->calendar, name, &start, &end) ? end
+																	  : name;
 	return ww_end(&w->all, name);
 }
 
@@ -55,14 +71,26 @@ weir_window_end(const WindowSpec *w, int64 name)
 static inline int64
 weir_window_closed(const WindowSpec *w, int64 lateness, int64 t)
 {
-	return t == WEIR_NO_TIME ? WEIR_NO_TIME : ww_ended(&w->all, t - lateness);
+	int64 start;
+	int64 end;
+
+	if (t == WEIR_NO_TIME)
+		return WEIR_NO_TIME;
+	if (!w->by_date)
+		return ww_ended(&w->all, t - lateness);
+	if (weir_calendar_window(&w->calendar, t - lateness, &start, &end))
+		return start - 1;
+	/* At the ends of time there are no windows. */
+	return t < 0 ? WEIR_NO_TIME : t - lateness;
 }
 
 /* The first window that is not closed, by what weir_window_closed has said. */
 static inline int64
 weir_window_next(const WindowSpec *w, int64 closed)
 {
-	return closed == WEIR_NO_TIME ? WEIR_NO_TIME : ww_next(&w->all, closed);
+	if (closed == WEIR_NO_TIME)
+		return WEIR_NO_TIME;
+	return w->by_date ? closed + 1 : ww_next(&w->all, closed);
 }
 
 #endif /* WEIR_PLAN_WINDOW_H */

@@ -58,7 +58,7 @@ SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, NULL::interval) $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '0 s') $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '-1 s') $$);
-SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '1 month') $$);
+SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.hop(ts, '1 month', '1 day') $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '200000000 days') $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '1 s', other) $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '1 s', 'infinity') $$);
