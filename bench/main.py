@@ -8,9 +8,11 @@ import time
 
 from harness import check, kafka, plot, result, server, views
 from rows import ROWS, Skip
-from rows import archive, drain  # noqa: F401
+from rows import archive, drain, groups, live, producer, queries, reads  # noqa: F401
 
 OUT = os.path.join(os.environ["HOME"], "out")
+# What a broker gets first: many small requests, since a cold one is slow with them.
+WARM_UP = ["--rate", "5000", "--duration", "10"]
 QUEUE_MB = 384  # weir.queue_size as it comes
 
 
@@ -109,6 +111,8 @@ def main():
     if unknown:
         sys.exit(f"no row {unknown[0]}; rows are: {' '.join(ROWS)}")
     server.start()
+    print("warming up ...", flush=True)
+    kafka.produce("warm", *WARM_UP)
     bench = Bench(os.path.join(OUT, time.strftime("%Y%m%d-%H%M%S.json", time.gmtime())))
     for name in ROWS:
         if name in wanted:

@@ -27,14 +27,18 @@ class Topic:
 
 
 def produce(topic, *options):
-    with live(topic, *options) as producer:
-        _, problem = producer.communicate()
+    end(live(topic, *options))
+
+
+def end(producer):
+    """Wait for it, and for all that it has sent."""
+    _, problem = producer.communicate()
     if producer.returncode != 0:
         raise RuntimeError(f"weir-producer: {problem.strip()}")
 
 
 def live(topic, *options):
-    """weir-producer in the background."""
+    """weir-producer in the background; see end."""
     return subprocess.Popen([PRODUCER, "--brokers", BROKERS, "--topic", topic, "--partitions",
                              str(PARTITIONS), "--quiet", *options],
                             stderr=subprocess.PIPE, text=True)
@@ -50,3 +54,9 @@ def plain(program, *args, **more):
     done = subprocess.run([os.path.join(HOME, program), BROKERS, *args], stdout=subprocess.PIPE,
                           text=True, check=True, **more)
     return {k: float(v) for k, v in (pair.split("=") for pair in done.stdout.split())}
+
+
+def delete(topic):
+    """For topics whose messages are needed no more: they take the disk's cache."""
+    subprocess.run([os.path.join(HOME, "scripts", "kafka"), "delete-topic", BROKERS, topic],
+                   check=True, capture_output=True)

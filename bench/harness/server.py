@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 import time
 
 DATA = os.path.join(os.environ["HOME"], "data")
@@ -29,13 +30,13 @@ class Session:
                                      stderr=subprocess.STDOUT, text=True, bufsize=1)
 
     def ask(self, text):
-        """One statement; returns the lines of its answer."""
+        """Statements; returns the lines of its answer."""
         self.psql.stdin.write(f"{text};\n\\echo {END}\n")
         lines = []
-        while (line := self.psql.stdout.readline().rstrip("\n")) != END:
-            if line == "" and self.psql.poll() is not None:
+        while (line := self.psql.stdout.readline()) != END + "\n":
+            if line == "":  # an error has ended it
                 raise SqlError("\n".join(lines))
-            lines.append(line)
+            lines.append(line.rstrip("\n"))
         return lines
 
     def close(self):
@@ -99,12 +100,11 @@ class Watch:
     HZ = os.sysconf("SC_CLK_TCK")
 
     def __enter__(self):
-        import threading
-
         self.parent = postmaster()
+        self.bare = bare_worker_mb()
         self.before = self._look()
         self.last = dict(self.before)
-        self.memory = 0.0  # MB of memory of their own, all together, at the most
+        self.memory = 0.0  # MB that they have above what bare workers would, at the most
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -123,7 +123,7 @@ class Watch:
         while not self.stop.wait(0.1):
             now = self._look()
             self.last.update(now)
-            self.memory = max(self.memory, sum(_anonymous_mb(p) for p in now))
+            self.memory = max(self.memory, sum(max(0, _anonymous_mb(p) - self.bare) for p in now))
 
     def _look(self):
         return {p: c for p in weir_processes(self.parent) if (c := cpu_seconds(p)) is not None}

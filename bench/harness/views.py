@@ -31,6 +31,8 @@ def by_user(groups):
         sum(amount) AS revenue FROM {stream} GROUP BY 1, 2""", "1 day")
 
 
+# A window from 2024 to 2079: no event closes it.
+FOR_EVER = View(by_user(1_000_000).query, "20000 days")
 TRAFFIC = View("SELECT {window} AS window_start, event_type, country, " + TAIL + " GROUP BY 1, 2, 3")
 MINUTES = View(TRAFFIC.query, "60 seconds")
 HOPPING = View(TRAFFIC.query, "60 seconds", "weir.hop(ts, '60 seconds', '1 second')")
@@ -83,19 +85,33 @@ def drop(*names):
 
 
 class Drained:
-    """What it took to bring a backlog into views, from CREATE to the last commit."""
+    """What it took to bring a backlog into views, from the commit of their definition
+    to the last commit of what they hold."""
 
-    def __init__(self, topic, view, names=("v",), of="events", views=None):
-        with server.Watch() as used:
+    def __init__(self, topic, statement, of):
+        with server.Session() as session, server.Watch() as used:
+            session.ask("BEGIN")
+            session.ask(statement)
             begin = time.monotonic()
-            sql("".join(f"SELECT weir.create_view('{n}', $$ {v.text(of)} $$);"
-                        for n, v in zip(names, views or [view])))
-            flush(of)
+            session.ask("COMMIT")
+            session.ask(f"SELECT weir.flush('{of}', '10 min')")
             self.seconds = time.monotonic() - begin
         self.cpu = used.cpu
         self.memory = used.memory
         self.per_second = topic.events / self.seconds
         self.per_cpu_second = topic.events / self.cpu if self.cpu else 0
+
+
+def drain(topic, of, *views):
+    """Make views, v or v0, v1 ..., and drain the topic into them."""
+    names = ["v"] if len(views) == 1 else [f"v{i}" for i in range(len(views))]
+    return Drained(topic, "".join(f"SELECT weir.create_view('{n}', $$ {v.text(of)} $$);\n"
+                                  for n, v in zip(names, views)), of)
+
+
+def drain_again(topic, of):
+    """The same into v, which is there already."""
+    return Drained(topic, "SELECT weir.reset('v', 'earliest')", of)
 
 
 def supported(view, of="events"):

@@ -3,7 +3,6 @@
 import os
 
 from harness import check, kafka, server, views
-from harness.views import Drained
 from rows import row
 
 
@@ -21,7 +20,7 @@ def _drain(bench, figures, compression, queue_mb, alone=False):
         took = bench.floor(topic, queue_mb) if file else kafka.consume(topic, queue_mb)
         rate.add(column, took["events"] / took["seconds"])
         cpu.add(column, took["events"] / took["cpu_seconds"])
-    took = Drained(topic, views.TRAFFIC, of=stream)
+    took = views.drain(topic, stream, views.TRAFFIC)
     check.like_floor("v")
     views.drop("v")
     rate.add("weir", took.per_second)
@@ -92,7 +91,7 @@ def workers(bench):
 def _with_workers(topic, stream, n):
     server.setting(weir__ingest_workers=n)
     try:
-        took = Drained(topic, views.TRAFFIC, of=stream)
+        took = views.drain(topic, stream, views.TRAFFIC)
         check.like_floor("v")
         views.drop("v")
     finally:
