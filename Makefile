@@ -29,7 +29,7 @@ OBJS = $(C_FILES:.c=.o)
 PG_CPPFLAGS = -Iextension -MMD -MP
 PG_CFLAGS = -Wall -Wextra $(WERROR) -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-clobbered
-SHLIB_LINK = -lrdkafka -ljansson -lm
+SHLIB_LINK = -lrdkafka -ljansson -lcurl -lm
 EXTRA_CLEAN = $(OBJS:.o=.d) build
 
 ifdef WEIR_DEBUG

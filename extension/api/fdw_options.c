@@ -10,6 +10,7 @@
 #include "api/fdw.h"
 
 #include "kafka/nearest.h"
+#include "kafka/registry.h"
 
 #include "access/reloptions.h"
 #include "catalog/pg_attribute.h"
@@ -44,10 +45,15 @@ consider_options(Oid catalog, NearestName *nearest)
 	if (catalog == ForeignServerRelationId)
 	{
 		weir_nearest_consider(nearest, BOOTSTRAP);
+		weir_nearest_consider(nearest, "schema_registry");
 		weir_kafka_nearest_setting(nearest, KAFKA_SETTING_SERVER);
 	}
 	else if (catalog == UserMappingRelationId)
+	{
+		weir_nearest_consider(nearest, "schema_registry_username");
+		weir_nearest_consider(nearest, "schema_registry_password");
 		weir_kafka_nearest_setting(nearest, KAFKA_SETTING_USER);
+	}
 	else
 		weir_stream_nearest_option(catalog, nearest);
 }
@@ -151,6 +157,11 @@ check_setting(Oid catalog, const char *name, const char *value)
 		return;
 	}
 	/* Ours but misspelt or misplaced, which kafka/ cannot know. */
+	if (weir_registry_option(name, place == KAFKA_SETTING_SERVER))
+	{
+		weir_registry_check_option(name, value);
+		return;
+	}
 	if (!weir_kafka_setting_known(name, place))
 	{
 		weir_nearest_init(&nearest, name);

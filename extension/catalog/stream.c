@@ -115,6 +115,8 @@ format_name(StreamFormat format)
 			return "csv";
 		case STREAM_AVRO:
 			return "avro";
+		case STREAM_AVRO_CONFLUENT:
+			return "avro-confluent";
 		case STREAM_RAW:
 			break;
 	}
@@ -128,7 +130,7 @@ resolve_payload(const StreamDef *def, StreamColumn *col,
 {
 	StreamFormat format = draft->key ? def->key_format : def->format;
 
-	if (draft->path != NULL && format != STREAM_JSON && format != STREAM_AVRO)
+	if (draft->path != NULL && (format == STREAM_CSV || format == STREAM_RAW))
 		bad_combination(col, "path",
 						psprintf("The %s %s.",
 								 draft->key ? "key's format is"
@@ -263,6 +265,20 @@ check_avro(const StreamDef *def, const char *option, bool avro,
 								option)));
 }
 
+/* Schemas by their ids need a place where they are. */
+static void
+check_registry(const StreamDef *def)
+{
+	if (def->registry.url == NULL && (def->format == STREAM_AVRO_CONFLUENT ||
+									  def->key_format == STREAM_AVRO_CONFLUENT))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+				 errmsg("stream \"%s\" of format avro-confluent has no schema registry",
+						def->relname),
+				 errhint(
+					 "Set the option \"schema_registry\" of the server, or use format avro with the option \"avro_schema\".")));
+}
+
 /* Only some formats can hold several records. */
 static void
 check_records(const StreamDef *def)
@@ -329,7 +345,7 @@ mapping_options(Oid userid, Oid serverid)
 	return options;
 }
 
-/* Append options as settings for kafka/. */
+/* Append options as settings for kafka/, but for those of the registry. */
 static List *
 append_settings(List *settings, List *options)
 {
@@ -341,6 +357,9 @@ append_settings(List *settings, List *options)
 		KafkaSetting *s = palloc(sizeof(KafkaSetting));
 		const char *name = opt->defname;
 
+		if (weir_registry_option(name, true) ||
+			weir_registry_option(name, false))
+			continue;
 		if (strcmp(name, "bootstrap_servers") == 0)
 			name = "bootstrap.servers";
 		s->name = pstrdup(name);
@@ -348,6 +367,25 @@ append_settings(List *settings, List *options)
 		settings = lappend(settings, s);
 	}
 	return settings;
+}
+
+/* The registry's address, from options of server and user mapping. */
+static void
+read_registry(RegistryAddress *registry, List *options)
+{
+	ListCell *lc;
+
+	foreach(lc, options)
+	{
+		DefElem *opt = lfirst_node(DefElem, lc);
+
+		if (strcmp(opt->defname, "schema_registry") == 0)
+			registry->url = pstrdup(defGetString(opt));
+		else if (strcmp(opt->defname, "schema_registry_username") == 0)
+			registry->username = pstrdup(defGetString(opt));
+		else if (strcmp(opt->defname, "schema_registry_password") == 0)
+			registry->password = pstrdup(defGetString(opt));
+	}
 }
 
 /* Does the wrapper of this server answer to our name? */
@@ -455,6 +493,9 @@ weir_stream_load(Oid relid, Oid userid)
 	resolve_event_time(def, draft.event_time);
 
 	def->settings = weir_server_settings(table->serverid, userid);
+	read_registry(&def->registry, GetForeignServer(table->serverid)->options);
+	read_registry(&def->registry, mapping_options(userid, table->serverid));
+	check_registry(def);
 	table_close(rel, NoLock);
 	return def;
 }

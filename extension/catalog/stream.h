@@ -8,6 +8,7 @@
 #include "base/weir.h"
 
 #include "access/attnum.h"
+#include "kafka/registry.h"
 #include "nodes/pg_list.h"
 
 typedef enum StreamFormat
@@ -15,7 +16,8 @@ typedef enum StreamFormat
 	STREAM_JSON,
 	STREAM_CSV,
 	STREAM_RAW,
-	STREAM_AVRO
+	STREAM_AVRO,
+	STREAM_AVRO_CONFLUENT /* ids of a registry's schemas before it */
 } StreamFormat;
 
 /* What a message holds. */
@@ -94,6 +96,7 @@ typedef struct StreamDef
 	StreamCsv csv;
 	char *avro_schema; /* of avro without a registry, or NULL */
 	char *avro_key_schema;
+	RegistryAddress registry;
 	StreamOnError on_error;
 	StreamOffsetReset offset_reset;
 	AttrNumber event_time; /* attno, or 0: Kafka's timestamp */

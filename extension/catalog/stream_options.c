@@ -80,9 +80,11 @@ format_value(const char *option, const char *value)
 		return STREAM_CSV;
 	if (strcmp(value, "avro") == 0)
 		return STREAM_AVRO;
+	if (strcmp(value, "avro-confluent") == 0)
+		return STREAM_AVRO_CONFLUENT;
 	if (strcmp(value, "raw") != 0)
 		bad_value(option, value, NULL,
-				  "Formats are \"json\", \"csv\", \"avro\" and \"raw\".");
+				  "Formats are \"json\", \"csv\", \"avro\", \"avro-confluent\" and \"raw\".");
 	return STREAM_RAW;
 }
 

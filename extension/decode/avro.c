@@ -8,17 +8,25 @@
  * value is written as text, or as JSON for json and jsonb and where it is a
  * record, an array or a map, into memory of the batch, and goes on as a JSON value
  * would (convert.c): so a column of any type takes what its input function takes.
+ *
+ * With a registry a message says by which schema it was written.  The first one
+ * of a schema waits for the registry; what it answered is kept, and where there
+ * is no such schema, it is asked again after a while.  An answer that does not
+ * come is no message's fault: that raises, and the worker or query ends.
  */
 #include "decode/decoder.h"
 
 #include <math.h>
 
+#include "base/clock.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "core/avro.h"
 #include "core/time.h"
 #include "decode/decimal.h"
+#include "port/pg_bswap.h"
 #include "utils/date.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
@@ -27,6 +35,9 @@
 /* A schema, and what a source wants of it. */
 typedef struct AvroSchema
 {
+	uint32 id;       /* the registry's; the hash key */
+	char *bad;       /* why it cannot be used, or NULL */
+	int64 ask_again; /* ... and until when that is taken for true */
 	AvProgram *program;
 	int *slots;      /* by column: in values, or AV_NO_FIELD */
 	AvValue *values; /* of the record that is decoded */
@@ -34,8 +45,14 @@ typedef struct AvroSchema
 
 struct AvroReader
 {
-	AvroSchema *schema;
+	bool confluent;
+	AvroSchema *schema; /* the only one, or the one used last; or NULL */
+	HTAB *schemas;      /* by id */
 };
+
+/* The header of a message with a schema's id: a zero byte, the id. */
+#define HEADER_LEN   5
+#define ASK_AGAIN_US (10 * USECS_PER_SEC)
 
 /* --- setting up ---------------------------------------------------------- */
 
@@ -61,11 +78,11 @@ add_path(AvroSchema *schema, const Column *col)
 }
 
 /* Compile a schema for the columns of a source; all memory in cxt. */
-static AvroSchema *
-compile(const Source *src, const AvNode *node, MemoryContext cxt)
+static void
+compile(AvroSchema *schema, const Source *src, const AvNode *node,
+		MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	AvroSchema *schema = palloc0(sizeof(AvroSchema));
 	int i;
 
 	schema->program = av_program_new(node, avro_alloc, cxt);
@@ -75,7 +92,6 @@ compile(const Source *src, const AvNode *node, MemoryContext cxt)
 	schema->values = palloc0(sizeof(AvValue) *
 							 Max(av_program_count(schema->program), 1));
 	MemoryContextSwitchTo(old);
-	return schema;
 }
 
 /* A column that the schema of the options lacks is a mistake. */
@@ -98,16 +114,15 @@ check_columns(const Source *src, const AvroSchema *schema)
 	}
 }
 
-/* The source has all its columns. */
-void
-weir_avro_init(Decoder *d, Source *src)
+/* The schema of the stream's options. */
+static void
+init_given(Decoder *d, Source *src)
 {
 	const char *text = src->key ? d->stream->avro_key_schema
 								: d->stream->avro_schema;
 	char err[256];
 	AvNode *node;
 
-	src->avro = palloc0(sizeof(AvroReader));
 	node = av_schema_parse(text, strlen(text), avro_alloc, d->cxt, err,
 						   sizeof(err));
 	if (node == NULL)
@@ -115,8 +130,121 @@ weir_avro_init(Decoder *d, Source *src)
 						errmsg("the Avro schema of stream \"%s\" is not valid",
 							   d->stream->relname),
 						errdetail("%s.", err)));
-	src->avro->schema = compile(src, node, d->cxt);
+	src->avro->schema = palloc0(sizeof(AvroSchema));
+	compile(src->avro->schema, src, node, d->cxt);
 	check_columns(src, src->avro->schema);
+}
+
+/* Schemas come later; but paths are checked now, against an empty one. */
+static void
+init_registry(Decoder *d, Source *src)
+{
+	static const AvNode nothing = {.type = AV_RECORD};
+	AvroSchema unused;
+	HASHCTL ctl = {.keysize = sizeof(uint32),
+				   .entrysize = sizeof(AvroSchema),
+				   .hcxt = d->cxt};
+
+	compile(&unused, src, &nothing, d->cxt);
+	src->avro->schemas = hash_create("weir avro schemas", 16, &ctl,
+									 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* The source has all its columns. */
+void
+weir_avro_init(Decoder *d, Source *src)
+{
+	src->avro = palloc0(sizeof(AvroReader));
+	src->avro->confluent = src->format == STREAM_AVRO_CONFLUENT;
+	if (src->avro->confluent)
+		init_registry(d, src);
+	else
+		init_given(d, src);
+}
+
+/* --- schemas of the registry --------------------------------------------- */
+
+/* What the registry answered is a schema, perhaps one of Avro's. */
+static void
+take_schema(Decoder *d, const Source *src, AvroSchema *schema, const char *text)
+{
+	char err[256];
+	AvNode *node = av_schema_parse(text, strlen(text), avro_alloc, d->cxt, err,
+								   sizeof(err));
+
+	if (node == NULL)
+	{
+		schema->bad = MemoryContextStrdup(d->cxt,
+										  psprintf("schema %u is not valid: %s",
+												   schema->id, err));
+		return;
+	}
+	compile(schema, src, node, d->cxt);
+	schema->bad = NULL;
+}
+
+/* Ask the registry for a schema.  Raises if it does not answer. */
+static void
+ask_registry(Decoder *d, const Source *src, AvroSchema *schema)
+{
+	char *text = NULL;
+
+	schema->bad = "";
+	schema->ask_again = 0;
+	switch (weir_registry_schema(&d->stream->registry, schema->id, &text))
+	{
+		case REGISTRY_FAILED:
+			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+							errmsg("could not get schema %u from \"%s\": %s",
+								   schema->id, d->stream->registry.url, text)));
+			break;
+		case REGISTRY_UNKNOWN:
+			schema->bad = MemoryContextStrdup(d->cxt, text);
+			break;
+		case REGISTRY_SCHEMA:
+			take_schema(d, src, schema, text);
+			break;
+	}
+	schema->ask_again = weir_clock_monotonic() + ASK_AGAIN_US;
+}
+
+static AvroSchema *
+find_schema(Decoder *d, const Source *src, uint32 id)
+{
+	AvroReader *reader = src->avro;
+	AvroSchema *schema = reader->schema;
+	bool found;
+
+	if (likely(schema != NULL && schema->id == id && schema->bad == NULL))
+		return schema;
+	schema = hash_search(reader->schemas, &id, HASH_ENTER, &found);
+	if (!found ||
+		(schema->bad != NULL && schema->ask_again <= weir_clock_monotonic()))
+		ask_registry(d, src, schema);
+	reader->schema = schema;
+	return schema;
+}
+
+/* The schema that a message names; NULL: it has failed. */
+static AvroSchema *
+named_schema(Decoder *d, Source *src, int record, const char *bytes, size_t len)
+{
+	AvroSchema *schema = NULL;
+	const char *why = "it does not begin with the id of a schema";
+	uint32 id;
+
+	if (likely(len >= HEADER_LEN && bytes[0] == 0))
+	{
+		memcpy(&id, bytes + 1, sizeof(id));
+		schema = find_schema(d, src, pg_ntoh32(id));
+		why = schema->bad;
+	}
+	if (likely(why == NULL))
+		return schema;
+	weir_decode_fail(d, record, ERRCODE_INVALID_BINARY_REPRESENTATION,
+					 psprintf("%smalformed Avro: %s", src->key ? "key: " : "",
+							  why));
+	return NULL;
 }
 
 /* --- values that need no text -------------------------------------------- */
@@ -425,16 +553,24 @@ weir_avro_decode(Decoder *d, Source *src, int record, const char *bytes,
 				 size_t len)
 {
 	AvroSchema *schema = src->avro->schema;
+	size_t header = src->avro->confluent ? HEADER_LEN : 0;
 	size_t at = 0;
 	AvStatus status;
 	int i;
 
-	status = av_scan(schema->program, bytes, len, schema->values, &at);
+	if (header > 0)
+	{
+		schema = named_schema(d, src, record, bytes, len);
+		if (schema == NULL)
+			return false;
+	}
+	status = av_scan(schema->program, bytes + header, len - header,
+					 schema->values, &at);
 	if (unlikely(status != AV_OK))
 	{
 		weir_decode_fail(d, record, ERRCODE_INVALID_BINARY_REPRESENTATION,
 						 psprintf("%smalformed Avro at byte %zu: %s",
-								  src->key ? "key: " : "", at,
+								  src->key ? "key: " : "", at + header,
 								  av_status_text(status)));
 		return false;
 	}

@@ -106,7 +106,7 @@ weir_column_init(Decoder *d, Column *col, const StreamColumn *def)
 
 	if (format == STREAM_RAW && def->type == BYTEAOID)
 		col->kind = CONV_BYTES;
-	if (format == STREAM_JSON || format == STREAM_AVRO)
+	if (format != STREAM_CSV && format != STREAM_RAW)
 	{
 		col->whole_json = def->type == JSONOID || def->type == JSONBOID;
 		weir_array_init(d, col);

@@ -66,7 +66,8 @@ weir_source_ready(Decoder *d, Source *src)
 {
 	int n = src->ncolumns;
 
-	if (src->format == STREAM_AVRO && n > 0)
+	if (n > 0 &&
+		(src->format == STREAM_AVRO || src->format == STREAM_AVRO_CONFLUENT))
 		weir_avro_init(d, src);
 	if (src->format == STREAM_JSON)
 	{
@@ -166,6 +167,7 @@ weir_source_decode(Decoder *d, Source *src, int record, const char *bytes,
 		case STREAM_CSV:
 			return decode_csv(d, src, record, bytes, len);
 		case STREAM_AVRO:
+		case STREAM_AVRO_CONFLUENT:
 			return weir_avro_decode(d, src, record, bytes, len);
 		case STREAM_RAW:
 			break;
