@@ -5,7 +5,7 @@
 #   make demo               the whole path on this machine, see scripts/demo
 #   make check              every test; ends with "N passed, N failed"
 #   make check-long         the same, with a longer fuzz and soak and random seeds
-#   make check-unit, check-sim, check-fuzz, check-regress, check-tap   its parts
+#   make check-unit, check-sim, check-cost, check-fuzz, check-regress, check-tap   its parts
 #   make bench              how fast, beside what; ROWS="drain reads" for some, see bench/
 #   make lint, make format  the rules of the tree; clang-format
 #   make deps               what demo and check need, Debian's packages
@@ -92,6 +92,9 @@ check-unit: core-check
 check-sim:
 	$(MAKE) -C regress/sim check
 
+check-cost:
+	$(MAKE) -C regress/cost check
+
 check-fuzz:
 	$(MAKE) -C regress/fuzz check SECONDS_EACH=$(FUZZ_SECONDS)
 
@@ -115,9 +118,9 @@ format:
 	clang-format-14 -i $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 clean-programs:
-	@for d in producer regress/unit regress/sim regress/fuzz; do \
+	@for d in producer regress/unit regress/sim regress/cost regress/fuzz; do \
 		[ ! -e $$d/Makefile ] || $(MAKE) -C $$d clean; \
 	done
 
-.PHONY: deps producer demo bench check check-long core-check check-unit check-sim check-fuzz \
+.PHONY: deps producer demo bench check check-long core-check check-unit check-sim check-cost check-fuzz \
 	check-debug-build check-regress check-tap lint format clean-programs
