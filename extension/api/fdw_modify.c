@@ -251,6 +251,7 @@ set_metadata(MessageMeta *meta, const StreamInsert *ins,
 			break;
 		case STREAM_SRC_PAYLOAD:
 		case STREAM_SRC_KEY_FIELD:
+		case STREAM_SRC_ENVELOPE:
 		case STREAM_SRC_DROPPED:
 			break;
 	}

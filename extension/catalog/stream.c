@@ -115,6 +115,8 @@ format_name(StreamFormat format)
 			return "csv";
 		case STREAM_AVRO:
 			return "avro";
+		case STREAM_DEBEZIUM:
+			return "debezium-json";
 		case STREAM_AVRO_CONFLUENT:
 			return "avro-confluent";
 		case STREAM_RAW:
@@ -145,6 +147,27 @@ resolve_payload(const StreamDef *def, StreamColumn *col,
 	col->path = draft->path != NULL ? pstrdup(draft->path) : col->name;
 	col->unit_num = draft->unit_num;
 	col->unit_den = draft->unit_den;
+}
+
+/* Resolve a column that is a member of Debezium's envelope. */
+static void
+resolve_envelope(const StreamDef *def, StreamColumn *col,
+				 const ColumnDraft *draft)
+{
+	if (def->format != STREAM_DEBEZIUM)
+		bad_combination(col, "metadata",
+						psprintf("Only format debezium-json has \"%s\".",
+								 draft->metadata));
+	col->source = STREAM_SRC_PAYLOAD;
+	col->envelope = true;
+	col->path = pstrdup(draft->metadata);
+	if (strcmp(draft->metadata, "ts_ms") != 0)
+		return;
+	if (!is_time_type(col->type))
+		bad_type(col, "the time of a change",
+				 "timestamp with time zone or timestamp without time zone");
+	col->unit_num = 1000;
+	col->unit_den = 1;
 }
 
 /* Fill one column from its attribute and options. */
@@ -181,6 +204,11 @@ resolve_column(const StreamDef *def, StreamColumn *col, Form_pg_attribute att,
 		bad_combination(col, "unit", "It is a metadata column.");
 	if (draft.key)
 		bad_combination(col, "key", "It is a metadata column.");
+	if (col->source == STREAM_SRC_ENVELOPE)
+	{
+		resolve_envelope(def, col, &draft);
+		return;
+	}
 	check_metadata_type(col);
 }
 
@@ -487,6 +515,8 @@ weir_stream_load(Oid relid, Oid userid)
 	check_raw(def);
 	check_csv(def, draft.csv_option);
 	check_records(def);
+	if (draft.deletes_given && def->format != STREAM_DEBEZIUM)
+		bad_table_option(def, "deletes", "The format is not debezium-json.");
 	check_avro(def, "avro_schema", def->format == STREAM_AVRO, def->avro_schema);
 	check_avro(def, "avro_key_schema", def->key_format == STREAM_AVRO,
 			   def->avro_key_schema);

@@ -17,6 +17,7 @@ typedef enum StreamFormat
 	STREAM_CSV,
 	STREAM_RAW,
 	STREAM_AVRO,
+	STREAM_DEBEZIUM,      /* changes of rows, in JSON */
 	STREAM_AVRO_CONFLUENT /* ids of a registry's schemas before it */
 } StreamFormat;
 
@@ -56,7 +57,8 @@ typedef enum StreamSource
 	STREAM_SRC_TIMESTAMP,
 	STREAM_SRC_KEY,
 	STREAM_SRC_HEADERS,
-	STREAM_SRC_RECORD /* its number in the message */
+	STREAM_SRC_RECORD,  /* its number in the message */
+	STREAM_SRC_ENVELOPE /* debezium: of the change, resolved to payload */
 } StreamSource;
 
 typedef struct StreamColumn
@@ -68,6 +70,7 @@ typedef struct StreamColumn
 	bool not_null;
 	StreamSource source;
 	char *path;        /* json: column name, or the option path */
+	bool envelope;     /* debezium: the path is not the row's */
 	bool path_literal; /* the column's name: one key, not a path */
 	int64 unit_num;    /* numeric time: us = value * num / den; 0: no unit */
 	int64 unit_den;
@@ -93,6 +96,7 @@ typedef struct StreamDef
 	StreamFormat format;
 	StreamFormat key_format;
 	StreamRecords records;
+	bool deletes; /* debezium: deleted rows are rows */
 	StreamCsv csv;
 	char *avro_schema; /* of avro without a registry, or NULL */
 	char *avro_key_schema;

@@ -78,13 +78,15 @@ format_value(const char *option, const char *value)
 		return STREAM_JSON;
 	if (strcmp(value, "csv") == 0)
 		return STREAM_CSV;
+	if (strcmp(value, "debezium-json") == 0)
+		return STREAM_DEBEZIUM;
 	if (strcmp(value, "avro") == 0)
 		return STREAM_AVRO;
 	if (strcmp(value, "avro-confluent") == 0)
 		return STREAM_AVRO_CONFLUENT;
 	if (strcmp(value, "raw") != 0)
 		bad_value(option, value, NULL,
-				  "Formats are \"json\", \"csv\", \"avro\", \"avro-confluent\" and \"raw\".");
+				  "Formats are \"json\", \"csv\", \"avro\", \"avro-confluent\", \"debezium-json\" and \"raw\".");
 	return STREAM_RAW;
 }
 
@@ -98,6 +100,9 @@ static void
 read_key_format(StreamDraft *draft, const char *value)
 {
 	draft->def.key_format = format_value("key_format", value);
+	if (draft->def.key_format == STREAM_DEBEZIUM)
+		bad_value("key_format", value, "Debezium's keys are no envelopes.",
+				  "Use \"json\", with paths such as payload.id.");
 }
 
 static void
@@ -114,6 +119,18 @@ read_records(StreamDraft *draft, const char *value)
 	else
 		bad_value("records", value, NULL,
 				  "Use \"one\", \"lines\", \"array\" or \"auto\".");
+}
+
+static void
+read_deletes(StreamDraft *draft, const char *value)
+{
+	draft->deletes_given = true;
+	if (strcmp(value, "rows") == 0)
+		draft->def.deletes = true;
+	else if (strcmp(value, "skip") == 0)
+		draft->def.deletes = false;
+	else
+		bad_value("deletes", value, NULL, "Use \"skip\" or \"rows\".");
 }
 
 /* A character that csv gives a meaning to. */
@@ -303,6 +320,7 @@ static const StreamOption table_options[] = {
 	{"format", read_format},
 	{"key_format", read_key_format},
 	{"records", read_records},
+	{"deletes", read_deletes},
 	{"delimiter", read_delimiter},
 	{"quote", read_quote},
 	{"escape", read_escape},
@@ -357,10 +375,12 @@ static const struct
 	const char *name;
 	StreamSource source;
 } metadata_names[] = {
-	{"topic", STREAM_SRC_TOPIC},   {"partition", STREAM_SRC_PARTITION},
-	{"offset", STREAM_SRC_OFFSET}, {"timestamp", STREAM_SRC_TIMESTAMP},
-	{"key", STREAM_SRC_KEY},       {"headers", STREAM_SRC_HEADERS},
-	{"record", STREAM_SRC_RECORD},
+	{"topic", STREAM_SRC_TOPIC},     {"partition", STREAM_SRC_PARTITION},
+	{"offset", STREAM_SRC_OFFSET},   {"timestamp", STREAM_SRC_TIMESTAMP},
+	{"key", STREAM_SRC_KEY},         {"headers", STREAM_SRC_HEADERS},
+	{"record", STREAM_SRC_RECORD},   {"op", STREAM_SRC_ENVELOPE},
+	{"ts_ms", STREAM_SRC_ENVELOPE},  {"source", STREAM_SRC_ENVELOPE},
+	{"before", STREAM_SRC_ENVELOPE}, {"after", STREAM_SRC_ENVELOPE},
 };
 
 static void
@@ -373,11 +393,12 @@ read_metadata(ColumnDraft *draft, const char *value)
 		if (strcmp(value, metadata_names[i].name) == 0)
 		{
 			draft->source = metadata_names[i].source;
+			draft->metadata = metadata_names[i].name;
 			return;
 		}
 	}
 	bad_value("metadata", value, NULL,
-			  "Use \"topic\", \"partition\", \"offset\", \"timestamp\", \"key\", \"headers\" or \"record\".");
+			  "Use \"topic\", \"partition\", \"offset\", \"timestamp\", \"key\", \"headers\" or \"record\"; in format debezium-json also \"op\", \"ts_ms\", \"source\", \"before\" or \"after\".");
 }
 
 static void

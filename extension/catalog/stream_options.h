@@ -13,6 +13,7 @@ typedef struct StreamDraft
 {
 	StreamDef def;          /* all but columns, names and settings */
 	const char *event_time; /* column name, or NULL */
+	bool deletes_given;
 	const char *csv_option; /* one of csv's that is given, or NULL */
 } StreamDraft;
 
@@ -24,7 +25,8 @@ typedef struct ColumnDraft
 	int64 unit_num;
 	int64 unit_den;
 	StreamSource source;
-	bool key; /* it is part of the message's key */
+	const char *metadata; /* the option as given, or NULL */
+	bool key;             /* it is part of the message's key */
 } ColumnDraft;
 
 /* Defaults, then the options (List of DefElem); raises on impossible values. */

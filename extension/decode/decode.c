@@ -132,7 +132,7 @@ weir_decoder_new(const StreamDef *stream, const Bitmapset *needed, int capacity,
 	b->errors = palloc(sizeof(DecodeError) * capacity);
 
 	add_columns(d, needed);
-	if (stream->records != STREAM_ONE)
+	if (stream->records != STREAM_ONE || stream->format == STREAM_DEBEZIUM)
 		weir_split_init(d);
 	MemoryContextSwitchTo(old);
 	return d;

@@ -49,6 +49,7 @@ typedef enum ConvKind
 
 typedef struct ArrayReader ArrayReader; /* array.c */
 typedef struct AvroReader AvroReader;   /* avro.c */
+typedef struct Debezium Debezium;       /* debezium.c */
 
 typedef struct Column
 {
@@ -86,6 +87,7 @@ typedef struct Source
 	WjGuess *guess;   /* the order of keys, from message to message */
 	WsvDialect csv;   /* csv only */
 	AvroReader *avro; /* avro only */
+	Debezium *debezium;
 	WjValue *scanned; /* by Column.path */
 } Source;
 
@@ -112,6 +114,7 @@ struct Decoder
 	WsRecords records; /* what is left of that */
 	int number;        /* of its next record */
 	bool whole;        /* it is one record itself */
+	bool no_record;    /* what was decoded last is none */
 	const char *bad;   /* ... since it is no array, say */
 
 	/* values by reference: the chunk that is being filled */
@@ -145,6 +148,11 @@ extern void weir_split_records(Decoder *d);
 extern void weir_avro_init(Decoder *d, Source *src);
 extern bool weir_avro_decode(Decoder *d, Source *src, int record,
 							 const char *bytes, size_t len);
+
+/* debezium.c */
+extern void weir_debezium_init(Decoder *d, Source *src);
+extern bool weir_debezium_decode(Decoder *d, Source *src, int record,
+								 const char *bytes, size_t len);
 
 /* source.c */
 extern void

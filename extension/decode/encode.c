@@ -428,11 +428,12 @@ encode(const Row *row, StreamFormat format, bool array, size_t *len)
 
 	if (format == STREAM_RAW)
 		return encode_raw(row, len);
-	if (format == STREAM_AVRO || format == STREAM_AVRO_CONFLUENT)
+	if (format == STREAM_AVRO || format == STREAM_AVRO_CONFLUENT ||
+		format == STREAM_DEBEZIUM)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot write to stream \"%s\"", row->stream->relname),
-				 errdetail("Messages in Avro can be read only."),
+				 errdetail("Messages in Avro and of Debezium can be read only."),
 				 errhint("Write through a stream of format raw.")));
 	initStringInfo(&buf);
 	if (format == STREAM_CSV)

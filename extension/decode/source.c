@@ -74,6 +74,8 @@ weir_source_ready(Decoder *d, Source *src)
 		src->guess = wj_guess_new(src->paths);
 		n = wj_paths_count(src->paths);
 	}
+	if (src->format == STREAM_DEBEZIUM)
+		weir_debezium_init(d, src);
 	src->scanned = palloc0(sizeof(WjValue) * Max(n, 1));
 }
 
@@ -166,6 +168,8 @@ weir_source_decode(Decoder *d, Source *src, int record, const char *bytes,
 			return decode_json(d, src, record, bytes, len);
 		case STREAM_CSV:
 			return decode_csv(d, src, record, bytes, len);
+		case STREAM_DEBEZIUM:
+			return weir_debezium_decode(d, src, record, bytes, len);
 		case STREAM_AVRO:
 		case STREAM_AVRO_CONFLUENT:
 			return weir_avro_decode(d, src, record, bytes, len);

@@ -6,7 +6,8 @@
  * becomes a message of its own in d->parts, with the offset, key and time of the
  * message that it is part of, and a number in it; so it is also what a dead letter
  * or late event keeps.  A message that cannot be taken apart, since it is no
- * array, say, is one record as a whole.  One that holds none is passed over.
+ * array, say, is one record as a whole.  One that holds none is passed over, as
+ * are changes that bring no row (debezium.c).
  *
  * A batch may end in the middle of a message; the next one goes on there, and
  * views know how many of its records they have (core/progress.h).
@@ -104,7 +105,11 @@ open_message(Decoder *d)
 	const KafkaMessage *m = &d->msgs[d->at++];
 
 	d->number = 0;
-	if (m->payload == NULL)
+	if (d->value.format == STREAM_DEBEZIUM && m->payload == NULL)
+		return;
+	if (d->value.format == STREAM_DEBEZIUM)
+		take_whole(d, NULL);
+	else if (m->payload == NULL)
 		take_whole(d, NULL);
 	else if (d->stream->records == STREAM_LINES)
 		ws_begin_lines(&d->records,
@@ -116,8 +121,8 @@ open_message(Decoder *d)
 		open_any(d, m);
 }
 
-/* The next record of the message, as record of the batch. */
-static void
+/* The next record of the message, as record of the batch.  False: it is none. */
+static bool
 take_record(Decoder *d, int record)
 {
 	EventBatch *b = &d->batch;
@@ -129,6 +134,7 @@ take_record(Decoder *d, int record)
 	if (!d->whole)
 		part->payload = ws_next(&d->records, &part->len);
 	b->last[record] = !ws_more(&d->records);
+	d->no_record = false;
 	if (d->whole && d->bad != NULL)
 	{
 		b->partition[record] = part->partition;
@@ -140,6 +146,7 @@ take_record(Decoder *d, int record)
 	else
 		(void) weir_decode_record(d, record, part);
 	d->whole = false;
+	return !d->no_record;
 }
 
 /* Fill the batch with what is left of the messages. */
@@ -153,7 +160,7 @@ weir_split_records(Decoder *d)
 	while (b->n < b->capacity)
 	{
 		if (goes_on(d))
-			take_record(d, b->n++);
+			b->n += take_record(d, b->n);
 		else if (d->at < d->nmsgs)
 			open_message(d);
 		else
