@@ -236,6 +236,36 @@ CREATE UNIQUE INDEX late_events_key
     ON weir.late_event_log (stream, partition, "offset", view, window_start, window_end, fingerprint);
 CREATE INDEX late_events_view ON weir.late_event_log (view);
 
+-- Views whose final windows go to a topic, too.  Rows are numbered in the order
+-- of their commits; a sink that is made anew begins above all earlier numbers.
+CREATE TABLE weir.sink_state (
+    view        int PRIMARY KEY REFERENCES weir.views ON DELETE CASCADE,
+    topic       text NOT NULL,
+    key         int[] NOT NULL,             -- columns, from 1
+    first       bigint NOT NULL,            -- numbers above this one are used ...
+    numbered    bigint NOT NULL,            -- ... up to here
+    created_at  timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0,
+        autovacuum_vacuum_threshold = 1000);
+
+-- The sender's own, so that a checkpoint never waits for it.
+CREATE TABLE weir.sink_sent (
+    view        int PRIMARY KEY REFERENCES weir.sink_state ON DELETE CASCADE,
+    sent        bigint NOT NULL,            -- up to here the topic has them
+    error       text,                       -- why the last attempt failed
+    error_since timestamptz
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0,
+        autovacuum_vacuum_threshold = 1000);
+
+-- What is still to be sent.
+CREATE TABLE weir.outbox (
+    view        int NOT NULL,
+    number      bigint NOT NULL,
+    key         text,
+    value       text NOT NULL,
+    PRIMARY KEY (view, number)
+);
+
 SELECT pg_catalog.pg_extension_config_dump('weir.view_id', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.views', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.progress', '');
@@ -243,6 +273,9 @@ SELECT pg_catalog.pg_extension_config_dump('weir.state', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.dead_letter_log', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.late_event_log', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.lost_range_log', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.sink_state', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.sink_sent', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.outbox', '');
 
 -- --- control ---------------------------------------------------------------
 
@@ -301,6 +334,16 @@ CREATE FUNCTION weir.advance_watermark(target regclass, upto timestamptz)
     RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_advance_watermark';
 COMMENT ON FUNCTION weir.advance_watermark(regclass, timestamptz) IS
     'close windows that end at or before a time, of a view or of the views that run with a stream';
+
+CREATE FUNCTION weir.create_sink(view regclass, topic text, key text[] DEFAULT NULL)
+    RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_create_sink';
+COMMENT ON FUNCTION weir.create_sink(regclass, text, text[]) IS
+    'write each window of a continuous view to a Kafka topic, once, when it is final';
+
+CREATE FUNCTION weir.drop_sink(view regclass) RETURNS void
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_drop_sink';
+COMMENT ON FUNCTION weir.drop_sink(regclass) IS
+    'write windows of a continuous view to no topic any more; what has not been sent is dropped';
 
 -- --- what is going on -------------------------------------------------------
 
@@ -391,6 +434,17 @@ CREATE FUNCTION weir.message_as_jsonb(message bytea) RETURNS jsonb
     LANGUAGE C STABLE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'weir_message_as_jsonb';
 
+-- Topics that final windows are written to.
+CREATE VIEW weir.sinks WITH (security_barrier) AS
+    SELECT v.view AS view_name, v.stream, s.topic, p.sent - s.first AS sent,
+           s.numbered - p.sent AS pending,
+           CASE WHEN pg_catalog.has_table_privilege(v.stream, 'SELECT')
+                THEN p.error END AS error,
+           p.error_since
+    FROM weir.sink_state s
+    JOIN weir.sink_sent p ON p.view = s.view
+    JOIN weir.views v ON v.id = s.view;
+
 -- Late events that views have kept, of the streams that the reader may read.
 CREATE VIEW weir.late_events WITH (security_barrier) AS
     SELECT l.stream, v.view, l.topic, l.partition, l."offset", l."timestamp",
@@ -408,7 +462,7 @@ CREATE VIEW weir.lost_ranges WITH (security_barrier) AS
     JOIN weir.views v ON v.id = l.view
     WHERE pg_catalog.has_table_privilege(v.stream, 'SELECT');
 
-GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.status, weir.partitions TO PUBLIC;
+GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions TO PUBLIC;
 -- Not the reason: it may quote a message.  weir.status shows it to those who may
 -- read the stream.
 GRANT SELECT (id, view, query, final, open, stream, lateness, retention, memory_limit, on_memory_limit,

@@ -149,6 +149,8 @@ stop_workers(Oid dboid)
 		if (lane->state != LANE_BACKOFF && lane->state != LANE_WANTED)
 			left++;
 	}
+	if (weir_sender_stop(dboid))
+		left++;
 	if (weir_registry->launcher_latch)
 		SetLatch(weir_registry->launcher_latch);
 	LWLockRelease(&weir_registry->lock);

@@ -310,6 +310,8 @@ weir_view_delete(int32 id)
 			&value, NULL, SPI_OK_DELETE);
 	execute("DELETE FROM weir.late_event_log WHERE view = $1", 1, &type, &value,
 			NULL, SPI_OK_DELETE);
+	execute("DELETE FROM weir.outbox WHERE view = $1", 1, &type, &value, NULL,
+			SPI_OK_DELETE);
 	execute("DELETE FROM weir.views WHERE id = $1", 1, &type, &value, NULL,
 			SPI_OK_DELETE);
 }

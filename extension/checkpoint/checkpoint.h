@@ -53,8 +53,9 @@ typedef struct CheckpointView
 	LostRange *lost;      /* found before its start, in cxt */
 	int64 seq;            /* of the last chunk written */
 	int64 next_seq;
-	bool gone;   /* dropped, paused, reset or failed */
-	char *error; /* why it failed, in cxt */
+	bool gone;    /* dropped, paused, reset or failed */
+	bool to_send; /* this checkpoint has put rows into the outbox */
+	char *error;  /* why it failed, in cxt */
 	Postponed postponed;
 	Retention retention;
 	ClosedPane *closed; /* ascending in close */
@@ -107,6 +108,16 @@ extern void weir_checkpoint_free_closed(CheckpointView *v);
 extern bool weir_can_close(CheckpointView *v, int64 upto);
 /* Final rows of the windows being closed (final.c), as the view's owner. */
 extern void weir_write_final(CheckpointView *v);
+
+/*
+ * The same rows for the view's sink (sink.c).  begin: NULL if the view has none,
+ * which the others take.  Between SPI_connect and SPI_finish, as the owner.
+ */
+typedef struct SinkWriter SinkWriter;
+extern SinkWriter *weir_sink_begin(CheckpointView *v);
+extern void weir_sink_add(SinkWriter *w, Datum *values, const bool *nulls);
+extern void weir_sink_end(SinkWriter *w);
+
 /*
  * Make sure that v_final has a partition for a window (partition.c).  retention:
  * of the view, or 0; a partition is then much shorter, since it goes as a whole.

@@ -52,6 +52,7 @@ write_view(CheckpointView *v, const Lane *lane)
 {
 	v->next = v->progress;
 	v->next_seq = v->seq;
+	v->to_send = false;
 	gather_parts(v, lane);
 	v->next.closed_upto = wc_raise(v->next.closed_upto, v->slot->closing);
 
@@ -157,6 +158,8 @@ after_commit(CheckpointLane *c)
 		if (!wc_commit(&v->attempt))
 			continue;
 		take_over(v);
+		if (v->to_send)
+			weir_wake_sender(MyDatabaseId);
 		free_committed(v->slot);
 		WEIR_FAULT("checkpoint-chunks-freed");
 	}

@@ -171,6 +171,7 @@ typedef struct FinalWriter
 	Datum *values;
 	bool *nulls;
 	char *spi_nulls;
+	SinkWriter *sink; /* NULL: the view has none */
 } FinalWriter;
 
 static void
@@ -227,6 +228,7 @@ write_group(FinalWriter *w, int64 window, const char *key, const char *state)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("a rule or trigger of \"%s\" changed what an insert does",
 						get_rel_name(w->v->row->final))));
+	weir_sink_add(w->sink, w->values, w->nulls);
 }
 
 static void
@@ -416,10 +418,12 @@ weir_write_final(CheckpointView *v)
 	weir_spi("SET CONSTRAINTS ALL IMMEDIATE", 0, NULL, NULL, NULL,
 			 SPI_OK_UTILITY);
 	prepare_insert(&w);
+	w.sink = weir_sink_begin(v);
 	if (weir_windows_overlap(&v->plan->window))
 		write_overlapping(&w, &list);
 	else
 		write_windows(&w);
+	weir_sink_end(w.sink);
 	SPI_finish();
 	weir_settings_leave(nest);
 	weir_become_again(user);

@@ -300,6 +300,21 @@ typedef struct Lane
 	pg_atomic_uint64 durable;
 } Lane;
 
+/* The process that writes a database's final windows to topics. */
+typedef struct Sender
+{
+	/* Registry lock. */
+	Oid dboid; /* the last database that had it */
+	pid_t pid;
+	Latch *latch;
+	TimestampTz claimed; /* being started since; 0: it is not */
+	TimestampTz failed;  /* when the last one did */
+	/* Set by anybody, with the latch. */
+	volatile bool recheck; /* the catalog changed */
+} Sender;
+
+#define WEIR_MAX_SENDERS 16
+
 /* --- the segment --------------------------------------------------------- */
 
 typedef struct Registry
@@ -325,6 +340,7 @@ typedef struct Registry
 		Oid dboid;
 		int32 view;
 	} apart[64];
+	Sender senders[WEIR_MAX_SENDERS];
 	int max_lanes;
 	int max_views;
 	Lane *lanes;
@@ -399,6 +415,15 @@ extern void weir_wake_worker(Lane *lane, int worker);
 /* Records between a lane's positions and these, both ways; lock held. */
 extern int64
 weir_lane_distance(const Lane *lane, int n, const ViewPartition *parts);
+
+/*
+ * A place for the database's sender, for the caller to start it; -1: there is one,
+ * which is told to look at the catalog, or no place is free.
+ */
+extern int weir_sender_claim(Oid dboid);
+extern void weir_wake_sender(Oid dboid);
+/* Tell the database's sender to end; is it, or will it be there?  Lock held. */
+extern bool weir_sender_stop(Oid dboid);
 
 /*
  * What a worker's consumer may hold of fetched messages: as much as it wants,

@@ -17,6 +17,7 @@ extern PGDLLEXPORT void weir_launcher_main(Datum arg);
 extern PGDLLEXPORT void weir_scanner_main(Datum database);
 extern PGDLLEXPORT void weir_coordinator_main(Datum lane);
 extern PGDLLEXPORT void weir_ingest_main(Datum lane_and_worker);
+extern PGDLLEXPORT void weir_sender_main(Datum place);
 
 /* Lanes of a stream that are this many records apart become one. */
 #define WEIR_JOIN_DISTANCE 50000

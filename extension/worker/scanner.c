@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "base/fault.h"
 #include "catalog/extension.h"
+#include "catalog/sink.h"
 #include "catalog/view.h"
 #include "miscadmin.h"
 #include "shmem/retired.h"
@@ -245,6 +246,27 @@ load_candidates(Candidate **result)
 	return n;
 }
 
+/* Start the database's sender, if there is something for it to do. */
+static void
+start_sender(void)
+{
+	BackgroundWorker worker;
+	int place;
+
+	if (weir_sql_version() == NULL || weir_other_version() != NULL ||
+		weir_sinks_load() == NIL)
+		return;
+	place = weir_sender_claim(MyDatabaseId);
+	if (place < 0)
+		return;
+	weir_worker_fill(&worker, "weir_sender_main", "weir sender",
+					 Int32GetDatum(place));
+	if (!RegisterDynamicBackgroundWorker(&worker, NULL))
+		ereport(LOG,
+				(errmsg("no background worker left to write windows to topics"),
+				 errhint("Raise max_worker_processes.")));
+}
+
 void
 weir_scanner_main(Datum database)
 {
@@ -266,6 +288,7 @@ weir_scanner_main(Datum database)
 	else if (queued > 0)
 		ereport(WARNING, (errmsg("%d continuous views wait for a lane", queued),
 						  errhint("Raise weir.max_lanes or weir.max_views.")));
+	start_sender();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	proc_exit(0);
