@@ -29,6 +29,10 @@ typedef struct IntSetting
 
 /* Sorted by name. */
 static const IntSetting int_settings[] = {
+	{"weir.aggregate_cache",
+	 "Memory of an ingest worker for states of aggregates that are not serialised.",
+	 &weir_settings.aggregate_cache_kb, 256 * 1024, 64, INT_MAX, PGC_SIGHUP,
+	 GUC_UNIT_KB},
 	{"weir.batch_size",
 	 "Records that are decoded and aggregated together, at most.",
 	 &weir_settings.batch_size, 4000, 1, 100000, PGC_SIGHUP, 0},

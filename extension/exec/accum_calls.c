@@ -370,14 +370,22 @@ put(const AccumSpec *spec, AccumDatum *d, const AccumValue *v)
 	}
 }
 
-/* deserialise: what is kept of an internal value, as its functions know it. */
+/*
+ * deserialise: what is kept of an internal value, as its functions know it.
+ * Most take memory of the current context for it.
+ */
 static Datum
 deserialise(AccumSet *set, AccumCalls *calls, Datum kept, bool *isnull,
 			MemoryContext cxt)
 {
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	Datum value;
+
 	enter(set, cxt);
 	calls->deserial->args[0].value = kept;
-	return invoke(calls->deserial, isnull);
+	value = invoke(calls->deserial, isnull);
+	MemoryContextSwitchTo(old);
+	return value;
 }
 
 void

@@ -378,6 +378,7 @@ apply_rows(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows,
 	else
 	{
 		publish(a, b, a->alive, left);
+		apply_live_applied(a);
 		weir_letters_move(&a->worker->tried, &a->worker->kept);
 		for (int p = 0; p < a->npartitions; p++)
 			a->parts[p].late += a->late[p];
@@ -450,6 +451,7 @@ weir_apply_run(ViewApply *a, const EventBatch *b)
 				a->next_row = 0;
 				break;
 			case APPLIED:
+				apply_settle_if_due(a);
 				break;
 		}
 	}

@@ -16,6 +16,7 @@
 #include "shmem/pane.h"
 
 struct PaneMap;
+struct LiveStates;
 
 /* An expression over the stream: a column's vector, or evaluated into one. */
 typedef struct InputExpr
@@ -33,6 +34,7 @@ typedef struct PendingDatum
 	uint32 len;
 	uint32 cap; /* of room */
 	char *room; /* in the pane, if it does not fit where the old one is */
+	bool alive; /* not to be stored yet (apply_live.c) */
 } PendingDatum;
 
 /* What an ingest worker keeps of a view it feeds. */
@@ -88,8 +90,9 @@ typedef struct ViewApply
 	PaneGroup **touched;
 	Pane **touched_pane;
 	int ntouched;
-	PendingDatum *pending; /* [datum accumulator][touched] */
-	int ndatums;           /* accumulators that are kept as an AccumDatum */
+	PendingDatum *pending;   /* [datum accumulator][touched] */
+	struct LiveStates *live; /* values that are not serialised, or NULL */
+	int ndatums;             /* accumulators that are kept as an AccumDatum */
 	int *datums;
 	int capacity;
 	int32 *failed; /* rows that failed, since positions were published */
@@ -165,6 +168,14 @@ extern int
 weir_apply_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows);
 /* A letter finds no room: that is never the view's own limit.  Returns false. */
 extern bool weir_apply_lacks_letter(ViewApply *a);
+
+/*
+ * Make groups say what was applied, where values are kept alive (apply_live.c):
+ * needed before a barrier.  reserved: with room that checkpoints need.  As the
+ * view's owner, in a transaction; may raise.  False: no room.
+ */
+extern bool weir_apply_settle(ViewApply *a, bool reserved);
+extern bool weir_apply_is_settled(const ViewApply *a);
 
 /* --- the barrier (apply_barrier.c) ---------------------------------------- */
 

@@ -16,14 +16,14 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "core/closing.h"
-#include "exec/apply.h"
+#include "exec/apply_internal.h"
 
 #define COPY_SLICE    256
 #define REWRITE_FLOOR (256 * 1024)
 
 /* Does the barrier under way close the last window of the pane? */
-static bool
-is_closing(const ViewApply *a, const Pane *pane)
+bool
+apply_is_closing(const ViewApply *a, const Pane *pane)
 {
 	return wc_is_closed(pane->windows.end + a->lateness, a->closed_upto);
 }
@@ -113,7 +113,7 @@ freeze_pane(ViewApply *a, Pane *pane)
 	pane->ncopied = 0;
 	pane->chunk = NULL;
 	pane->whole = pane->rewrite = false;
-	if (is_closing(a, pane))
+	if (apply_is_closing(a, pane))
 		pane->ncopy = 0;
 	else if (pane->ncopy > 0 && needs_rewrite(pane))
 		begin_rewrite(a, pane);
@@ -157,6 +157,7 @@ weir_apply_freeze(ViewApply *a)
 	a->closed_upto = wc_raise(a->closed_upto, a->slot->closing);
 	weir_lost_move(&shard->lost, &a->lost);
 	memcpy(shard->acked, shard->parts, sizeof(ViewPartition) * a->npartitions);
+	apply_live_sweep(a);
 	count_kept(a);
 	while ((pane = weir_panemap_next(a->panes, &state)) != NULL)
 		freeze_pane(a, pane);

@@ -6,30 +6,23 @@
  * touches, the value is loaded from shared memory, goes through the rows in the
  * batch's memory context, and is made flat again; all of that can raise, and
  * nothing of it is seen.  Then room is reserved in the pane, and under the
- * shard's lock the bytes are copied.
+ * shard's lock the bytes are copied.  Values that are costly to load and to make
+ * flat go another way: apply_live.c.
  */
 #include "base/weir.h"
 
 #include "exec/apply_internal.h"
 
-static inline PendingDatum *
-pending_at(ViewApply *a, int d, uint32 touched)
+bool
+apply_is_kept_alive(const ViewApply *a, int d)
 {
-	return &a->pending[(size_t) d * a->capacity + touched];
+	return a->plan->accums[a->datums[d]].kind != ACCUM_DATUM;
 }
 
-static inline AccumDatum *
-datum_at(const ViewApply *a, int c, uint32 touched)
+void
+apply_arguments(ViewApply *a, const EventBatch *b, int c, int32 row,
+				NullableDatum *args)
 {
-	return (AccumDatum *) (a->touched[touched]->state +
-						   a->plan->accums[c].offset);
-}
-
-/* One step of a group's value, by a row. */
-static void
-step_row(ViewApply *a, const EventBatch *b, int c, int32 row, AccumValue *value)
-{
-	NullableDatum args[FUNC_MAX_ARGS];
 	int nmore = a->plan->accums[c].nmore;
 
 	args[0].value = (Datum) 0;
@@ -39,7 +32,6 @@ step_row(ViewApply *a, const EventBatch *b, int c, int32 row, AccumValue *value)
 	for (int i = 0; i < nmore; i++)
 		args[i + 1].value = apply_value(&a->more[c][i], b, row,
 										&args[i + 1].isnull);
-	weir_accum_step(a->accums, c, value, args, a->batch_cxt);
 }
 
 /* Compute the new values of one accumulator. */
@@ -49,52 +41,79 @@ step_datums(ViewApply *a, const EventBatch *b, int d, const int32 *rows,
 {
 	int c = a->datums[d];
 	const bool *pass = a->pass[c];
+	NullableDatum args[FUNC_MAX_ARGS];
 
 	for (int t = 0; t < a->ntouched; t++)
-		weir_accum_load(a->accums, c, datum_at(a, c, t),
-						&pending_at(a, d, t)->value, a->batch_cxt);
+	{
+		PendingDatum *p = apply_pending(a, d, t);
+
+		p->alive = false;
+		weir_accum_load(a->accums, c, apply_datum_of(a, c, a->touched[t]),
+						&p->value, a->batch_cxt);
+	}
 	for (int i = 0; i < nrows; i++)
-		if (pass == NULL || pass[rows[i]])
-			step_row(a, b, c, rows[i],
-					 &pending_at(a, d, a->row_group[i]->batch_ref)->value);
+	{
+		if (pass && !pass[rows[i]])
+			continue;
+		apply_arguments(a, b, c, rows[i], args);
+		weir_accum_step(a->accums, c,
+						&apply_pending(a, d, a->row_group[i]->batch_ref)->value,
+						args, a->batch_cxt);
+	}
 	for (int t = 0; t < a->ntouched; t++)
-		weir_accum_flat(a->accums, c, &pending_at(a, d, t)->value, a->batch_cxt);
+		weir_accum_flat(a->accums, c, &apply_pending(a, d, t)->value,
+						a->batch_cxt);
 }
 
-/* Room in the pane for a value that has grown.  False: full. */
-static bool
-reserve(ViewApply *a, int d, int t)
+bool
+apply_reserve(ViewApply *a, int c, PaneGroup *group, Pane *pane, bool reserved,
+			  PendingDatum *p)
 {
-	const AccumSpec *spec = &a->plan->accums[a->datums[d]];
-	PendingDatum *p = pending_at(a, d, t);
+	const AccumSpec *spec = &a->plan->accums[c];
 
 	p->room = NULL;
 	p->cap = 0;
 	if (p->value.isnull)
 		return true;
 	p->len = weir_accum_datum_size(spec, p->value.value);
-	if (spec->trans_byval || p->len <= datum_at(a, a->datums[d], t)->cap)
+	if (spec->trans_byval || p->len <= apply_datum_of(a, c, group)->cap)
 		return true;
 	p->cap = MAXALIGN(p->len + p->len / 2);
-	p->room = weir_pane_room(a->touched_pane[t], p->cap);
+	p->room = reserved ? weir_pane_room_reserved(pane, p->cap)
+					   : weir_pane_room(pane, p->cap);
 	return p->room != NULL;
+}
+
+/* Those of one accumulator.  False: no memory. */
+static bool
+reserve_datums(ViewApply *a, int d)
+{
+	for (int t = 0; t < a->ntouched; t++)
+		if (!apply_reserve(a, a->datums[d], a->touched[t], a->touched_pane[t],
+						   false, apply_pending(a, d, t)))
+			return false;
+	return true;
 }
 
 bool
 apply_datums(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 {
 	for (int d = 0; d < a->ndatums; d++)
-		step_datums(a, b, d, rows, nrows);
+		if (a->live == NULL || !apply_is_kept_alive(a, d))
+			step_datums(a, b, d, rows, nrows);
 	for (int d = 0; d < a->ndatums; d++)
-		for (int t = 0; t < a->ntouched; t++)
-			if (!reserve(a, d, t))
-				return false;
-	return true;
+		if ((a->live == NULL || !apply_is_kept_alive(a, d)) &&
+			!reserve_datums(a, d))
+			return false;
+	return a->live == NULL || apply_live_rows(a, b, rows, nrows);
 }
 
-static void
-store(const AccumSpec *spec, const PendingDatum *p, AccumDatum *dst)
+void
+apply_store(ViewApply *a, int c, PaneGroup *group, const PendingDatum *p)
 {
+	const AccumSpec *spec = &a->plan->accums[c];
+	AccumDatum *dst = apply_datum_of(a, c, group);
+
 	if (p->value.isnull)
 	{
 		/* it keeps its NULL, or becomes one */
@@ -121,6 +140,10 @@ void
 apply_store_datums(ViewApply *a, int touched)
 {
 	for (int d = 0; d < a->ndatums; d++)
-		store(&a->plan->accums[a->datums[d]], pending_at(a, d, touched),
-			  datum_at(a, a->datums[d], touched));
+	{
+		const PendingDatum *p = apply_pending(a, d, touched);
+
+		if (!p->alive)
+			apply_store(a, a->datums[d], a->touched[touched], p);
+	}
 }

@@ -29,6 +29,20 @@ apply_value(const InputExpr *e, const EventBatch *b, int row, bool *isnull)
 
 /* --- apply_datum.c: accumulators that are kept as an AccumDatum ------------- */
 
+/* Of accumulator c, in a group. */
+static inline AccumDatum *
+apply_datum_of(const ViewApply *a, int c, PaneGroup *group)
+{
+	return (AccumDatum *) (group->state + a->plan->accums[c].offset);
+}
+
+/* The new value of a touched group; d counts those that are an AccumDatum. */
+static inline PendingDatum *
+apply_pending(ViewApply *a, int d, uint32 touched)
+{
+	return &a->pending[(size_t) d * a->capacity + touched];
+}
+
 /*
  * Compute the new values of the touched groups, in private memory, and reserve
  * room for them.  May raise.  False: no memory.
@@ -37,6 +51,37 @@ extern bool
 apply_datums(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows);
 /* Store those of a touched group; under the shard's lock. */
 extern void apply_store_datums(ViewApply *a, int touched);
+/* The arguments of accumulator c for a row. */
+extern void apply_arguments(ViewApply *a, const EventBatch *b, int c, int32 row,
+							NullableDatum *args);
+/*
+ * Room in the pane for a value that has grown.  reserved: of what checkpoints
+ * need, too.  False: full.
+ */
+extern bool apply_reserve(ViewApply *a, int c, PaneGroup *group, Pane *pane,
+						  bool reserved, PendingDatum *p);
+/* Store one; under the shard's lock. */
+extern void
+apply_store(ViewApply *a, int c, PaneGroup *group, const PendingDatum *p);
+/* Is it for apply_live.c? */
+extern bool apply_is_kept_alive(const ViewApply *a, int d);
+
+/* --- apply_live.c: values that are kept alive ------------------------------- */
+
+/* Set a->live, if there is any such accumulator. */
+extern void apply_live_new(ViewApply *a);
+/* As apply_datums.  What fails is made up for later. */
+extern bool
+apply_live_rows(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows);
+/* The batch is applied as a whole. */
+extern void apply_live_applied(ViewApply *a);
+/* Settle now and then. */
+extern void apply_settle_if_due(ViewApply *a);
+/* A barrier is taken, all being settled: let go of what it closes. */
+extern void apply_live_sweep(ViewApply *a);
+
+/* apply_barrier.c: does the barrier that was taken last close the pane? */
+extern bool apply_is_closing(const ViewApply *a, const Pane *pane);
 
 /* Evaluate what is no plain column. */
 static inline void

@@ -8,7 +8,7 @@
 
 #include "access/tupdesc.h"
 #include "core/closing.h"
-#include "exec/apply.h"
+#include "exec/apply_internal.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -212,6 +212,7 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	adopt_panes(a);
 	init_expressions(a, rowdesc);
 	init_vectors(a);
+	apply_live_new(a);
 	a->batch_cxt = AllocSetContextCreate(cxt, "weir batch",
 										 ALLOCSET_DEFAULT_SIZES);
 	a->econtext->ecxt_per_tuple_memory = a->batch_cxt;

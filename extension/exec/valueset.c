@@ -14,11 +14,12 @@
 #define MAX_SET        (64 * 1024 * 1024)
 #define HEADER         (VARHDRSZ + sizeof(uint32))
 
-typedef struct Element
+/* An entry of the index; open addressing. */
+typedef struct Slot
 {
-	uint64 hash;
-	uint32 at; /* of its length, from the start of the kept form */
-} Element;
+	uint32 hash;   /* lower half */
+	uint32 number; /* of the element + 1; 0: free */
+} Slot;
 
 struct ValueSet
 {
@@ -28,10 +29,10 @@ struct ValueSet
 	char *kept;      /* the kept form but for its header */
 	size_t used;
 	size_t size;
-	Element *elements;
+	uint32 *at; /* where each element's length is in the kept form */
 	uint32 n;
 	uint32 capacity;
-	uint32 *index; /* number of the element + 1, open addressing */
+	Slot *index;
 	uint32 mask;
 };
 
@@ -47,9 +48,9 @@ weir_valueset_new(const KeyCodec *codec, MemoryContext cxt)
 	set->kept = MemoryContextAlloc(cxt, set->size);
 	set->used = HEADER;
 	set->capacity = FIRST_ELEMENTS;
-	set->elements = MemoryContextAlloc(cxt, sizeof(Element) * set->capacity);
+	set->at = MemoryContextAlloc(cxt, sizeof(uint32) * set->capacity);
 	set->mask = FIRST_ELEMENTS * 2 - 1;
-	set->index = MemoryContextAllocZero(cxt, sizeof(uint32) * (set->mask + 1));
+	set->index = MemoryContextAllocZero(cxt, sizeof(Slot) * (set->mask + 1));
 	return set;
 }
 
@@ -59,7 +60,7 @@ weir_valueset_free(ValueSet *set)
 	if (set->image.data)
 		pfree(set->image.data);
 	pfree(set->kept);
-	pfree(set->elements);
+	pfree(set->at);
 	pfree(set->index);
 	pfree(set);
 }
@@ -74,46 +75,50 @@ length_at(const char *kept, size_t at)
 }
 
 static void
-index_put(ValueSet *set, uint64 hash, uint32 entry)
+index_put(ValueSet *set, uint32 hash, uint32 number)
 {
-	uint32 i = (uint32) hash & set->mask;
+	uint32 i = hash & set->mask;
 
-	while (set->index[i] != 0)
+	while (set->index[i].number != 0)
 		i = (i + 1) & set->mask;
-	set->index[i] = entry;
+	set->index[i].hash = hash;
+	set->index[i].number = number;
 }
 
 static void
 grow(ValueSet *set)
 {
+	Slot *old = set->index;
+	uint32 size = set->mask + 1;
+
 	set->capacity *= 2;
-	set->elements = repalloc_huge(set->elements,
-								  sizeof(Element) * (Size) set->capacity);
-	pfree(set->index);
+	set->at = repalloc_huge(set->at, sizeof(uint32) * (Size) set->capacity);
 	set->mask = set->capacity * 2 - 1;
 	set->index = MemoryContextAllocExtended(set->cxt,
-											sizeof(uint32) *
-												((Size) set->mask + 1),
+											sizeof(Slot) * ((Size) set->mask + 1),
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	for (uint32 e = 0; e < set->n; e++)
-		index_put(set, set->elements[e].hash, e + 1);
+	for (uint32 i = 0; i < size; i++)
+		if (old[i].number != 0)
+			index_put(set, old[i].hash, old[i].number);
+	pfree(old);
 }
 
 /* The number of the element + 1, or 0. */
 static uint32
-find(const ValueSet *set, uint64 hash, const char *image, uint32 len)
+find(const ValueSet *set, uint32 hash, const char *image, uint32 len)
 {
-	uint32 i = (uint32) hash & set->mask;
+	uint32 i = hash & set->mask;
 
-	for (; set->index[i] != 0; i = (i + 1) & set->mask)
+	for (; set->index[i].number != 0; i = (i + 1) & set->mask)
 	{
-		const Element *e = &set->elements[set->index[i] - 1];
+		const Slot *slot = &set->index[i];
+		size_t at = set->at[slot->number - 1];
 
-		if (e->hash == hash &&
+		if (slot->hash == hash &&
 			weir_key_equal(unconstify(KeyCodec *, set->codec),
-						   set->kept + e->at + sizeof(uint32),
-						   length_at(set->kept, e->at), image, len))
-			return set->index[i];
+						   set->kept + at + sizeof(uint32),
+						   length_at(set->kept, at), image, len))
+			return slot->number;
 	}
 	return 0;
 }
@@ -124,7 +129,7 @@ check_size(const ValueSet *set, uint32 len)
 {
 	if (set->used + len > MAX_SET)
 		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg(
 					 "a group of a continuous view has too many different values"),
 				 errdetail("Their set would take more than %d MB.",
@@ -136,7 +141,7 @@ check_size(const ValueSet *set, uint32 len)
 uint32
 weir_valueset_add_image(ValueSet *set, const char *image, uint32 len)
 {
-	uint64 hash = weir_key_hash(set->codec, image, len);
+	uint32 hash = (uint32) weir_key_hash(set->codec, image, len);
 	uint32 found = find(set, hash, image, len);
 
 	if (found > 0)
@@ -149,8 +154,7 @@ weir_valueset_add_image(ValueSet *set, const char *image, uint32 len)
 		set->size = Max(set->size * 2, set->used + len + sizeof(len));
 		set->kept = repalloc_huge(set->kept, set->size);
 	}
-	set->elements[set->n].hash = hash;
-	set->elements[set->n].at = (uint32) set->used;
+	set->at[set->n] = (uint32) set->used;
 	memcpy(set->kept + set->used, &len, sizeof(len));
 	memcpy(set->kept + set->used + sizeof(len), image, len);
 	set->used += sizeof(len) + len;
@@ -188,7 +192,7 @@ weir_valueset_size(const ValueSet *set)
 const char *
 weir_valueset_image(const ValueSet *set, uint32 number, uint32 *len)
 {
-	size_t at = set->elements[number].at;
+	size_t at = set->at[number];
 
 	*len = length_at(set->kept, at);
 	return set->kept + at + sizeof(uint32);

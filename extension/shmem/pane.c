@@ -151,11 +151,8 @@ add_segment(Pane *pane)
 	return true;
 }
 
-/*
- * weir_pane_room returns size bytes, 8-aligned, that live as long as the pane.
- */
-char *
-weir_pane_room(Pane *pane, size_t size)
+static char *
+pane_room(Pane *pane, size_t size, bool reserved)
 {
 	VarBlock *v = pane->var;
 	char *room;
@@ -166,7 +163,8 @@ weir_pane_room(Pane *pane, size_t size)
 		size_t bytes = v ? Min(v->bytes * 2, MAX_VAR) : FIRST_VAR;
 
 		bytes = weir_arena_rounded(Max(bytes, size + sizeof(VarBlock)));
-		v = pane_alloc(pane, bytes);
+		v = reserved ? weir_account_alloc_reserved(pane->account, bytes)
+					 : pane_alloc(pane, bytes);
 		if (v == NULL)
 			return NULL;
 		v->next = pane->var;
@@ -177,6 +175,21 @@ weir_pane_room(Pane *pane, size_t size)
 	room = (char *) v + v->used;
 	v->used += size;
 	return room;
+}
+
+/*
+ * weir_pane_room returns size bytes, 8-aligned, that live as long as the pane.
+ */
+char *
+weir_pane_room(Pane *pane, size_t size)
+{
+	return pane_room(pane, size, false);
+}
+
+char *
+weir_pane_room_reserved(Pane *pane, size_t size)
+{
+	return pane_room(pane, size, true);
 }
 
 /*

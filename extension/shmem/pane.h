@@ -142,6 +142,8 @@ extern PaneGroup *weir_pane_find(Pane *pane, uint64 hash, const char *key,
 extern PaneGroup *
 weir_pane_add(Pane *pane, uint64 hash, const char *key, uint32 keylen);
 extern char *weir_pane_room(Pane *pane, size_t size);
+/* The same, also of what is kept for checkpoints. */
+extern char *weir_pane_room_reserved(Pane *pane, size_t size);
 /* Recovery: add a group as the log has it, clean, and publish it. */
 extern bool
 weir_pane_restore(Pane *pane, uint64 hash, const char *key, uint32 keylen,

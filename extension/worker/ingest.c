@@ -207,6 +207,7 @@ static void
 take_barrier(Ingest *in, uint64 barrier)
 {
 	weir_ingest_drop_detached(in);
+	weir_ingest_settle(in);
 	for (int i = 0; i < in->nviews; i++)
 		if (in->views[i].apply)
 			weir_apply_freeze(in->views[i].apply);

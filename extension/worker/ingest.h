@@ -128,6 +128,8 @@ extern void weir_ingest_part_view(Ingest *in, IngestView *v);
 
 /* Take msgs[0 .. n) through decode and every view; positions move with them. */
 extern void weir_ingest_batch(Ingest *in, int n);
+/* Before a barrier: groups say all that was applied.  A view that cannot fails. */
+extern void weir_ingest_settle(Ingest *in);
 /* Watermarks of the broker, idleness, rate: what weir.status shows. */
 extern void weir_ingest_note_partitions(Ingest *in);
 extern void weir_ingest_note_rate(Ingest *in);

@@ -16,6 +16,7 @@
 #include "base/fault.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "worker/ingest.h"
 
@@ -215,6 +216,78 @@ try_apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 		weir_ingest_begin_transaction(in);
 	}
 	PG_END_TRY();
+}
+
+/* --- before a barrier ------------------------------------------------------------------ */
+
+/* As its owner; false: not even what is kept for checkpoints has room. */
+static bool
+settle(IngestView *v)
+{
+	WeirUser before = weir_become_owner(v->row->owner);
+	int nest = 0;
+	bool settled;
+
+	if (v->plan->needs_snapshot)
+		nest = weir_settings_enter(v->row);
+	settled = weir_apply_settle(v->apply, true);
+	if (v->plan->needs_snapshot)
+		weir_settings_leave(nest);
+	weir_become_again(before);
+	return settled;
+}
+
+/* In a subtransaction, as a batch may be waiting for memory in this one. */
+static void
+try_settle(Ingest *in, IngestView *v)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool settled = false;
+	const char *volatile reason =
+		"the states of its aggregates do not fit in weir.memory_limit";
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		settled = settle(v);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *e;
+
+		MemoryContextSwitchTo(in->cxt);
+		e = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (ProcDiePending)
+			ReThrowError(e);
+		reason = e->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+	if (!settled)
+		weir_ingest_fail_view(in, v, (const char *) reason);
+}
+
+void
+weir_ingest_settle(Ingest *in)
+{
+	for (int i = 0; i < in->nviews; i++)
+	{
+		IngestView *v = &in->views[i];
+		bool own = !IsTransactionState();
+
+		if (v->apply == NULL || weir_apply_is_settled(v->apply))
+			continue;
+		if (own)
+			weir_ingest_begin_transaction(in);
+		try_settle(in, v);
+		if (own)
+			weir_ingest_end_transaction(in);
+	}
 }
 
 /* --- what others see of it ------------------------------------------------------------ */
