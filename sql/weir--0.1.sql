@@ -125,10 +125,11 @@ CREATE TABLE weir.views (
     on_memory_limit text NOT NULL DEFAULT 'wait'
                 CHECK (on_memory_limit IN ('wait', 'error')),
     start       text NOT NULL,              -- 'earliest', 'latest', a time, or offsets
+    until       text,                       -- the same: where it ends; NULL: nowhere
     settings    text[] NOT NULL,            -- frozen: name, value, name, value ...
     keep_late   boolean NOT NULL,           -- late events go to late_event_log
     state       text NOT NULL DEFAULT 'running'
-                CHECK (state IN ('running', 'paused', 'error')),
+                CHECK (state IN ('running', 'paused', 'error', 'finished')),
     reason      text,                       -- why it is in error
     created_at  timestamptz NOT NULL DEFAULT now()
 );
@@ -157,6 +158,7 @@ CREATE TABLE weir.progress (
     -- the last record read: by it a topic that was recreated is told
     last_offsets bigint[] NOT NULL DEFAULT '{}',
     last_prints  bigint[] NOT NULL DEFAULT '{}',
+    ends         bigint[] NOT NULL DEFAULT '{}', -- where the view ends, if it does
     -- of the message at the position: how many of its records are counted
     records      bigint[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0,
@@ -282,9 +284,10 @@ SELECT pg_catalog.pg_extension_config_dump('weir.outbox', '');
 CREATE FUNCTION weir.create_view(name text, query text,
         start text DEFAULT NULL, lateness interval DEFAULT '0',
         retention interval DEFAULT NULL, keep_late boolean DEFAULT false,
-        memory_limit text DEFAULT NULL, on_memory_limit text DEFAULT 'wait')
+        memory_limit text DEFAULT NULL, on_memory_limit text DEFAULT 'wait',
+        until text DEFAULT NULL)
     RETURNS regclass LANGUAGE C AS 'MODULE_PATHNAME', 'weir_create_view';
-COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval, boolean, text, text) IS
+COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval, boolean, text, text, text) IS
     'define a continuous view; it starts when the transaction commits';
 
 CREATE FUNCTION weir.drop_view(name regclass) RETURNS void
@@ -354,7 +357,8 @@ CREATE FUNCTION weir.running_views(OUT id int, OUT lane int, OUT state text,
         OUT freshness_p50_ms float8, OUT freshness_p99_ms float8,
         OUT windows_open bigint, OUT windows_final bigint,
         OUT memory bigint, OUT watermark timestamptz, OUT held int,
-        OUT queue_memory bigint, OUT workers int)
+        OUT queue_memory bigint, OUT workers int,
+        OUT messages_left bigint, OUT progress float8)
     RETURNS SETOF record LANGUAGE C STRICT
     AS 'MODULE_PATHNAME', 'weir_running_views';
 
@@ -372,7 +376,8 @@ CREATE FUNCTION weir.problem() RETURNS text LANGUAGE C STRICT
 
 CREATE FUNCTION weir.microseconds_to_time(us bigint) RETURNS timestamptz
     LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE
-    RETURN timestamptz '2000-01-01 00:00:00+00' + us * interval '1 microsecond';
+    RETURN CASE WHEN us >= 9200000000000000000 THEN 'infinity' -- all is closed
+                ELSE timestamptz '2000-01-01 00:00:00+00' + us * interval '1 microsecond' END;
 
 CREATE VIEW weir.status AS
     SELECT v.view AS view_name, v.stream,
@@ -382,6 +387,12 @@ CREATE VIEW weir.status AS
            coalesce(r.events, (SELECT sum(x) FROM unnest(p.events) x), 0)::bigint AS events,
            coalesce(r.events_per_second, 0) AS events_per_second,
            r.lag,
+           CASE WHEN v.state = 'finished' THEN 0 ELSE r.messages_left END AS messages_left,
+           CASE WHEN v.state = 'finished' THEN 100 ELSE trunc(r.progress::numeric, 1) END AS progress,
+           CASE WHEN v.state = 'finished' OR r.messages_left = 0 THEN interval '0'
+                WHEN r.events_per_second > 0
+                THEN ceil(r.messages_left::float8 / r.events_per_second) * interval '1 second'
+           END AS time_left,
            coalesce(r.late, (SELECT sum(x) FROM unnest(p.late) x), 0)::bigint AS late,
            coalesce(r.dead, (SELECT sum(x) FROM unnest(p.dead) x), 0)::bigint AS dead_letters,
            coalesce(r.lost, (SELECT sum(x) FROM unnest(p.lost) x), 0)::bigint AS lost,
@@ -403,7 +414,7 @@ CREATE VIEW weir.status AS
     LEFT JOIN weir.running_views() r ON r.id = v.id;
 
 CREATE VIEW weir.partitions AS
-    SELECT v.view AS view_name, v.stream, c.partition, c.start_offset,
+    SELECT v.view AS view_name, v.stream, c.partition, c.start_offset, c.end_offset,
            coalesce(r.position, c.committed) AS "position", c.committed,
            r.high_watermark, r.lag,
            coalesce(r.watermark, weir.microseconds_to_time(c.watermark)) AS watermark,
@@ -415,6 +426,7 @@ CREATE VIEW weir.partitions AS
     JOIN weir.progress p ON p.view = v.id
     CROSS JOIN LATERAL (
         SELECT (n - 1)::int AS partition, starts[n] AS start_offset,
+               ends[n] AS end_offset,
                positions[n] AS committed, watermarks[n] AS watermark,
                events[n] AS events, late[n] AS late, dead[n] AS dead, lost[n] AS lost
         FROM generate_subscripts(p.positions, 1) n) c
@@ -466,7 +478,7 @@ GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.sink
 -- Not the reason: it may quote a message.  weir.status shows it to those who may
 -- read the stream.
 GRANT SELECT (id, view, query, final, open, stream, lateness, retention, memory_limit, on_memory_limit,
-              start, settings, keep_late, state, created_at) ON weir.views TO PUBLIC;
+              start, until, settings, keep_late, state, created_at) ON weir.views TO PUBLIC;
 
 -- --- looking into a topic ----------------------------------------------------
 

@@ -146,7 +146,7 @@ weir_reset(PG_FUNCTION_ARGS)
 	weir_view_set_start(row->id, start);
 	weir_progress_reset(row->id);
 	weir_view_set_home(row->id);
-	if (strcmp(row->state, "error") == 0)
+	if (strcmp(row->state, "paused") != 0)
 		weir_view_set_state(row->id, "running", NULL);
 
 	WEIR_FAULT("reset-stored");

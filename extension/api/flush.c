@@ -90,6 +90,13 @@ check_running(const ViewRow *row, const char *what)
 					 "SELECT * FROM weir.status says why; weir.resume goes on.")));
 }
 
+/* Does the view have no need to be waited for? */
+static bool
+is_finished(const ViewRow *row)
+{
+	return strcmp(row->state, "finished") == 0 && row->home;
+}
+
 static void
 find_views(Flush *f, Oid target)
 {
@@ -116,6 +123,8 @@ find_views(Flush *f, Oid target)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(target));
 	foreach(lc, rows)
 	{
+		if (is_finished(lfirst(lc)))
+			continue;
 		check_running(lfirst(lc), f->what);
 		f->views = lappend_int(f->views, ((ViewRow *) lfirst(lc))->id);
 	}
@@ -183,7 +192,8 @@ is_applied(const Flush *f, int32 id, Lane **lane)
 		Shard *shard = &slot->shards[(*lane)->parts[p].worker];
 
 		LWLockAcquire(&shard->lock, LW_SHARED);
-		done = shard->parts[p].position >= f->target[p];
+		done = wp_is_done(&shard->parts[p]) ||
+			   shard->parts[p].position >= f->target[p];
 		LWLockRelease(&shard->lock);
 	}
 	LWLockRelease(&weir_registry->lock);
@@ -230,7 +240,7 @@ look_at_catalog(Flush *f)
 	{
 		ViewRow *row = weir_view_load(lfirst_int(lc));
 
-		if (row)
+		if (row && !is_finished(row))
 			check_running(row, f->what);
 		else
 			f->views = foreach_delete_current(f->views, lc);
@@ -298,7 +308,7 @@ is_committed(const Flush *f, int32 id)
 	done = p == NULL ||
 		   (p->nparts >= f->npartitions && p->closed_upto >= p->advance);
 	for (int i = 0; done && p && i < f->npartitions; i++)
-		done = p->parts[i].position >= f->target[i];
+		done = wp_is_done(&p->parts[i]) || p->parts[i].position >= f->target[i];
 	if (done)
 		flush_all();
 	return done;

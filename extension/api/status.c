@@ -33,6 +33,8 @@ typedef struct ViewStatus
 	char error[WEIR_ERROR_LEN];
 	ViewPartition total; /* sums; watermark: the closing one */
 	int64 lag;
+	int64 left;  /* offsets between the view and where it is to be ... */
+	int64 whole; /* ... and between its start and there */
 	int64 rate;
 	double p50;
 	double p99;
@@ -197,6 +199,16 @@ count_windows(OpenPanes *open)
 	return n;
 }
 
+/* How far the view is in a partition that ends, by now, at high. */
+static void
+add_distance(ViewStatus *s, const ViewPartition *p, int64 high)
+{
+	int64 to = p->end == WP_NO_END ? high : p->end;
+
+	s->left += Max(0, to - p->position);
+	s->whole += Max(0, Max(to, p->position) - p->start);
+}
+
 /* Counters of the partitions whose worker has the shard, and its windows. */
 static void
 sum_shard(ViewStatus *s, OpenPanes *open, ViewSlot *slot, int number,
@@ -213,6 +225,7 @@ sum_shard(ViewStatus *s, OpenPanes *open, ViewSlot *slot, int number,
 		s->total.late += shard->parts[p].late;
 		s->total.dead += shard->parts[p].dead;
 		s->total.lost += shard->parts[p].lost;
+		add_distance(s, &shard->parts[p], lane->parts[p].high);
 	}
 	for (Pane *p = shard->panes; p; p = p->next)
 		note_pane(open, slot, p);
@@ -312,8 +325,8 @@ may_read(Oid stream)
 static void
 put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 {
-	Datum values[19];
-	bool nulls[19] = {false};
+	Datum values[21];
+	bool nulls[21] = {false};
 	int i = 0;
 
 	values[i++] = Int32GetDatum(s->id);
@@ -338,11 +351,17 @@ put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 	values[i++] = (Datum) 0;
 	values[i++] = Int64GetDatum((int64) s->bytes);
 	nulls[i] = nulls[i] || s->total.watermark == WEIR_NO_TIME;
-	values[i++] = TimestampTzGetDatum(s->total.watermark);
+	values[i++] = TimestampTzGetDatum(
+		s->total.watermark >= WP_END_OF_TIME ? DT_NOEND : s->total.watermark);
 	values[i++] = Int32GetDatum(s->held);
 	values[i++] = Int64GetDatum(s->queued);
 	nulls[i] = nulls[i] || s->workers == 0;
 	values[i++] = Int32GetDatum(s->workers);
+	nulls[i] = nulls[i] || s->workers == 0;
+	values[i++] = Int64GetDatum(s->left);
+	nulls[i] = nulls[i] || s->workers == 0;
+	values[i++] = Float8GetDatum(
+		s->whole > 0 ? 100.0 * (s->whole - s->left) / s->whole : 100.0);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

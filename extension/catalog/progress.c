@@ -30,6 +30,7 @@ static const struct
 	{"lost", offsetof(ViewPartition, lost)},
 	{"last_offsets", offsetof(ViewPartition, last)},
 	{"last_prints", offsetof(ViewPartition, last_print)},
+	{"ends", offsetof(ViewPartition, end)},
 	{"records", offsetof(ViewPartition, record)},
 };
 
@@ -91,7 +92,7 @@ load(int32 view, const char *how)
 	SPI_connect();
 	weir_spi(psprintf("SELECT generation, incarnation, closed_upto, advance, windows_final, "
 					  "chunks, topic, starts, positions, watermarks, events, late, dead, lost, "
-					  "last_offsets, last_prints, records "
+					  "last_offsets, last_prints, ends, records "
 					  "FROM weir.progress WHERE view = $1%s",
 					  how),
 			 1, &type, &arg, NULL, SPI_OK_SELECT);
@@ -234,7 +235,8 @@ weir_progress_store(int32 view, const ProgressRow *p)
 			 "dead = CASE WHEN dead = $12 THEN dead ELSE $12 END, "
 			 "lost = CASE WHEN lost = $13 THEN lost ELSE $13 END, "
 			 "last_offsets = $14, last_prints = $15, "
-			 "records = CASE WHEN records = $16 THEN records ELSE $16 END "
+			 "ends = CASE WHEN ends = $16 THEN ends ELSE $16 END, "
+			 "records = CASE WHEN records = $17 THEN records ELSE $17 END "
 			 "WHERE view = $1",
 			 lengthof(types), types, values, nulls, SPI_OK_UPDATE);
 	SPI_finish();
@@ -268,7 +270,7 @@ weir_progress_reset(int32 view)
 			 "closed_upto = NULL, advance = NULL, windows_final = 0, chunks = 0, topic = NULL, "
 			 "starts = '{}', positions = '{}', watermarks = '{}', events = '{}', "
 			 "late = '{}', dead = '{}', lost = '{}', last_offsets = '{}', "
-			 "last_prints = '{}', records = '{}' WHERE view = $1",
+			 "last_prints = '{}', ends = '{}', records = '{}' WHERE view = $1",
 			 1, &type, &arg, NULL, SPI_OK_UPDATE);
 	weir_spi("DELETE FROM weir.state WHERE view = $1", 1, &type, &arg, NULL,
 			 SPI_OK_DELETE);

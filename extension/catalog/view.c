@@ -61,7 +61,8 @@ weir_become_again(WeirUser user)
 	"v.stream::oid, (extract(epoch from v.lateness) * 1000000)::bigint, " \
 	"v.start, v.settings, v.state, h.database, p.generation, "            \
 	"v.keep_late, coalesce(v.memory_limit, 0), v.on_memory_limit, "       \
-	"coalesce((extract(epoch from v.retention) * 1000000)::bigint, 0) "   \
+	"coalesce((extract(epoch from v.retention) * 1000000)::bigint, 0), "  \
+	"v.until "                                                            \
 	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "           \
 	"LEFT JOIN weir.progress p ON p.view = v.id "
 
@@ -145,6 +146,7 @@ read_view(int row, MemoryContext cxt)
 	v->memory_limit = DatumGetInt64(weir_spi_get(row, 14, &isnull));
 	v->stops_at_limit = strcmp(get_text(row, 15, cxt), "error") == 0;
 	v->retention = DatumGetInt64(weir_spi_get(row, 16, &isnull));
+	v->until = get_text(row, 17, cxt);
 	v->owner = weir_relation_owner(v->query);
 	v->name = get_rel_name(v->view);
 	v->name = MemoryContextStrdup(cxt, v->name ? v->name : "?");
@@ -262,8 +264,8 @@ settings_array(const ViewRow *v)
 int32
 weir_view_insert(const ViewRow *v)
 {
-	Oid types[] = {OIDOID,  OIDOID,  OIDOID,  OIDOID,       OIDOID,
-				   INT8OID, INT8OID, TEXTOID, TEXTARRAYOID, BOOLOID};
+	Oid types[] = {OIDOID,  OIDOID,  OIDOID,       OIDOID,  OIDOID, INT8OID,
+				   INT8OID, TEXTOID, TEXTARRAYOID, BOOLOID, TEXTOID};
 	Datum values[lengthof(types)];
 	WeirUser user = weir_become_system();
 	bool isnull;
@@ -279,12 +281,13 @@ weir_view_insert(const ViewRow *v)
 	values[7] = CStringGetTextDatum(v->start);
 	values[8] = settings_array(v);
 	values[9] = BoolGetDatum(v->keep_late);
+	values[10] = CStringGetTextDatum(v->until ? v->until : "");
 
 	SPI_connect();
 	weir_spi("INSERT INTO weir.views (view, query, final, open, stream, lateness, "
-			 "retention, start, settings, keep_late) VALUES ($1, $2, $3, nullif($4, 0::oid), $5, "
+			 "retention, start, settings, keep_late, until) VALUES ($1, $2, $3, nullif($4, 0::oid), $5, "
 			 "$6 * interval '1 microsecond', justify_hours(nullif($7, 0) * interval '1 microsecond'), "
-			 "$8, $9, $10) RETURNING id",
+			 "$8, $9, $10, nullif($11, '')) RETURNING id",
 			 lengthof(types), types, values, NULL, SPI_OK_INSERT_RETURNING);
 	id = DatumGetInt32(weir_spi_get(0, 1, &isnull));
 	SPI_finish();

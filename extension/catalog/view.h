@@ -29,6 +29,7 @@ typedef struct ViewRow
 	bool stops_at_limit;
 	bool keep_late; /* late events go to weir.late_events */
 	char *start;    /* as weir_place_normal has made it */
+	char *until;    /* the same: where the view ends; NULL: nowhere */
 	int nsettings;  /* names and values, alternating */
 	char **settings;
 	char *state;

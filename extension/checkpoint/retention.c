@@ -179,7 +179,8 @@ weir_retention_serve(CheckpointLane *c)
 		CheckpointView *v = c->views[i];
 
 		if (v->gone || v->row->retention <= 0 || now < v->retention.next ||
-			v->progress.closed_upto == WEIR_NO_TIME)
+			v->progress.closed_upto == WEIR_NO_TIME ||
+			v->progress.closed_upto >= WP_END_OF_TIME)
 			continue;
 		v->retention.next = now + LOOK_US;
 		serve_view(c, v);

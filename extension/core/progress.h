@@ -36,11 +36,19 @@ typedef struct WpPartition
 	int64_t last;      /* offset of the last record read, or WP_NO_RECORD */
 	int64_t last_print; /* its fingerprint */
 	int64_t reach;      /* of a batch that is applied, but not noted yet */
+	int64_t end;        /* first offset that no longer counts, or WP_NO_END */
 	int64_t record;     /* of the message at position: its first ones that were
 						 * taken; 0 where a message is one record */
 } WpPartition;
 
 #define WP_NO_RECORD (-1)
+#define WP_NO_END    INT64_MIN
+
+/*
+ * Later than any window closes: how far a view is closed that has read all it
+ * was to read.  Sums with offsets of windows still fit.
+ */
+#define WP_END_OF_TIME INT64_C(9200000000000000000)
 
 /* The view has read nothing here; it begins at this offset. */
 static inline void
@@ -49,7 +57,32 @@ wp_begin(WpPartition *p, int64_t offset)
 	*p = (WpPartition){.start = offset,
 					   .position = offset,
 					   .watermark = WP_NO_TIME,
-					   .last = WP_NO_RECORD};
+					   .last = WP_NO_RECORD,
+					   .end = WP_NO_END};
+}
+
+/* Has the view read all of the partition that it was to read? */
+static inline bool
+wp_is_done(const WpPartition *p)
+{
+	return p->end != WP_NO_END && p->position >= p->end;
+}
+
+/*
+ * Does a record come after what the view was to read?  Then it has read that: a
+ * tail of control records, or one that was compacted away, is behind it.
+ */
+static inline bool
+wp_is_past_end(WpPartition *p, int64_t offset)
+{
+	if (p->end == WP_NO_END || offset < p->end)
+		return false;
+	if (p->position < p->end)
+	{
+		p->position = p->end;
+		p->record = 0;
+	}
+	return true;
 }
 
 /*
@@ -140,6 +173,8 @@ wp_fail(WpPartition *p)
 static inline bool
 wp_advance(WpPartition *p, int64_t offset)
 {
+	if (p->end != WP_NO_END && offset > p->end)
+		offset = p->end;
 	if (offset <= p->position)
 		return false;
 	p->position = offset;

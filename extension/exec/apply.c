@@ -45,6 +45,21 @@ take_one_of(ViewApply *a, const EventBatch *b, int i)
 		a->rows[a->nrows++] = i;
 }
 
+/* Of a view that ends somewhere. */
+static void
+take_up_to_end(ViewApply *a, const EventBatch *b)
+{
+	for (int i = 0; i < b->n; i++)
+	{
+		if (wp_is_past_end(&a->parts[b->partition[i]], b->offset[i]))
+			continue;
+		if (b->record == NULL)
+			take_record(a, b, i);
+		else
+			take_one_of(a, b, i);
+	}
+}
+
 void
 weir_apply_begin(ViewApply *a, const EventBatch *b)
 {
@@ -53,6 +68,11 @@ weir_apply_begin(ViewApply *a, const EventBatch *b)
 	a->next_row = -1;
 	a->part_row = 0;
 	memcpy(a->part, a->parts, sizeof(ViewPartition) * a->npartitions);
+	if (a->ends)
+	{
+		take_up_to_end(a, b);
+		return;
+	}
 	for (int i = 0; b->record == NULL && i < b->n; i++)
 		take_record(a, b, i);
 	for (int i = 0; b->record != NULL && i < b->n; i++)

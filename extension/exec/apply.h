@@ -51,6 +51,7 @@ typedef struct ViewApply
 	LaneWorker *worker; /* holds the letters */
 	int npartitions;
 	ViewPartition *parts; /* working copy, published with the batch */
+	bool ends;            /* some partition is read up to an offset only */
 	int64 *late;          /* per partition, of the rows being applied */
 	WeEpochs epochs;      /* which groups are changed, which to be copied */
 	Chunk *chunks;        /* of the barrier that is being copied */

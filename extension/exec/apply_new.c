@@ -203,6 +203,8 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->parts = palloc(sizeof(ViewPartition) * npartitions);
 	memcpy(a->parts, a->shard->parts, sizeof(ViewPartition) * npartitions);
 	a->part = palloc(sizeof(ViewPartition) * npartitions);
+	for (int p = 0; p < npartitions; p++)
+		a->ends = a->ends || a->parts[p].end != WP_NO_END;
 	a->late = palloc0(sizeof(int64) * npartitions);
 	a->accums = weir_accum_compile(plan->accums, plan->naccums, plan->aggs,
 								   plan->naggs, cxt);

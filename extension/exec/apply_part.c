@@ -32,6 +32,8 @@ take_again(ViewApply *a, const EventBatch *b, int i)
 	ViewPartition *p = &a->part[b->partition[i]];
 	int64 watermark;
 
+	if (wp_is_past_end(p, b->offset[i]))
+		return;
 	if (b->record == NULL)
 		(void) wp_take(p, b->offset[i], weir_apply_is_usable(a, b, i),
 					   b->event_time[i], a->delay, &watermark);

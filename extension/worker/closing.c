@@ -14,6 +14,9 @@
  * transactions included.  Idle is what ended, when asked, where the worker
  * stands.
  *
+ * A partition that a view has read as far as it was to read does not count for it;
+ * with the last one all its windows close.
+ *
  * Two things go beyond what partitions say: the clock, when all are idle and the
  * stream has idle_advance, and weir.advance_watermark, whose wish is in
  * weir.progress.
@@ -140,6 +143,8 @@ closing_watermark(const Coordinator *co, CheckpointView *v, int64 since)
 	WpClosing c;
 	int64 upto;
 
+	if (v->row->until && weir_view_is_done(v, lane))
+		return WP_END_OF_TIME;
 	wp_closing_begin(&c);
 	for (int p = 0; p < lane->npartitions; p++)
 	{
@@ -152,7 +157,8 @@ closing_watermark(const Coordinator *co, CheckpointView *v, int64 since)
 		vp = shard->parts[p];
 		LWLockRelease(&shard->lock);
 		wp_closing_add(&c, vp.watermark,
-					   !wp_rests(&vp, idle, lp->position, lp->confirmed));
+					   !wp_is_done(&vp) &&
+						   !wp_rests(&vp, idle, lp->position, lp->confirmed));
 	}
 	upto = wp_closing_watermark(&c, v->slot->closing);
 	return c.active ? upto : advance_by_clock(co, v, upto);
@@ -176,6 +182,14 @@ relies_on_old(const Coordinator *co, int64 since)
 	return false;
 }
 
+/* Is that its last closing, to be committed even if no window is left? */
+static bool
+ends_here(const CheckpointView *v, int64 upto)
+{
+	return upto >= WP_END_OF_TIME && v->progress.closed_upto < WP_END_OF_TIME &&
+		   !weir_is_append(v->row);
+}
+
 bool
 weir_closing_prepare(Coordinator *co)
 {
@@ -193,7 +207,7 @@ weir_closing_prepare(Coordinator *co)
 			continue;
 		if (wm_may_close(&v->slot->marks))
 			upto = Max(closing_watermark(co, v, since), v->progress.advance);
-		any = any || weir_can_close(v, upto) ||
+		any = any || weir_can_close(v, upto) || ends_here(v, upto) ||
 			  (v->progress.advance > v->progress.closed_upto &&
 			   upto > v->progress.closed_upto);
 		v->slot->closing = upto;

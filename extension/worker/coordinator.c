@@ -489,6 +489,7 @@ loop(Coordinator *co)
 			if (!co->c.views[i]->gone)
 				weir_checkpoint_free_closed(co->c.views[i]);
 		weir_retention_serve(&co->c);
+		weir_finish_views(co);
 		take_joining(co);
 		release_gone(co);
 		publish_durable(co);

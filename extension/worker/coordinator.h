@@ -38,6 +38,7 @@ typedef struct Coordinator
 	int64 last_checkpoint;
 	int64 next_metadata;
 	int64 next_join;
+	int64 next_finish;
 	uint64 published; /* publications at the last checkpoint */
 	XLogRecPtr last_commit;
 	bool durable_pending;
@@ -70,6 +71,13 @@ extern void weir_record_failures(Coordinator *co);
 
 /* The open windows of a view that begins; raises when its log is damaged. */
 extern void weir_restore_view(CheckpointView *v);
+
+/* --- finish.c -------------------------------------------------------------- */
+
+/* Has the view applied all that it was to read, in each partition? */
+extern bool weir_view_is_done(CheckpointView *v, const Lane *lane);
+/* Views that are done, with all of it committed, leave as finished. */
+extern void weir_finish_views(Coordinator *co);
 
 /* --- closing.c ------------------------------------------------------------- */
 

@@ -103,7 +103,7 @@ least_position(const Ingest *in, int p)
 	int64 least = PG_INT64_MAX;
 
 	for (int i = 0; i < in->nviews; i++)
-		if (in->views[i].apply)
+		if (in->views[i].apply && !wp_is_done(&in->views[i].apply->parts[p]))
 			least = Min(least, in->views[i].apply->parts[p].position);
 	return least == PG_INT64_MAX ? in->lane->parts[p].position : least;
 }

@@ -57,7 +57,7 @@ weir_lost_doubt(Ingest *in, int p)
 		if (a == NULL)
 			continue;
 		in->views[i].replaced[p] = false;
-		if (a->parts[p].last == WP_NO_RECORD)
+		if (a->parts[p].last == WP_NO_RECORD || wp_is_done(&a->parts[p]))
 			continue;
 		in->past[p].doubted = true;
 		first = Min(first, a->parts[p].last);
@@ -242,6 +242,8 @@ decide(Ingest *in, IngestView *v, int p, int64 low, int64 high)
 	bool other = v->replaced[p] || (in->past[p].lost && high < vp->position);
 
 	v->replaced[p] = false;
+	if (wp_is_done(vp))
+		return;
 	if (!other && vp->last < low)
 		vp->last = WP_NO_RECORD; /* it has expired, and proves no more */
 	if (!other && vp->position >= low)

@@ -115,11 +115,27 @@ begin_partition(Coordinator *co, CheckpointView *v, const Place *place, int p,
 	return true;
 }
 
+/* Does a place fit the partitions?  If not the view leaves. */
+static void
+check_fit(CheckpointView *v, const char *what, const char *kept, Place *place,
+		  int npartitions)
+{
+	char *misfit;
+
+	weir_place_read(kept, place);
+	misfit = weir_place_misfit(place, npartitions);
+	if (misfit == NULL)
+		return;
+	v->error = psprintf("the view's %s does not fit the topic: %s", what,
+						misfit);
+	v->gone = true;
+}
+
 /* Where the view begins in partitions that it has no position in. */
 static void
 read_start(CheckpointView *v, int npartitions, Place *place)
 {
-	char *misfit;
+	Place until;
 
 	/* Partitions added later count from their beginning. */
 	if (v->progress.nparts > 0)
@@ -127,15 +143,32 @@ read_start(CheckpointView *v, int npartitions, Place *place)
 		place->kind = PLACE_EARLIEST;
 		return;
 	}
-	weir_place_read(v->row->start, place);
-	misfit = weir_place_misfit(place, npartitions);
-	if (misfit)
+	if (v->row->until)
+		check_fit(v, "until", v->row->until, &until, npartitions);
+	check_fit(v, "start", v->row->start, place, npartitions);
+}
+
+/*
+ * Where the view ends in a partition.  One that is added later has nothing that
+ * it was to read.
+ */
+static bool
+end_partition(Coordinator *co, CheckpointView *v, int p, ViewPartition *part,
+			  char *err, size_t errlen)
+{
+	int64 low;
+	int64 high;
+	Place place;
+
+	if (v->row->until == NULL)
+		return true;
+	if (v->progress.nparts > 0)
 	{
-		v->error =
-			psprintf("the view cannot start: %s; weir.reset says where else",
-					 misfit);
-		v->gone = true;
+		part->end = part->position;
+		return true;
 	}
+	weir_place_read(v->row->until, &place);
+	return offset_of_place(co, &place, p, &part->end, &low, &high, err, errlen);
 }
 
 /* A partition that the topic no longer has: its counters stay in the sum. */
@@ -213,7 +246,8 @@ weir_resolve_positions(Coordinator *co, CheckpointView *v, int npartitions,
 		v->lost = NULL; /* of a try without all answers */
 	read_start(v, npartitions, &place);
 	for (int p = known; p < npartitions && !v->gone; p++)
-		if (!begin_partition(co, v, &place, p, &parts[p], err, errlen))
+		if (!begin_partition(co, v, &place, p, &parts[p], err, errlen) ||
+			!end_partition(co, v, p, &parts[p], err, errlen))
 			return false;
 	v->progress.parts = parts;
 	v->progress.nparts = npartitions;
