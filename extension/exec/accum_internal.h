@@ -11,7 +11,7 @@
 #include "nodes/execnodes.h"
 #include "utils/sortsupport.h"
 
-/* What a value that goes into a sum may be at most; see accum_calls.c. */
+/* What a value that goes into a sum may be at most; see accum_limit.c. */
 typedef enum AccumLimit
 {
 	LIMIT_NONE,
@@ -76,6 +76,12 @@ accum_combine_datum(AccumSet *set, AccumCalls *calls, AccumDatum *dst,
 extern Datum
 accum_finish(AccumSet *set, FinalCalls *calls, const AccumCalls *over,
 			 const AccumValue *value, MemoryContext cxt, bool *isnull);
+
+/* --- accum_limit.c ---------------------------------------------------------- */
+extern AccumLimit accum_limit_of(Oid transfn);
+extern void
+accum_check_argument(const AccumSet *set, AccumLimit limit, Datum arg);
+extern void accum_check_sum(AccumLimit limit, Datum value);
 
 /* --- accum_distinct.c ------------------------------------------------------- */
 extern void accum_compile_order(FinalCalls *calls, const AggSpec *agg,

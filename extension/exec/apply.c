@@ -283,7 +283,8 @@ publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	}
 	for (int t = 0; t < a->ntouched; t++)
 	{
-		apply_store_datums(a, t);
+		if (a->ndatums > 0)
+			apply_store_datums(a, t);
 		a->touched[t]->live = 1;
 		if (a->touched_pane[t]->ngroups != a->touched_pane[t]->filled)
 			weir_pane_publish(a->touched_pane[t]);

@@ -24,94 +24,36 @@
  */
 #include "base/weir.h"
 
-#include "base/clock.h"
 #include "base/guc.h"
 #include "core/hash.h"
-#include "exec/apply_internal.h"
+#include "exec/apply_live.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#define JOURNAL_ROWS  262144
-#define JOURNAL_BYTES (16 * 1024 * 1024)
-#define SETTLE_SHARE  30
-#define FIRST_LIVE    64
-
-typedef struct LiveGroup
-{
-	PaneGroup *group; /* NULL: dropped */
-	Pane *pane;
-	MemoryContext cxt;
-	Size memory;
-	bool loaded;
-	bool dirty;  /* not settled */
-	bool torn;   /* to be made anew */
-	bool recent; /* touched since the last barrier but one */
-} LiveGroup;
-
-/* A row that a group has taken since it was settled. */
-typedef struct JournalRow
-{
-	uint32 live; /* group */
-	uint32 kept; /* accumulator */
-	uint32 args; /* first of its arguments */
-} JournalRow;
-
-typedef struct ArgType
-{
-	int16 len;
-	bool byval;
-} ArgType;
-
-/* An accumulator whose values are kept alive. */
-typedef struct KeptAccum
-{
-	int accum;
-	int datum; /* its number among those that are an AccumDatum */
-	int nargs;
-	ArgType *types;
-} KeptAccum;
-
-struct LiveStates
-{
-	MemoryContext cxt;
-	int nkept;
-	KeptAccum *kept;
-	LiveGroup *groups;
-	AccumValue *values; /* [group][kept accumulator] */
-	uint32 ngroups;     /* dropped ones included */
-	uint32 capacity;
-	uint32 *index; /* number of the group + 1, by its address */
-	uint32 mask;
-	Size memory;
-	uint32 *touched; /* by the batch, while it may still fail */
-	uint32 ntouched;
-	bool torn;                 /* some group is */
-	bool starved;              /* settling found no room */
-	MemoryContext journal_cxt; /* arguments by reference */
-	JournalRow *journal;
-	uint32 njournal;
-	uint32 nnoted; /* of these, of batches that are applied */
-	uint32 nnoted_args;
-	uint32 journal_capacity;
-	NullableDatum *args;
-	uint32 nargs;
-	uint32 args_capacity;
-	int32 *order;  /* rows of the batch, by group */
-	int32 *starts; /* where a group's begin there */
-	int64 settled; /* monotonic us */
-	int64 took;
-};
+#define FIRST_LIVE 64
 
 /* Of all views of this worker. */
 static Size live_memory;
 
 /* --- the groups that are alive --------------------------------------------------- */
 
-static bool
-has_room(void)
+static Size
+limit(void)
 {
-	return live_memory < (Size) weir_settings.aggregate_cache_kb * 1024;
+	return (Size) weir_settings.aggregate_cache_kb * 1024;
+}
+
+bool
+live_has_room(void)
+{
+	return live_memory < limit();
+}
+
+bool
+live_is_short(void)
+{
+	return live_memory >= limit() / 4 * 3;
 }
 
 static void
@@ -218,8 +160,8 @@ find(const struct LiveStates *live, const PaneGroup *group)
 	return NULL;
 }
 
-static void
-index_put(struct LiveStates *live, uint32 number)
+void
+live_index_put(struct LiveStates *live, uint32 number)
 {
 	uint32 i = slot_of(live, live->groups[number].group);
 
@@ -245,18 +187,12 @@ grow(struct LiveStates *live)
 	pfree(values);
 	for (uint32 i = 0; i < live->ngroups; i++)
 		if (live->groups[i].group)
-			index_put(live, i);
+			live_index_put(live, i);
 	MemoryContextSwitchTo(old);
 }
 
-static inline AccumValue *
-values_of(const struct LiveStates *live, const LiveGroup *l)
-{
-	return &live->values[(Size) (l - live->groups) * live->nkept];
-}
-
-static void
-count_memory(struct LiveStates *live, LiveGroup *l)
+void
+live_count_memory(struct LiveStates *live, LiveGroup *l)
 {
 	Size memory = l->cxt ? MemoryContextMemAllocated(l->cxt, true) : 0;
 
@@ -265,12 +201,12 @@ count_memory(struct LiveStates *live, LiveGroup *l)
 	l->memory = memory;
 }
 
-static void
-drop(struct LiveStates *live, LiveGroup *l)
+void
+live_drop(struct LiveStates *live, LiveGroup *l)
 {
 	MemoryContextDelete(l->cxt);
 	l->cxt = NULL;
-	count_memory(live, l);
+	live_count_memory(live, l);
 	l->group = NULL;
 	l->dirty = l->torn = false;
 }
@@ -286,7 +222,7 @@ load(ViewApply *a, LiveGroup *l)
 		int c = live->kept[i].accum;
 
 		weir_accum_load(a->accums, c, apply_datum_of(a, c, l->group),
-						&values_of(live, l)[i], l->cxt);
+						&live_values(live, l)[i], l->cxt);
 	}
 	l->loaded = true;
 }
@@ -305,14 +241,14 @@ add(ViewApply *a, PaneGroup *group, Pane *pane)
 	l->pane = pane;
 	l->cxt = AllocSetContextCreate(live->cxt, "weir live state",
 								   ALLOCSET_SMALL_SIZES);
-	index_put(live, live->ngroups++);
+	live_index_put(live, live->ngroups++);
 	return l;
 }
 
 /* --- the journal ---------------------------------------------------------------------- */
 
-static void
-reset_journal(struct LiveStates *live)
+void
+live_reset_journal(struct LiveStates *live)
 {
 	live->njournal = live->nnoted = 0;
 	live->nargs = live->nnoted_args = 0;
@@ -365,8 +301,8 @@ note_row(struct LiveStates *live, uint32 number, int kept,
 }
 
 /* Make torn groups anew: what was settled, and the rows since then. */
-static void
-mend(ViewApply *a)
+void
+live_mend(ViewApply *a)
 {
 	struct LiveStates *live = a->live;
 
@@ -387,136 +323,12 @@ mend(ViewApply *a)
 
 		if (l->torn)
 			weir_accum_step(a->accums, live->kept[row->kept].accum,
-							&values_of(live, l)[row->kept],
+							&live_values(live, l)[row->kept],
 							&live->args[row->args], l->cxt);
 	}
 	for (uint32 i = 0; i < live->ngroups; i++)
 		live->groups[i].torn = false;
 	live->torn = false;
-}
-
-/* --- settling --------------------------------------------------------------------------- */
-
-bool
-weir_apply_is_settled(const ViewApply *a)
-{
-	return a->live == NULL || (a->live->nnoted == 0 && !a->live->torn);
-}
-
-/* Serialise one group's values.  False: no room. */
-static bool
-settle_group(ViewApply *a, LiveGroup *l, bool reserved)
-{
-	struct LiveStates *live = a->live;
-
-	for (int i = 0; i < live->nkept; i++)
-	{
-		const KeptAccum *k = &live->kept[i];
-		PendingDatum p = {.value = values_of(live, l)[i]};
-
-		weir_accum_flat(a->accums, k->accum, &p.value, CurrentMemoryContext);
-		if (!apply_reserve(a, k->accum, l->group, l->pane, reserved, &p))
-			return false;
-		LWLockAcquire(&a->shard->lock, LW_EXCLUSIVE);
-		apply_store(a, k->accum, l->group, &p);
-		LWLockRelease(&a->shard->lock);
-	}
-	return true;
-}
-
-bool
-weir_apply_settle(ViewApply *a, bool reserved)
-{
-	struct LiveStates *live = a->live;
-	int64 began = weir_clock_monotonic();
-	MemoryContext work;
-	MemoryContext old;
-	bool room = true;
-
-	if (weir_apply_is_settled(a))
-		return true;
-	mend(a);
-	work = AllocSetContextCreate(live->cxt, "weir settle",
-								 ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(work);
-	for (uint32 i = 0; i < live->ngroups && room; i++)
-		if (live->groups[i].dirty)
-		{
-			room = settle_group(a, &live->groups[i], reserved);
-			live->groups[i].dirty = !room;
-			count_memory(live, &live->groups[i]);
-			MemoryContextReset(work);
-		}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(work);
-	live->starved = !room;
-	if (room)
-		reset_journal(live);
-	live->settled = weir_clock_monotonic();
-	live->took = live->settled - began;
-	return room;
-}
-
-/* Values have grown beyond what there is for them: some go; all is settled. */
-static void
-shed(struct LiveStates *live)
-{
-	for (uint32 i = 0; i < live->ngroups && !has_room(); i++)
-		if (live->groups[i].group)
-			drop(live, &live->groups[i]);
-}
-
-void
-apply_settle_if_due(ViewApply *a)
-{
-	struct LiveStates *live = a->live;
-
-	if (weir_apply_is_settled(a))
-		return;
-	if (live->nnoted >= JOURNAL_ROWS || !has_room() ||
-		MemoryContextMemAllocated(live->journal_cxt, false) >= JOURNAL_BYTES ||
-		weir_clock_monotonic() - live->settled >= SETTLE_SHARE * live->took)
-		if (weir_apply_settle(a, false))
-			shed(live);
-}
-
-/* Does the group stay over the barrier that is taken?  All is settled. */
-static bool
-stays(const ViewApply *a, const LiveGroup *l)
-{
-	Size limit = (Size) weir_settings.aggregate_cache_kb * 1024;
-
-	return l->group && !apply_is_closing(a, l->pane) &&
-		   (l->recent || live_memory < limit / 4 * 3);
-}
-
-void
-apply_live_sweep(ViewApply *a)
-{
-	struct LiveStates *live = a->live;
-	uint32 n = 0;
-
-	if (live == NULL)
-		return;
-	Assert(weir_apply_is_settled(a));
-	memset(live->index, 0, sizeof(uint32) * ((Size) live->mask + 1));
-	for (uint32 i = 0; i < live->ngroups; i++)
-	{
-		LiveGroup *l = &live->groups[i];
-
-		if (!stays(a, l))
-		{
-			if (l->group)
-				drop(live, l);
-			continue;
-		}
-		l->recent = false;
-		memmove(&live->values[(Size) n * live->nkept], values_of(live, l),
-				sizeof(AccumValue) * live->nkept);
-		live->groups[n] = *l;
-		index_put(live, n++);
-	}
-	live->ngroups = n;
 }
 
 /* --- a batch --------------------------------------------------------------------------------- */
@@ -605,12 +417,12 @@ take_alive(ViewApply *a, const EventBatch *b, const int32 *rows, int touched,
 		load(a, l);
 	for (int i = 0; i < live->nkept; i++)
 	{
-		take_rows(a, b, rows, touched, i, &values_of(live, l)[i], l->cxt, l);
+		take_rows(a, b, rows, touched, i, &live_values(live, l)[i], l->cxt, l);
 		apply_pending(a, live->kept[i].datum, touched)->alive = true;
 	}
 	/* What it grows by from now on is counted when it is settled. */
 	if (l->memory == 0)
-		count_memory(live, l);
+		live_count_memory(live, l);
 }
 
 /* Take the rows of one group. */
@@ -621,10 +433,10 @@ take_group(ViewApply *a, const EventBatch *b, const int32 *rows, int touched)
 
 	if (a->next_row >= 0 && l)
 	{
-		drop(a->live, l);
+		live_drop(a->live, l);
 		l = NULL;
 	}
-	if (l == NULL && a->next_row < 0 && has_room())
+	if (l == NULL && a->next_row < 0 && live_has_room())
 		l = add(a, a->touched[touched], a->touched_pane[touched]);
 	if (l == NULL)
 		return take_flat(a, b, rows, touched);
@@ -640,7 +452,7 @@ apply_live_rows(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	/* Row by row: all is settled first, and then changed where it is kept. */
 	if ((live->starved || a->next_row >= 0) && !weir_apply_settle(a, false))
 		return false;
-	mend(a);
+	live_mend(a);
 	live->ntouched = 0;
 	sort_rows(a, nrows);
 	for (int t = 0; t < a->ntouched; t++)

@@ -22,7 +22,7 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
-/* Sums over floats and numerics, whose values are bounded (exec/accum.c). */
+/* Sums over floats and numerics, whose values are bounded (exec/accum_limit.c). */
 static const Oid bounded[] = {F_NUMERIC_AVG_ACCUM, F_NUMERIC_ACCUM,
 							  F_FLOAT8PL,          F_FLOAT4PL,
 							  F_FLOAT8_ACCUM,      F_FLOAT8_REGR_ACCUM};

@@ -51,15 +51,18 @@ BEGIN;
 SELECT weir.create_view('firsts', $$ SELECT weir.tumble(ts, '10 s') AS w, k, weir.first(i, ts) AS fi, weir.last(i, ts) AS li, weir.first(t, ts) AS ft, weir.last(t, ts) AS lt, weir.first(m, o) AS fm, weir.last(n, f) AS ln,
     weir.last(upper(t), length(t)) AS u, weir.first(i, ts) FILTER (WHERE i > 50) AS ff, weir.last(ARRAY[i, o], ts) AS la, weir.first(f, t COLLATE "C") AS fc, weir.last(i, ts) - weir.first(i, ts) AS change FROM events GROUP BY 1, 2 $$);
 SELECT weir.create_view('tops', $$ SELECT weir.tumble(ts, '10 s') AS w, weir.topk(k, 3) AS k, weir.topk(i, 5) AS i, weir.topk(t, 2) AS t, weir.topk(m, 1)->0->>'value' AS mode, weir.topk(f, 3) FILTER (WHERE o > 100) AS f, weir.topk(n % 3, 2) AS n FROM events GROUP BY 1 $$);
+-- Windows that overlap combine states; without a window they are kept for ever.
+SELECT weir.create_view('hops', $$ SELECT weir.hop(ts, '25 s', '10 s') AS w, k, weir.first(i, ts) AS fi, weir.last(t, ts) AS lt, weir.topk(i, 3) AS i, count(DISTINCT i) AS d, array_agg(DISTINCT m) AS m, sum(DISTINCT n) AS s, corr(i, o) IS NULL AS c FROM events GROUP BY 1, 2 $$);
+SELECT weir.create_view('totals', $$ SELECT k, weir.first(i, ts) AS fi, weir.last(t, ts) AS lt, weir.topk(i, 3) AS i, count(DISTINCT i) AS d, array_agg(DISTINCT m) AS m FROM events GROUP BY 1 $$);
 COMMIT;
 INSERT INTO events SELECT k, i, t, n, f, m, o, ts, (row_number() OVER ()) % 4 FROM sample();
 SELECT weir.flush('events');
-SELECT v, d.* FROM unnest(ARRAY['firsts', 'tops']) v, differ(v) d;
+SELECT v, d.* FROM unnest(ARRAY['firsts', 'tops', 'hops', 'totals']) v, differ(v) d;
 SELECT * FROM tops ORDER BY w LIMIT 1;
 INSERT INTO events (ts, part) SELECT at(10000), p FROM generate_series(0, 3) p;
 SELECT weir.flush('events');
-SELECT v, d.* FROM unnest(ARRAY['firsts', 'tops']) v, differ(v) d;
-SELECT v, w.* FROM unnest(ARRAY['firsts', 'tops']) v, windows(v) w;
+SELECT v, d.* FROM unnest(ARRAY['firsts', 'tops', 'hops', 'totals']) v, differ(v) d;
+SELECT v, w.* FROM unnest(ARRAY['firsts', 'tops', 'hops']) v, windows(v) w;
 SELECT weir.create_view('bad', $$ SELECT weir.tumble(ts, '10 s') AS w, weir.topk(k, i) AS k FROM events GROUP BY 1 $$);
 INSERT INTO events (k, i, ts, part) VALUES ('a', -1, at(10001), 0), ('a', 2, at(10001), 0), ('b', 3, at(10001), 0);
 SELECT weir.flush('bad');
