@@ -7,6 +7,7 @@
 #   make check-long         the same, with a longer fuzz and soak and random seeds
 #   make check-unit, check-sim, check-cost, check-fuzz, check-regress, check-tap   its parts
 #   make bench              how fast, beside what; ROWS="drain reads" for some, see bench/
+#   make bench-peers        ... and beside Spark, Flink and Python, which it fetches
 #   make lint, make format  the rules of the tree; clang-format
 #   make deps               what demo and check need, Debian's packages
 #   make clean
@@ -41,7 +42,7 @@ override with_llvm := no
 
 # PGXS is looked up for the targets that compile with it alone: `make deps` and
 # `make check-unit` work without a server.
-ifneq (,$(filter-out deps producer demo bench check check-% core-check lint format \
+ifneq (,$(filter-out deps producer demo bench bench-peers check check-% core-check lint format \
 	clean-%,$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifeq (,$(wildcard $(PGXS)))
@@ -111,6 +112,9 @@ check-tap: check-debug-build producer
 bench:
 	bench/run $(ROWS)
 
+bench-peers:
+	PEERS=1 bench/run $(or $(ROWS),peers_drain peers_live)
+
 lint:
 	scripts/lint
 
@@ -122,5 +126,5 @@ clean-programs:
 		[ ! -e $$d/Makefile ] || $(MAKE) -C $$d clean; \
 	done
 
-.PHONY: deps producer demo bench check check-long core-check check-unit check-sim check-cost check-fuzz \
+.PHONY: deps producer demo bench bench-peers check check-long core-check check-unit check-sim check-cost check-fuzz \
 	check-debug-build check-regress check-tap lint format clean-programs

@@ -8,11 +8,13 @@ import time
 
 from harness import check, kafka, plot, result, server, views
 from rows import ROWS, Skip
-from rows import archive, drain, groups, live, producer, queries, reads  # noqa: F401
+from rows import archive, drain, formats, groups, live, producer, queries, reads  # noqa: F401
+
+if "PEERS" in os.environ:
+    from rows import peers  # noqa: F401
 
 OUT = os.path.join(os.environ["HOME"], "out")
-# What a broker gets first: many small requests, since a cold one is slow with them.
-WARM_UP = ["--rate", "5000", "--duration", "10"]
+WARM_UP = 10  # seconds
 QUEUE_MB = 384  # weir.queue_size as it comes
 
 
@@ -105,14 +107,28 @@ def recover():
         views.drop(*left)
 
 
+def warm_up():
+    """Many small requests, since a cold broker is slow with them; until it keeps up."""
+    kafka.produce("warm", "--count", str(kafka.PARTITIONS))
+    views.stream("warm", "warm")
+    views.create("v", views.TRAFFIC, "warm")
+    for _ in range(6):
+        print("warming up ...", flush=True)
+        begin = time.monotonic()
+        kafka.produce("warm", "--rate", "5000", "--duration", str(WARM_UP))
+        views.flush("warm")
+        if time.monotonic() - begin < WARM_UP + 1:
+            break
+    views.drop("v")
+
+
 def main():
     wanted = sys.argv[1:] or list(ROWS)
     unknown = [w for w in wanted if w not in ROWS]
     if unknown:
         sys.exit(f"no row {unknown[0]}; rows are: {' '.join(ROWS)}")
     server.start()
-    print("warming up ...", flush=True)
-    kafka.produce("warm", *WARM_UP)
+    warm_up()
     bench = Bench(os.path.join(OUT, time.strftime("%Y%m%d-%H%M%S.json", time.gmtime())))
     for name in ROWS:
         if name in wanted:

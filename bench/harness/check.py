@@ -41,10 +41,11 @@ def like_floor(name):
     _none(_differ(f"(SELECT * FROM {name})", "(TABLE floor)"), f"{name} and the floor")
 
 
-def counts_like_floor(name, condition="true"):
-    """As many events and as much revenue; for views by other keys, without late events."""
-    _none(f"""SELECT count(*) FROM ((SELECT sum(events), sum(revenue) FROM {name}) EXCEPT
-        (SELECT sum(n), sum(revenue) FROM floor_lines WHERE {condition})) d""", f"the sums of {name}")
+def like_view(table, name):
+    """A peer's table holds what a README view does; its averages are floating point."""
+    rows = """(SELECT window_start::timestamptz, event_type, country, events, revenue,
+        round(avg_latency::numeric, 6), max_latency FROM {})"""
+    _none(_differ(rows.format(table), rows.format(name)), f"{table} and {name}")
 
 
 def load_batch(topic, path):

@@ -56,7 +56,14 @@ def plain(program, *args, **more):
     return {k: float(v) for k, v in (pair.split("=") for pair in done.stdout.split())}
 
 
+def create(topic):
+    _tool("topic", BROKERS, topic, str(PARTITIONS))
+
+
 def delete(topic):
     """For topics whose messages are needed no more: they take the disk's cache."""
-    subprocess.run([os.path.join(HOME, "scripts", "kafka"), "delete-topic", BROKERS, topic],
-                   check=True, capture_output=True)
+    _tool("delete-topic", BROKERS, topic)
+
+
+def _tool(*args):
+    subprocess.run([os.path.join(HOME, "scripts", "kafka"), *args], check=True, capture_output=True)

@@ -1,4 +1,5 @@
-"""One page of bars as SVG: a panel a figure, a bar a column, a mark a run."""
+"""One page of bars as SVG: a panel a figure that has something beside Weir, a bar a
+column, a mark a run."""
 
 import statistics
 from html import escape
@@ -37,7 +38,7 @@ def _panel(figure):
     drawn = [_text(0, 12, f"{figure.row}: {figure.name}", weight="bold"),
              _text(0, 26, f"{figure.unit}, {figure.better} is better", size=10, colour="#666")]
     y = 32
-    for name, values in figure.columns.items():
+    for name, values in sorted(figure.columns.items(), key=lambda c: c[0] != "weir"):
         drawn.append(_bar(y, name, values, scale))
         y += BAR
     return "".join(drawn), y + 16
@@ -47,7 +48,7 @@ def page(figures, about):
     """The drawing; about is the machine's description."""
     heights = [0] * PANELS
     drawn = []
-    for figure in figures:
+    for figure in (f for f in figures if len(f.columns) > 1):
         panel, height = _panel(figure)
         at = heights.index(min(heights))
         drawn.append(f'<g transform="translate({10 + at * WIDTH},{44 + heights[at]})">{panel}</g>')

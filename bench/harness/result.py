@@ -7,8 +7,8 @@ import statistics
 class Figure:
     """One figure of one row, with a column for Weir and for what is beside it.
 
-    better is "more" or "less"; beside names the column that Weir is compared
-    with, run by run; goal is what it must reach, as text.
+    better is "more" or "less"; beside names the column that Weir is compared with,
+    run by run, or several; goal is what it must reach, as text.
     """
 
     def __init__(self, row, name, unit, better="more", beside=None, goal=""):
@@ -33,11 +33,14 @@ class Figure:
         return dict(row=self.row, name=self.name, unit=self.unit, better=self.better, beside=self.beside,
                     goal=self.goal, columns=self.columns)
 
-    def ratio(self):
-        """The median of Weir / beside, run by run; None without."""
-        pairs = zip(self.columns.get("weir", []), self.columns.get(self.beside, []))
-        ratios = [a / b for a, b in pairs if b]
-        return statistics.median(ratios) if ratios else None
+    def ratios(self):
+        """The median of Weir / beside, run by run, as text; several apart by slashes."""
+        found = []
+        for name in [self.beside] if isinstance(self.beside, str) else self.beside or []:
+            pairs = zip(self.columns.get("weir", []), self.columns.get(name, []))
+            ratios = [a / b for a, b in pairs if b]
+            found.append(number(statistics.median(ratios)) if ratios else "-")
+        return " / ".join(found) or "-"
 
 
 class Results:
@@ -91,8 +94,7 @@ def table(figures):
     rows = [("", "Weir", "beside it", "Weir / that", "to reach")]
     for f in figures:
         beside = [f"{c} {spread(v)}" for c, v in f.columns.items() if c != "weir"]
-        ratio = f.ratio()
         rows.append((f"{f.row}: {f.name}, {f.unit}", spread(f.columns["weir"]) if "weir" in f.columns else "-",
-                     "; ".join(beside) or "-", f"{ratio:.2f}" if ratio is not None else "-", f.goal or "-"))
+                     "; ".join(beside) or "-", f.ratios(), f.goal or "-"))
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(r, widths)).rstrip() for r in rows)

@@ -59,14 +59,18 @@ def fifty():
                        + ", ".join(str(2 + j) for j in range(key.count(",") + 1)))
 
 
-def stream(name, topic, **options):
+PARTITION = ", part int OPTIONS (metadata 'partition')"
+
+
+def stream(name, topic, partition=False, **options):
+    """Make one; partition: with a column for it."""
     options = dict(topic=topic, event_time="ts", watermark_delay=DELAY) | options
     sql(f"""SET client_min_messages = warning;
         CREATE EXTENSION IF NOT EXISTS weir;
         DO $$ BEGIN
             CREATE SERVER kafka FOREIGN DATA WRAPPER weir OPTIONS (bootstrap_servers '{BROKERS}');
         EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-        CREATE FOREIGN TABLE {name} ({COLUMNS}) SERVER kafka
+        CREATE FOREIGN TABLE {name} ({COLUMNS}{PARTITION if partition else ""}) SERVER kafka
         OPTIONS ({", ".join(f"{k} '{v}'" for k, v in options.items())})""")
 
 
@@ -112,6 +116,17 @@ def drain(topic, of, *views):
 def drain_again(topic, of):
     """The same into v, which is there already."""
     return Drained(topic, "SELECT weir.reset('v', 'earliest')", of)
+
+
+def first_row(of):
+    """Seconds from create_view to the first SELECT that returns a row."""
+    with server.Session() as session:
+        begin = time.monotonic()
+        create("v", TRAFFIC, of)
+        server.wait_for(lambda: session.ask("SELECT EXISTS (SELECT FROM v)") == ["t"], "the first row", pause=0.002)
+        seconds = time.monotonic() - begin
+    drop("v")
+    return seconds
 
 
 def supported(view, of="events"):

@@ -67,7 +67,7 @@ def _freshness(bench, row_name, what, rate, goals, *options):
     figures = [bench.figure(row_name, f"{what}, {name}", "ms", "less", goal=goal)
                for name, goal in zip(("p50", "p99", "greatest"), goals)]
     cpu = bench.figure(row_name, f"{what}, CPU", "% of a core", "less", goal=goals[3])
-    memory = bench.figure(row_name, f"{what}, memory above PostgreSQL's own", "MB", "less", goal=goals[4])
+    memory = bench.figure(row_name, f"{what}, memory", "MB", "less", goal=goals[4])
     pace = bench.figure(row_name, f"{what}, sent", "events/s")
     for i in range(bench.runs):
         live = Live(bench, f"{row_name}_{int(rate)}_{len(options)}_{i}", rate, *options)
