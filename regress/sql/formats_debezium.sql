@@ -17,6 +17,7 @@ CREATE FOREIGN TABLE all_changes (
 BEGIN;
 SELECT weir.create_view('v', $$ SELECT weir.tumble(at, '10 s') AS w, op, count(*), sum(id) AS ids FROM changes GROUP BY 1, 2 $$);
 SELECT weir.create_view('kinds', $$ SELECT op, count(*) FROM all_changes GROUP BY 1 $$);
+SELECT weir.create_view('log', $$ SELECT id, name, op, before, off FROM all_changes $$);
 COMMIT;
 CREATE FUNCTION ms(s float8) RETURNS bigint LANGUAGE sql RETURN (extract(epoch FROM at(s)) * 1000)::bigint;
 CREATE FUNCTION change(op text, before text, after text, s float8) RETURNS text LANGUAGE sql
@@ -49,6 +50,7 @@ SELECT * FROM all_changes ORDER BY off;
 SELECT weir.flush('changes'), weir.flush('all_changes');
 SELECT * FROM v ORDER BY w, op;
 SELECT * FROM kinds ORDER BY op;
+SELECT * FROM log ORDER BY off;
 SELECT * FROM differ('v');
 SELECT * FROM differ('kinds');
 SELECT "position", events, dead_letters FROM weir.partitions WHERE view_name = 'v'::regclass AND partition = 0;

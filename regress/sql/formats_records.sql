@@ -53,8 +53,11 @@ CREATE FOREIGN TABLE big (id int, ts timestamptz, part int OPTIONS (metadata 'pa
 SELECT weir.create_view('b', $$ SELECT weir.tumble(ts, '100 s') AS w, count(*), sum(id) FROM big GROUP BY 1 $$);
 INSERT INTO big_raw SELECT string_agg(event(i, i / 100.0), E'\n' ORDER BY i) FROM generate_series(1, 10000) i;
 INSERT INTO big_raw SELECT '[' || string_agg(event(i, i / 100.0), ',' ORDER BY i) || ']' FROM generate_series(10001, 20000) i;
+SELECT weir.create_view('each', $$ SELECT id, ts, off, rec FROM big $$);
 SELECT weir.flush('big');
 SELECT * FROM differ('b');
+SELECT * FROM differ('each');
+SELECT count(*), count(DISTINCT (off, rec)) FROM each;
 SELECT count(*), sum(id), max(rec) FROM big;
 SELECT count(*) FROM (SELECT 1 FROM big LIMIT 7000) d;
 SELECT weir.reset('b', 'earliest');
