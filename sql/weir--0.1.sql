@@ -39,6 +39,15 @@ CREATE FUNCTION weir.tumble(ts timestamp, size interval,
 COMMENT ON FUNCTION weir.tumble(timestamptz, interval, timestamptz, text) IS
     'start of the tumbling window that holds ts';
 
+CREATE FUNCTION weir.session(ts timestamptz, gap interval) RETURNS tstzrange
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'weir_session';
+CREATE FUNCTION weir.session(ts timestamp, gap interval) RETURNS tsrange
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'weir_session';
+COMMENT ON FUNCTION weir.session(timestamptz, interval) IS
+    'session that ts is in: continuous views only';
+
 CREATE FUNCTION weir.hop(ts timestamptz, size interval, slide interval,
         origin timestamptz DEFAULT '1970-01-01 00:00:00+00')
     RETURNS SETOF timestamptz

@@ -19,6 +19,7 @@
 #include "catalog/view.h"
 #include "checkpoint/checkpoint.h"
 #include "exec/overlap.h"
+#include "exec/session.h"
 #include "executor/executor.h"
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
@@ -44,6 +45,7 @@ typedef struct OpenScan
 	ViewReader *reader;
 	MergeTable *merge;     /* windows that are panes each ... */
 	OverlapTable *overlap; /* ... or overlap; both NULL: not read yet */
+	SessionTable *sessions; /* pieces, of which merge gets the sessions, or NULL */
 	uint32 next;
 	int64 hidden;     /* windows that close up to here are in v_final */
 	ReadGone gone;    /* what has to be taken from v_final */
@@ -86,10 +88,18 @@ take_record(void *arg, const PaneWindows *pane, const GroupRecord *record)
 {
 	OpenScan *scan = arg;
 
-	if (scan->overlap)
+	if (scan->sessions)
+		weir_sessions_add_record(scan->sessions, 0, record);
+	else if (scan->overlap)
 		weir_overlap_add(scan->overlap, pane, record);
 	else
 		weir_merge_add(scan->merge, pane->last, record, false);
+}
+
+static void
+take_session(void *arg, int shard, const GroupRecord *record)
+{
+	weir_sessions_add_record(arg, shard, record);
 }
 
 static void
@@ -138,6 +148,30 @@ check_query(ViewSlot *slot, const OpenScan *scan)
 					 "Drop the view with weir.drop_view and create it again.")));
 }
 
+/* Begin to read, perhaps again. */
+static void
+forget_read(OpenScan *scan)
+{
+	if (scan->sessions)
+		weir_sessions_reset(scan->sessions);
+	if (scan->overlap)
+		weir_overlap_reset(scan->overlap);
+	else
+		weir_merge_reset(scan->merge);
+}
+
+static ReadResult
+read_memory(OpenScan *scan, const ViewPlaces *places, Snapshot snapshot)
+{
+	if (scan->sessions)
+		return weir_read_sessions(places, scan->row->id, snapshot,
+								  &scan->reader->layout, take_session,
+								  scan->sessions, &scan->hidden, &scan->gone);
+	return weir_read_view(places, scan->row->id, snapshot,
+						  &scan->reader->layout, scan->row->lateness,
+						  take_record, scan, &scan->hidden, &scan->gone);
+}
+
 static void
 read_open(OpenScan *scan)
 {
@@ -149,10 +183,7 @@ read_open(OpenScan *scan)
 	{
 		ViewPlaces places = {0};
 
-		if (scan->overlap)
-			weir_overlap_reset(scan->overlap);
-		else
-			weir_merge_reset(scan->merge);
+		forget_read(scan);
 		scan->hidden = WEIR_NO_TIME;
 		scan->gone = (ReadGone){.from = WEIR_NO_TIME, .upto = WEIR_NO_TIME};
 		/* After a reset or a pause, what a lane still holds is void. */
@@ -166,9 +197,7 @@ read_open(OpenScan *scan)
 			read_log(scan);
 			return;
 		}
-		result = weir_read_view(&places, scan->row->id, snapshot,
-								&scan->reader->layout, scan->row->lateness,
-								take_record, scan, &scan->hidden, &scan->gone);
+		result = read_memory(scan, &places, snapshot);
 		if (result == READ_TOO_OLD)
 			read_log(scan);
 	}
@@ -191,6 +220,19 @@ closed_windows(const OpenScan *scan, int64 t)
 {
 	return weir_window_closed(&scan->reader->plan->window, scan->row->lateness,
 							  t);
+}
+
+/* A session of all shards; it is named by its end. */
+static void
+add_session(void *arg, const WsSpan *span, const char *key, uint32 keylen,
+			SessionPiece *const *pieces, int n)
+{
+	OpenScan *scan = arg;
+	int64 end = span->last + scan->reader->plan->window.all.size;
+
+	if (end > closed_windows(scan, scan->hidden))
+		weir_merge_find(scan->merge, end, key, keylen)->state =
+			weir_sessions_combine(scan->sessions, span, pieces, n);
 }
 
 /* All is read: make the windows that are open for the snapshot and in memory. */
@@ -264,6 +306,8 @@ prepare(OpenScan *scan, Relation rel)
 		scan->overlap = weir_overlap_new(scan->reader, scan->cxt);
 	else
 		scan->merge = weir_merge_new(scan->reader, scan->cxt);
+	if (scan->reader->layout.sessions)
+		scan->sessions = weir_sessions_new(scan->reader, scan->cxt);
 }
 
 static void
@@ -346,6 +390,8 @@ iterate_scan(ForeignScanState *node)
 
 		prepare(scan, node->ss.ss_currentRelation);
 		read_open(scan);
+		if (scan->sessions)
+			weir_sessions_visit(scan->sessions, add_session, scan);
 		if (scan->overlap)
 			begin_overlap(scan);
 		else
@@ -370,6 +416,7 @@ rescan(ForeignScanState *node)
 	scan->reader = NULL;
 	scan->merge = NULL;
 	scan->overlap = NULL;
+	scan->sessions = NULL;
 	scan->next = 0;
 }
 

@@ -52,7 +52,8 @@ typedef struct OpenPanes
 	int n; /* that there are; beyond capacity they are not kept */
 	int capacity;
 	WwSpec window;
-	int64 first; /* open window, or WEIR_NO_TIME */
+	int64 sessions; /* that panes have */
+	int64 first;    /* open window, or WEIR_NO_TIME */
 } OpenPanes;
 
 /* Upper bound, in ms, of the share-quantile of a lane's freshness. */
@@ -152,6 +153,8 @@ note_pane(OpenPanes *open, const ViewSlot *slot, const Pane *pane)
 {
 	if (!is_open(slot, pane))
 		return;
+	if (slot->window.kind == WW_SESSION)
+		open->sessions += pane->ngroups - pane->ndead;
 	if (open->n < open->capacity)
 		open->panes[open->n] = pane->windows;
 	open->n++;
@@ -162,6 +165,7 @@ static void
 begin_panes(OpenPanes *open, const ViewSlot *slot)
 {
 	open->n = 0;
+	open->sessions = 0;
 	open->window = slot->window;
 	open->first = WEIR_NO_TIME;
 	/* Else a pane is open as a whole, or not at all. */
@@ -185,6 +189,8 @@ count_windows(OpenPanes *open)
 	int64 counted = open->first; /* all up to there */
 	int64 n = 0;
 
+	if (open->window.kind == WW_SESSION)
+		return open->sessions;
 	qsort(open->panes, open->n, sizeof(PaneWindows), compare_panes);
 	for (int i = 0; i < open->n; i++)
 	{

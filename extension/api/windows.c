@@ -13,6 +13,7 @@
 #include "plan/interval.h"
 #include "utils/builtins.h"
 
+PG_FUNCTION_INFO_V1(weir_session);
 PG_FUNCTION_INFO_V1(weir_tumble);
 PG_FUNCTION_INFO_V1(weir_hop);
 PG_FUNCTION_INFO_V1(weir_cumulate);
@@ -194,4 +195,21 @@ weir_cumulate(PG_FUNCTION_ARGS)
 		find_windows(set, &w, PG_GETARG_TIMESTAMP(0));
 	}
 	return next_window(fcinfo);
+}
+
+/*
+ * weir_session(ts, gap): stands in the query of a continuous view, and is not
+ * called there.
+ */
+Datum
+weir_session(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("weir.session works in continuous views only"),
+			 errdetail(
+				 "Which session an event is in depends on other events, and no ordinary function sees these."),
+			 errhint(
+				 "In a batch, number the sessions with window functions over lag(ts): docs/reference.md has an example.")));
+	PG_RETURN_NULL();
 }

@@ -37,6 +37,15 @@
 #define WEIR_VXID_BACKEND(vxid) ((int) (vxid).backendId)
 #endif
 
+/* Making a range can fail softly from 16 on. */
+#if PG_VERSION_NUM >= 160000
+#define weir_make_range(typcache, lower, upper) \
+	make_range(typcache, lower, upper, false, NULL)
+#else
+#define weir_make_range(typcache, lower, upper) \
+	make_range(typcache, lower, upper, false)
+#endif
+
 /* Does the user own the database? */
 #if PG_VERSION_NUM >= 160000
 #define weir_owns_database(dboid, userid) \

@@ -146,6 +146,9 @@ extern void weir_state_write(CheckpointView *v);
 /* Drop the chunks of panes whose last window is named so, or before it. */
 extern void weir_state_drop_closed(CheckpointView *v, int64 upto);
 
+/* Write anew what was restored (sessions); updates v->progress and v->seq. */
+extern void weir_state_rewrite(CheckpointView *v);
+
 typedef void (*RestoreGroup)(void *arg, const PaneWindows *windows,
 							 const char *key, uint32 keylen, const char *state);
 /*

@@ -11,7 +11,7 @@
 
 #include "access/table.h"
 #include "catalog/spi.h"
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/final_internal.h"
 #include "commands/trigger.h"
 #include "exec/overlap.h"
 #include "lib/stringinfo.h"
@@ -83,8 +83,11 @@ any_pane(CheckpointView *v, Pane *pane, int shard, void *arg)
 bool
 weir_can_close(CheckpointView *v, int64 upto)
 {
-	return upto > v->progress.closed_upto &&
-		   visit_closing(v, upto, any_pane, NULL);
+	if (upto <= v->progress.closed_upto)
+		return false;
+	if (v->reader->layout.sessions)
+		return weir_can_close_sessions(v, upto);
+	return visit_closing(v, upto, any_pane, NULL);
 }
 
 /* The panes that windows being closed are made of; in the checkpoint's context. */
@@ -108,18 +111,11 @@ note_pane(PaneList *list, Pane *pane)
 	list->panes[list->n++] = pane;
 }
 
-static bool
-note_closed(CheckpointView *v, Pane *pane, int shard, void *list)
+void
+weir_note_closed(CheckpointView *v, Pane *pane, int shard, int64 close)
 {
-	int64 close = pane->windows.end + v->row->lateness;
 	ClosedPane *c;
 
-	note_pane(list, pane);
-	if (!wc_is_closed(close, v->next.closed_upto))
-	{
-		v->attempt.partial = true;
-		return false;
-	}
 	if (v->attempt.nclosed == v->max_closed)
 	{
 		v->max_closed = Max(64, v->max_closed * 2);
@@ -132,6 +128,20 @@ note_closed(CheckpointView *v, Pane *pane, int shard, void *list)
 	c->pane = pane;
 	c->shard = shard;
 	c->close = close;
+}
+
+static bool
+note_closed(CheckpointView *v, Pane *pane, int shard, void *list)
+{
+	int64 close = pane->windows.end + v->row->lateness;
+
+	note_pane(list, pane);
+	if (!wc_is_closed(close, v->next.closed_upto))
+	{
+		v->attempt.partial = true;
+		return false;
+	}
+	weir_note_closed(v, pane, shard, close);
 	return false;
 }
 
@@ -162,17 +172,6 @@ find_closing(CheckpointView *v, PaneList *list)
 }
 
 /* --- writing rows ------------------------------------------------------------------ */
-
-typedef struct FinalWriter
-{
-	CheckpointView *v;
-	SPIPlanPtr plan;
-	int ncolumns; /* nout, and one for a hidden window */
-	Datum *values;
-	bool *nulls;
-	char *spi_nulls;
-	SinkWriter *sink; /* NULL: the view has none */
-} FinalWriter;
 
 static void
 prepare_insert(FinalWriter *w)
@@ -208,8 +207,9 @@ prepare_insert(FinalWriter *w)
 		elog(ERROR, "could not prepare: %s", sql.data);
 }
 
-static void
-write_group(FinalWriter *w, int64 window, const char *key, const char *state)
+void
+weir_final_write(FinalWriter *w, int64 window, const char *key,
+				 const char *state)
 {
 	ViewReader *reader = w->v->reader;
 
@@ -231,8 +231,8 @@ write_group(FinalWriter *w, int64 window, const char *key, const char *state)
 	weir_sink_add(w->sink, w->values, w->nulls);
 }
 
-static void
-each_group(const Pane *pane, void (*visit)(void *, PaneGroup *), void *arg)
+void
+weir_each_group(const Pane *pane, void (*visit)(void *, PaneGroup *), void *arg)
 {
 	uint32 left = pane->ngroups;
 
@@ -259,7 +259,7 @@ write_one(void *arg, PaneGroup *g)
 {
 	MergeSource *m = arg;
 
-	write_group(m->writer, m->window, g->key, g->state);
+	weir_final_write(m->writer, m->window, g->key, g->state);
 }
 
 static void
@@ -270,9 +270,8 @@ merge_one(void *arg, PaneGroup *g)
 	weir_merge_group(m->merge, m->window, g->key, g->keylen, g->state);
 }
 
-/* A window that is made final. */
-static void
-begin_window(CheckpointView *v, int64 window)
+void
+weir_final_begin_window(CheckpointView *v, int64 window)
 {
 	weir_ensure_partition(v->row->final, window, v->plan->window.all.step,
 						  v->row->retention);
@@ -288,16 +287,17 @@ write_window(FinalWriter *w, MergeTable *merge, int first, int last)
 					 .writer = w,
 					 .window = v->closed[first].pane->windows.last};
 
-	begin_window(v, m.window);
+	weir_final_begin_window(v, m.window);
 	if (last - first == 1)
 	{
-		each_group(v->closed[first].pane, write_one, &m);
+		weir_each_group(v->closed[first].pane, write_one, &m);
 		return;
 	}
 	for (int i = first; i < last; i++)
-		each_group(v->closed[i].pane, merge_one, &m);
+		weir_each_group(v->closed[i].pane, merge_one, &m);
 	for (uint32 i = 0; i < merge->ngroups; i++)
-		write_group(w, m.window, merge->groups[i].key, merge->groups[i].state);
+		weir_final_write(w, m.window, merge->groups[i].key,
+						 merge->groups[i].state);
 	weir_merge_reset(merge);
 }
 
@@ -362,7 +362,7 @@ begin_windows(CheckpointView *v, PaneList *list, const Closing *c)
 
 		for (next = Max(next, p->first); next <= Min(p->last, c->upto);
 			 next += v->plan->window.all.step)
-			begin_window(v, next);
+			weir_final_begin_window(v, next);
 	}
 }
 
@@ -390,11 +390,11 @@ write_overlapping(FinalWriter *w, PaneList *list)
 		for (int i = 0; i < list->n; i++)
 		{
 			o.windows = &list->panes[i]->windows;
-			each_group(list->panes[i], add_one, &o);
+			weir_each_group(list->panes[i], add_one, &o);
 		}
 		weir_overlap_begin(table, c.next, c.upto);
 		while (weir_overlap_next(table, &group))
-			write_group(w, group.window, group.key, group.state);
+			weir_final_write(w, group.window, group.key, group.state);
 		weir_overlap_reset(table);
 	}
 	weir_overlap_free(table);
@@ -404,11 +404,15 @@ void
 weir_write_final(CheckpointView *v)
 {
 	FinalWriter w = {.v = v};
+	SessionClosing *sessions = NULL;
 	PaneList list = {0};
 	WeirUser user;
 	int nest;
 
-	if (!find_closing(v, &list))
+	if (v->reader->layout.sessions)
+		sessions = weir_find_closing_sessions(v);
+	if (sessions == NULL &&
+		(v->reader->layout.sessions || !find_closing(v, &list)))
 		return;
 
 	user = weir_become_owner(v->row->owner);
@@ -419,7 +423,9 @@ weir_write_final(CheckpointView *v)
 			 SPI_OK_UTILITY);
 	prepare_insert(&w);
 	w.sink = weir_sink_begin(v);
-	if (weir_windows_overlap(&v->plan->window))
+	if (sessions)
+		weir_write_sessions(&w, sessions);
+	else if (weir_windows_overlap(&v->plan->window))
 		write_overlapping(&w, &list);
 	else
 		write_windows(&w);

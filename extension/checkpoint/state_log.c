@@ -29,7 +29,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "catalog/spi.h"
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/state_internal.h"
 #include "core/log.h"
 #include "miscadmin.h"
 #include "port/pg_crc32c.h"
@@ -129,15 +129,51 @@ delete_chunks(CheckpointView *v, const char *where, int ntypes, int64 last,
 }
 
 void
+weir_state_clear(CheckpointView *v)
+{
+	delete_chunks(v, "true", 1, 0, 0, 0);
+}
+
+void
+weir_state_append(CheckpointView *v, int shard, const Chunk *chunk)
+{
+	Relation rel = table_open(state_relation("state"), RowExclusiveLock);
+
+	insert_chunk(rel, v, shard, chunk);
+	table_close(rel, RowExclusiveLock);
+}
+
+/* Of sessions, those of the panes of which none is open. */
+static void
+drop_sessions(CheckpointView *v)
+{
+	for (int i = v->attempt.first; i < v->attempt.nclosed; i++)
+	{
+		const ClosedPane *c = &v->closed[i];
+
+		delete_chunks(v,
+					  "pane = $2 AND first = $3 AND incarnation = $4 AND shard = $5",
+					  5, c->pane->windows.last, c->pane->windows.first,
+					  c->shard);
+	}
+}
+
+void
 weir_state_drop_closed(CheckpointView *v, int64 upto)
 {
-	if (v->next.chunks > 0)
+	if (v->next.chunks == 0)
+		return;
+	if (v->reader->layout.sessions)
+		drop_sessions(v);
+	else
 		delete_chunks(v, "pane <= $2", 2, upto, 0, 0);
 }
 
 static bool
-pane_is_closed(const CheckpointView *v, const PaneWindows *windows)
+pane_is_closed(const CheckpointView *v, int shard, const PaneWindows *windows)
 {
+	if (v->reader->layout.sessions)
+		return weir_attempt_closes(v, shard, windows);
 	return wc_is_closed(windows->end + v->row->lateness, v->next.closed_upto);
 }
 
@@ -157,7 +193,7 @@ weir_state_write(CheckpointView *v)
 	for (int s = 0; s < v->slot->nshards; s++)
 		for (Chunk *c = v->slot->shards[s].chunks; c; c = c->next)
 		{
-			if (pane_is_closed(v, &c->pane))
+			if (pane_is_closed(v, s, &c->pane))
 				continue;
 			if (c->rewrite)
 			{
@@ -177,10 +213,11 @@ typedef struct Restore
 	ViewReader *reader;
 	RestoreGroup group;
 	void *arg;
-	MemoryContext cxt; /* of the pane being read */
-	MergeTable *log;   /* of one incarnation and shard */
-	MergeTable *all;   /* of the pane */
-	WlKey key;         /* of the chunk before */
+	MemoryContext cxt;      /* of the pane being read */
+	MergeTable *log;        /* of one incarnation and shard */
+	MergeTable *all;        /* of the pane */
+	SessionTable *sessions; /* instead, of all; or NULL */
+	WlKey key;              /* of the chunk before */
 	bool any;
 } Restore;
 
@@ -224,6 +261,13 @@ end_of_pane(Restore *r)
 	MemoryContextReset(r->cxt);
 }
 
+/* The number of who has written it. */
+static int
+source_of(const WlKey *key)
+{
+	return key->incarnation * WEIR_MAX_WORKERS + key->shard;
+}
+
 static void
 read_chunk(Restore *r, struct varlena *bytes)
 {
@@ -247,7 +291,10 @@ read_chunk(Restore *r, struct varlena *bytes)
 			!weir_key_valid(r->reader->codec, (const char *) rec + rec->key,
 							rec->keylen))
 			corrupted(r, "A record of a chunk has no valid shape.");
-		weir_merge_add(r->log, r->key.pane, rec, true);
+		if (r->sessions)
+			weir_sessions_add_record(r->sessions, source_of(&r->key), rec);
+		else
+			weir_merge_add(r->log, r->key.pane, rec, true);
 		at += rec->len;
 	}
 }
@@ -256,7 +303,7 @@ read_chunk(Restore *r, struct varlena *bytes)
 static void
 begin_chunk(Restore *r, const WlKey *key)
 {
-	switch (r->any ? wl_step(&r->key, key) : WL_SAME)
+	switch (r->any && r->sessions == NULL ? wl_step(&r->key, key) : WL_SAME)
 	{
 		case WL_NEXT_PANE:
 			end_of_pane(r);
@@ -320,6 +367,8 @@ weir_state_restore(int32 view, int64 chunks, ViewReader *reader,
 	r.cxt = AllocSetContextCreate(cxt, "weir pane", ALLOCSET_DEFAULT_SIZES);
 	r.log = weir_merge_new(reader, cxt);
 	r.all = weir_merge_new(reader, cxt);
+	if (reader->layout.sessions)
+		r.sessions = weir_sessions_new(reader, cxt);
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(view));
 	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 1, &key);
 	while ((tuple = systable_getnext_ordered(scan, ForwardScanDirection)) != NULL)
@@ -328,7 +377,9 @@ weir_state_restore(int32 view, int64 chunks, ViewReader *reader,
 		n++;
 		CHECK_FOR_INTERRUPTS();
 	}
-	if (r.any)
+	if (r.sessions)
+		weir_sessions_restore(r.sessions, group, arg);
+	else if (r.any)
 		end_of_pane(&r);
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);

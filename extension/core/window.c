@@ -47,7 +47,9 @@ ww_is_valid(const WwSpec *w)
 {
 	if (w->size <= 0 || w->step <= 0)
 		return false;
-	return w->kind == WW_HOP || (w->kind == WW_TUMBLE && w->step == w->size) ||
+	return w->kind == WW_HOP ||
+		   ((w->kind == WW_TUMBLE || w->kind == WW_SESSION) &&
+			w->step == w->size) ||
 		   (w->kind == WW_CUMULATE && w->size % w->step == 0);
 }
 
@@ -120,8 +122,20 @@ ww_pane(const WwSpec *w, int64_t ts, WwPane *pane)
 			return cumulate_pane(w, ts, pane);
 		case WW_TUMBLE:
 			break;
+		case WW_SESSION:
+			if (!tumble_pane(w, ts, pane))
+				return false;
+			pane->first = pane->last = pane->upto;
+			return true;
 	}
 	return tumble_pane(w, ts, pane);
+}
+
+/* Does a name say when it is over? */
+static inline bool
+is_named_by_end(const WwSpec *w)
+{
+	return w->kind == WW_CUMULATE || w->kind == WW_SESSION;
 }
 
 int64_t
@@ -137,7 +151,7 @@ ww_start(const WwSpec *w, int64_t name)
 int64_t
 ww_end(const WwSpec *w, int64_t name)
 {
-	return w->kind == WW_CUMULATE ? name : name + w->size;
+	return is_named_by_end(w) ? name : name + w->size;
 }
 
 int64_t
@@ -145,7 +159,7 @@ ww_ended(const WwSpec *w, int64_t t)
 {
 	int64_t bound;
 
-	if (w->kind == WW_CUMULATE)
+	if (is_named_by_end(w))
 		return t;
 	return __builtin_sub_overflow(t, w->size, &bound) ? INT64_MIN : bound;
 }

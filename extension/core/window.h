@@ -42,7 +42,8 @@ typedef enum WwKind
 	WW_NONE, /* one pane without end, named WW_ALL_TIME, of size 0 and step 1 */
 	WW_TUMBLE,
 	WW_HOP,
-	WW_CUMULATE
+	WW_CUMULATE,
+	WW_SESSION /* a pane has those that end in it: core/session.h */
 } WwKind;
 
 /*

@@ -20,7 +20,7 @@
 #include "base/weir.h"
 
 #include "access/xact.h"
-#include "exec/apply_internal.h"
+#include "exec/apply_session.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -150,8 +150,8 @@ evaluate(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 
 /* --- groups ------------------------------------------------------------------ */
 
-static uint32
-build_key(ViewApply *a, const EventBatch *b, int row)
+uint32
+weir_apply_key(ViewApply *a, const EventBatch *b, int row)
 {
 	Datum values[WEIR_MAX_KEYS];
 	bool nulls[WEIR_MAX_KEYS];
@@ -161,8 +161,8 @@ build_key(ViewApply *a, const EventBatch *b, int row)
 	return weir_key_build(a->codec, values, nulls, &a->key_buf);
 }
 
-static Pane *
-get_pane(ViewApply *a, int64 first, int64 last)
+Pane *
+weir_apply_pane(ViewApply *a, int64 first, int64 last)
 {
 	Pane *pane = weir_panemap_get(a->panes, first, last);
 	PaneWindows windows = {.first = first, .last = last};
@@ -181,8 +181,8 @@ get_pane(ViewApply *a, int64 first, int64 last)
 	return pane;
 }
 
-static void
-touch(ViewApply *a, Pane *pane, PaneGroup *g)
+void
+weir_apply_touch(ViewApply *a, Pane *pane, PaneGroup *g)
 {
 	if (g->batch_ref < (uint32) a->ntouched && a->touched[g->batch_ref] == g)
 		return;
@@ -195,15 +195,17 @@ touch(ViewApply *a, Pane *pane, PaneGroup *g)
 static bool
 find_groups(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 {
+	if (a->sessions)
+		return weir_session_find(a, b, rows, nrows);
 	a->key_buf.used = 0;
 	a->ntouched = 0;
 	for (int i = 0; i < nrows; i++)
 	{
 		size_t at = a->key_buf.used;
-		uint32 len = build_key(a, b, rows[i]);
+		uint32 len = weir_apply_key(a, b, rows[i]);
 		const char *key = a->key_buf.data + at;
 		uint64 hash = weir_key_hash(a->codec, key, len);
-		Pane *pane = get_pane(a, a->first[rows[i]], a->last[rows[i]]);
+		Pane *pane = weir_apply_pane(a, a->first[rows[i]], a->last[rows[i]]);
 		PaneGroup *g;
 
 		if (pane == NULL)
@@ -214,7 +216,7 @@ find_groups(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 			g = weir_pane_add(pane, hash, key, len);
 		if (g == NULL)
 			return false;
-		touch(a, pane, g);
+		weir_apply_touch(a, pane, g);
 		a->row_group[i] = g;
 		a->states[i] = g->state;
 	}
@@ -265,6 +267,8 @@ publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	pg_atomic_write_u32(&shard->writer_waiting, 1);
 	LWLockAcquire(&shard->lock, LW_EXCLUSIVE);
 	pg_atomic_write_u32(&shard->writer_waiting, 0);
+	if (a->sessions)
+		weir_session_publish(a);
 	for (int c = 0; c < a->plan->naccums; c++)
 	{
 		const AccumSpec *spec = &a->plan->accums[c];
@@ -346,7 +350,8 @@ prepare(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 	check_arguments(a, b, rows, nrows);
 	if (!find_groups(a, b, rows, nrows))
 		return -1;
-	if (!apply_datums(a, b, rows, nrows) || !mark_changed(a))
+	if (!apply_datums(a, b, rows, nrows) || !mark_changed(a) ||
+		(a->sessions && !weir_session_prepare(a)))
 		return -1;
 	return nrows;
 }
@@ -400,6 +405,8 @@ apply_rows(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows,
 	{
 		publish(a, b, a->alive, left);
 		apply_live_applied(a);
+		if (a->sessions)
+			weir_session_published(a);
 		weir_letters_move(&a->worker->tried, &a->worker->kept);
 		for (int p = 0; p < a->npartitions; p++)
 			a->parts[p].late += a->late[p];

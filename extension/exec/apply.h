@@ -62,6 +62,7 @@ typedef struct ViewApply
 	StateLayout layout;
 	KeyCodec *codec;
 	struct PaneMap *panes;
+	struct SessionApply *sessions; /* NULL: the view has windows */
 
 	ExprContext *econtext;
 	TupleTableSlot *slot_in; /* the stream's row, for ExecEvalExpr */

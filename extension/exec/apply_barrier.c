@@ -9,7 +9,9 @@
  * shard->chunks when all is copied; from then on they are the coordinator's.
  *
  * Panes that the barrier closes are not copied: the coordinator reads them as
- * they are, since no later record can reach them.
+ * they are, since no later record can reach them.  Those of sessions are, since
+ * a session that has come to its end in this shard may go on in another one, and
+ * the worker keeps them in mind until that is done.
  */
 #include "base/weir.h"
 
@@ -113,7 +115,7 @@ freeze_pane(ViewApply *a, Pane *pane)
 	pane->ncopied = 0;
 	pane->chunk = NULL;
 	pane->whole = pane->rewrite = false;
-	if (apply_is_closing(a, pane))
+	if (a->sessions == NULL && apply_is_closing(a, pane))
 		pane->ncopy = 0;
 	else if (pane->ncopy > 0 && needs_rewrite(pane))
 		begin_rewrite(a, pane);
@@ -121,9 +123,16 @@ freeze_pane(ViewApply *a, Pane *pane)
 }
 
 /*
- * Chunks of earlier barriers are of no use where all of the pane is copied now,
- * nor where this barrier closes it.  They go before the copy is made.
+ * Are chunks of earlier barriers of no use?  Where all of the pane is copied now,
+ * and where a barrier has closed it.  Of sessions the coordinator knows.
  */
+static bool
+is_overtaken(const ViewApply *a, const Pane *pane)
+{
+	return pane ? pane->rewrite : a->sessions == NULL;
+}
+
+/* They go before the copy is made. */
 static void
 drop_kept(ViewApply *a)
 {
@@ -136,7 +145,7 @@ drop_kept(ViewApply *a)
 	{
 		Pane *pane = weir_panemap_get(a->panes, c->pane.first, c->pane.last);
 
-		if (pane && !pane->rewrite)
+		if (!is_overtaken(a, pane))
 		{
 			shard->chunks_tail = c;
 			link = &c->next;
@@ -145,6 +154,16 @@ drop_kept(ViewApply *a)
 		*link = c->next;
 		weir_chunk_free(c);
 	}
+}
+
+/* No record reaches the panes that are closed any more. */
+static void
+forget_closed(ViewApply *a)
+{
+	if (a->closed_upto != WEIR_NO_TIME)
+		weir_panemap_forget(a->panes,
+							weir_window_closed(&a->plan->window, a->lateness,
+											   a->closed_upto));
 }
 
 void
@@ -162,10 +181,8 @@ weir_apply_freeze(ViewApply *a)
 	while ((pane = weir_panemap_next(a->panes, &state)) != NULL)
 		freeze_pane(a, pane);
 	we_freeze(&a->epochs);
-	if (a->closed_upto != WEIR_NO_TIME)
-		weir_panemap_forget(a->panes,
-							weir_window_closed(&a->plan->window, a->lateness,
-											   a->closed_upto));
+	if (a->sessions == NULL)
+		forget_closed(a);
 	drop_kept(a);
 }
 
@@ -235,6 +252,8 @@ weir_apply_copy(ViewApply *a, int64 budget_us)
 		shard->chunks_tail = a->chunks_tail;
 		a->chunks = a->chunks_tail = NULL;
 	}
+	if (a->sessions)
+		forget_closed(a);
 	we_thaw(&a->epochs);
 	return 1;
 }

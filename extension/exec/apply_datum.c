@@ -11,12 +11,14 @@
  */
 #include "base/weir.h"
 
-#include "exec/apply_internal.h"
+#include "exec/apply_session.h"
 
 bool
 apply_is_kept_alive(const ViewApply *a, int d)
 {
-	return a->plan->accums[a->datums[d]].kind != ACCUM_DATUM;
+	/* What becomes of a session begins with what others have seen of it. */
+	return a->plan->accums[a->datums[d]].kind != ACCUM_DATUM &&
+		   a->sessions == NULL;
 }
 
 void
@@ -34,6 +36,16 @@ apply_arguments(ViewApply *a, const EventBatch *b, int c, int32 row,
 										&args[i + 1].isnull);
 }
 
+/* A session may go on from another state than its group's. */
+static inline const AccumDatum *
+begin_at(const ViewApply *a, int c, uint32 touched)
+{
+	if (a->sessions == NULL)
+		return apply_datum_of(a, c, a->touched[touched]);
+	return (const AccumDatum *) (weir_session_state(a, touched) +
+								 a->plan->accums[c].offset);
+}
+
 /* Compute the new values of one accumulator. */
 static void
 step_datums(ViewApply *a, const EventBatch *b, int d, const int32 *rows,
@@ -48,8 +60,8 @@ step_datums(ViewApply *a, const EventBatch *b, int d, const int32 *rows,
 		PendingDatum *p = apply_pending(a, d, t);
 
 		p->alive = false;
-		weir_accum_load(a->accums, c, apply_datum_of(a, c, a->touched[t]),
-						&p->value, a->batch_cxt);
+		weir_accum_load(a->accums, c, begin_at(a, c, t), &p->value,
+						a->batch_cxt);
 	}
 	for (int i = 0; i < nrows; i++)
 	{

@@ -8,7 +8,7 @@
 
 #include "access/tupdesc.h"
 #include "core/closing.h"
-#include "exec/apply_internal.h"
+#include "exec/apply_session.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -212,6 +212,8 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->codec = weir_key_codec(plan, cxt);
 	a->panes = weir_panemap_new(cxt);
 	adopt_panes(a);
+	if (a->layout.sessions)
+		a->sessions = weir_session_apply_new(a);
 	init_expressions(a, rowdesc);
 	init_vectors(a);
 	apply_live_new(a);

@@ -12,7 +12,7 @@
  */
 #include "base/weir.h"
 
-#include "exec/apply.h"
+#include "exec/apply_session.h"
 #include "exec/letter.h"
 
 bool
@@ -23,10 +23,12 @@ weir_apply_lacks_letter(ViewApply *a)
 	return false;
 }
 
-/* A row is late for a window; keep it if the view says so.  False: no memory. */
-static bool
-note_late(ViewApply *a, const EventBatch *b, int32 row, int64 start, int64 end)
+bool
+weir_apply_late(ViewApply *a, const EventBatch *b, int32 row, int64 start,
+				int64 end)
 {
+	/* For a session it is the event that had to come before. */
+	int64 close = (a->sessions ? start + 1 : end) + a->lateness;
 	Letter *l;
 
 	a->late[b->partition[row]]++;
@@ -39,7 +41,7 @@ note_late(ViewApply *a, const EventBatch *b, int32 row, int64 start, int64 end)
 	l->late.event_time = b->event_time[row];
 	l->late.window_start = start;
 	l->late.window_end = end;
-	l->late.by = Max(a->watermark[row], a->closed_upto) - end - a->lateness;
+	l->late.by = Max(a->watermark[row], a->closed_upto) - close;
 	weir_letter_add(&a->worker->tried, l);
 	return true;
 }
@@ -79,8 +81,8 @@ skip_late(ViewApply *a, const EventBatch *b, int32 row, const WwPane *pane,
 	closed = weir_window_closed(w, a->lateness,
 								Max(a->watermark[row], a->closed_upto));
 	for (; *first <= closed && *first <= pane->last; *first += w->all.step)
-		if (!note_late(a, b, row, weir_window_start(w, *first),
-					   weir_window_end(w, *first)))
+		if (!weir_apply_late(a, b, row, weir_window_start(w, *first),
+							 weir_window_end(w, *first)))
 			return false;
 	return true;
 }
@@ -103,6 +105,8 @@ weir_apply_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 
 	if (a->plan->window.all.kind == WW_NONE)
 		return assign_all_time(a, rows, nrows);
+	if (a->sessions)
+		return weir_session_on_time(a, b, rows, nrows);
 	for (int i = 0; i < nrows; i++)
 	{
 		int32 row = rows[i];

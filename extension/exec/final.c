@@ -13,6 +13,8 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
+#include "utils/rangetypes.h"
+#include "utils/typcache.h"
 
 typedef struct FinalExec
 {
@@ -30,6 +32,9 @@ weir_state_layout(const ViewPlan *plan, AccumSet *accums)
 	uint32 *datums = palloc(sizeof(uint32) * Max(plan->naccums, 1));
 
 	layout.size = weir_accum_state_size(accums);
+	layout.sessions = plan->window.all.kind == WW_SESSION;
+	if (layout.sessions)
+		layout.size = MAXALIGN(layout.size) + sizeof(WsSpan);
 	layout.ndatums = 0;
 	for (int i = 0; i < plan->naccums; i++)
 		if (weir_accum_is_datum(plan->accums[i].kind) &&
@@ -46,7 +51,7 @@ final_desc(const ViewPlan *plan)
 	TupleDesc desc = CreateTemplateTupleDesc(1 + plan->nkeys + plan->naggs);
 	AttrNumber a = 1;
 
-	TupleDescInitEntry(desc, a++, "window", plan->window.type, -1, 0);
+	TupleDescInitEntry(desc, a++, "window", plan->window.result, -1, 0);
 	for (int i = 0; i < plan->nkeys; i++, a++)
 	{
 		TupleDescInitEntry(desc, a, "key", plan->keys[i].type,
@@ -92,6 +97,22 @@ weir_reader_new(const ViewPlan *plan, MemoryContext cxt)
 	return r;
 }
 
+/* A session as a range; in the current context. */
+static Datum
+session_range(const ViewReader *r, const char *state)
+{
+	const WindowSpec *w = &r->plan->window;
+	const WsSpan *span = weir_state_span(&r->layout, unconstify(char *, state));
+	RangeBound lower = {.val = Int64GetDatum(span->first),
+						.inclusive = true,
+						.lower = true};
+	RangeBound upper = {.val = Int64GetDatum(span->last + w->all.size)};
+
+	return RangeTypePGetDatum(
+		weir_make_range(lookup_type_cache(w->result, TYPECACHE_RANGE_INFO),
+						&lower, &upper));
+}
+
 bool
 weir_final_row(ViewReader *r, int64 window, const char *key, const char *state,
 			   Datum *values, bool *nulls)
@@ -105,7 +126,8 @@ weir_final_row(ViewReader *r, int64 window, const char *key, const char *state,
 	ResetExprContext(f->econtext);
 	ExecClearTuple(slot);
 	old = MemoryContextSwitchTo(f->econtext->ecxt_per_tuple_memory);
-	slot->tts_values[0] = Int64GetDatum(window);
+	slot->tts_values[0] = r->layout.sessions ? session_range(r, state)
+											 : Int64GetDatum(window);
 	slot->tts_isnull[0] = false;
 	weir_key_values(r->codec, key, slot->tts_values + 1, slot->tts_isnull + 1);
 	weir_accum_final(r->accums, state, slot->tts_values + 1 + r->plan->nkeys,

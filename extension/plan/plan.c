@@ -103,6 +103,7 @@ simplify(ViewPlan *plan, Expr *expr)
 Expr *
 plan_stream_expr(PlanContext *cxt, Expr *expr)
 {
+	plan_check_no_session((Node *) expr);
 	expr = simplify(cxt->plan, expr);
 	note_columns(cxt->plan, expr);
 	return expr;
@@ -270,8 +271,8 @@ plan_output(PlanContext *cxt)
 		if (tle->resjunk)
 			continue;
 		expr = final_row_expr(cxt, (Node *) tle->expr);
-		if (plan->window_out < 0 && IsA(expr, Var) &&
-			((Var *) expr)->varattno == 1)
+		if (plan->window_out < 0 && plan->window.all.kind != WW_SESSION &&
+			IsA(expr, Var) && ((Var *) expr)->varattno == 1)
 			plan->window_out = plan->nout;
 		plan->out[plan->nout++] = expr;
 	}
@@ -305,8 +306,6 @@ weir_plan_query(Query *query)
 	int rtindex;
 
 	cxt.query = copyObject(query);
-	plan_check_windows((Node *) cxt.query->targetList);
-	plan_check_windows(cxt.query->jointree->quals);
 	rte = plan_check_shape(cxt.query, &rtindex);
 #ifdef WEIR_FLATTEN_GROUPS
 	WEIR_FLATTEN_GROUPS(cxt.query);

@@ -49,8 +49,8 @@ extern void plan_check_functions(Node *node);
 /* window.c */
 /* Is node the call of a window? */
 extern bool plan_is_window(Node *node);
-/* Raise if node calls a window that exists but cannot be run yet. */
-extern void plan_check_windows(Node *node);
+/* Raise if node calls weir.session. */
+extern void plan_check_no_session(Node *node);
 /* Fill cxt->plan->window from cxt->window. */
 extern void plan_window(PlanContext *cxt);
 

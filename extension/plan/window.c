@@ -17,27 +17,30 @@
 #include "utils/lsyscache.h"
 
 /* The windows of a later version: refused by name. */
-static const char *const later_windows[] = {"session"};
-
 /* Windows that a record may be in at most. */
 #define MAX_OVERLAP 10000
 
-/* The windows that there are: argument numbers of their sizes and origin. */
+/*
+ * The windows that there are: argument numbers of their sizes and origin; 0:
+ * none.
+ */
 typedef struct WindowFunction
 {
 	const char *name;
 	WwKind kind;
+	const char *size_name;
 	int size;
-	int step; /* 0: none */
+	int step;
 	const char *step_name;
 	int origin;
 	int zone; /* 0: none */
 } WindowFunction;
 
 static const WindowFunction window_functions[] = {
-	{"tumble", WW_TUMBLE, 1, 0, NULL, 2, 3},
-	{"hop", WW_HOP, 1, 2, "slide", 3, 0},
-	{"cumulate", WW_CUMULATE, 2, 1, "step", 3, 0},
+	{"tumble", WW_TUMBLE, "size", 1, 0, NULL, 2, 3},
+	{"hop", WW_HOP, "size", 1, 2, "slide", 3, 0},
+	{"cumulate", WW_CUMULATE, "size", 2, 1, "step", 3, 0},
+	{"session", WW_SESSION, "gap", 1, 0, NULL, 0, 0},
 };
 
 /* weir_function: the name of a function of the extension's schema, or NULL. */
@@ -84,33 +87,27 @@ plan_is_window(Node *node)
 }
 
 static bool
-check_windows_walker(Node *node, void *context)
+calls_session(Node *node, void *context)
 {
-	char *name;
-	int i;
+	const WindowFunction *f = window_function(node);
 
 	if (node == NULL)
 		return false;
-	name = IsA(node, FuncExpr) ? weir_function(((FuncExpr *) node)->funcid)
-							   : NULL;
-	for (i = 0; name != NULL && i < lengthof(later_windows); i++)
-	{
-		if (strcmp(name, later_windows[i]) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("weir.%s is not supported in a continuous view yet",
-							name),
-					 errdetail(
-						 "Continuous views have tumbling, hopping and cumulating windows."),
-					 errhint("Use weir.tumble(event_time, size).")));
-	}
-	return expression_tree_walker(node, check_windows_walker, context);
+	return (f && f->kind == WW_SESSION) ||
+		   expression_tree_walker(node, calls_session, context);
 }
 
 void
-plan_check_windows(Node *node)
+plan_check_no_session(Node *node)
 {
-	(void) check_windows_walker(node, NULL);
+	if (calls_session(node, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("weir.session cannot be used here"),
+				 errdetail(
+					 "Which session an event is in depends on other events: it is not known before they are grouped."),
+				 errhint(
+					 "Use it as an item of GROUP BY, and in the select list and HAVING.")));
 }
 
 /* event_time_name: the column that is the event time, or NULL. */
@@ -238,7 +235,7 @@ plan_window(PlanContext *cxt)
 	if (cxt->window == NULL)
 	{
 		window->all = (WwSpec){.kind = WW_NONE, .step = 1};
-		window->type = TIMESTAMPTZOID;
+		window->type = window->result = TIMESTAMPTZOID;
 		return;
 	}
 	check_event_time(linitial(cxt->window->args), cxt->stream);
@@ -248,16 +245,20 @@ plan_window(PlanContext *cxt)
 	call = (FuncExpr *) eval_const_expressions(NULL, (Node *) cxt->window);
 	if (!IsA(call, FuncExpr))
 		refuse_argument();
-	window->type = call->funcresulttype;
+	window->result = call->funcresulttype;
+	window->type = exprType(linitial(call->args));
 	if (f->kind == WW_TUMBLE)
 	{
 		plan_tumble(window, call, f);
 		return;
 	}
 	window->all.kind = f->kind;
-	window->all.size = length_argument(call, f->size, "size");
-	window->all.step = length_argument(call, f->step, f->step_name);
-	window->all.origin = DatumGetTimestampTz(constant_argument(call, f->origin));
+	window->all.size = length_argument(call, f->size, f->size_name);
+	window->all.step = f->step ? length_argument(call, f->step, f->step_name)
+							   : window->all.size;
+	if (f->origin)
+		window->all.origin = DatumGetTimestampTz(
+			constant_argument(call, f->origin));
 	weir_check_window(&window->all);
 	if (window->all.size / window->all.step > MAX_OVERLAP)
 		ereport(ERROR,

@@ -16,7 +16,8 @@
 
 typedef struct WindowSpec
 {
-	Oid type;   /* that SQL shows: timestamptz or timestamp */
+	Oid type;   /* of times: timestamptz or timestamp */
+	Oid result; /* that SQL shows: type, or for a session a range of it */
 	WwSpec all; /* us, PostgreSQL's epoch; of a calendar: about as long */
 	bool by_date;
 	WeirCalendar calendar; /* if by_date, tumble */

@@ -48,6 +48,7 @@ weir_pane_new(const PaneWindows *windows, const StateLayout *layout,
 		return NULL;
 	memset(pane, 0, sizeof(Pane));
 	pane->windows = *windows;
+	pane->held = pane->over = WEIR_NO_TIME;
 	pane->group_size = MAXALIGN(offsetof(PaneGroup, state) + layout->size);
 	pane->account = account;
 	pane->index = pane_alloc(pane, FIRST_INDEX * sizeof(uint64));

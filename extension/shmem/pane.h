@@ -25,6 +25,7 @@
 
 #include "base/weir.h"
 
+#include "core/session.h"
 #include "shmem/shmem.h"
 #include "shmem/state.h"
 
@@ -32,9 +33,17 @@
 typedef struct StateLayout
 {
 	uint32 size;
+	bool sessions; /* behind the accumulators there is the group's WsSpan */
 	int ndatums;
 	const uint32 *datums; /* offsets of AccumDatum with data by reference */
 } StateLayout;
+
+/* When the first and the last event of a session were. */
+static inline WsSpan *
+weir_state_span(const StateLayout *layout, char *state)
+{
+	return (WsSpan *) (state + layout->size - sizeof(WsSpan));
+}
 
 typedef struct PaneGroup
 {
@@ -107,6 +116,10 @@ typedef struct Pane
 	bool rewrite;           /* worker: the next chunk begins a rewrite */
 	bool restored;          /* has groups of older incarnations' chunks */
 	uint64 kept;            /* worker: bytes of its chunks not yet committed */
+	/* Of sessions only. */
+	uint32 ndead; /* groups that are no more; shard's lock */
+	int64 held;   /* coordinator: closing up to here left some of it open */
+	int64 over;   /* coordinator: closing up to here was to close all of it */
 } Pane;
 
 /* A piece of the state log: records of one pane, as of one barrier. */

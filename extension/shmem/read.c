@@ -21,27 +21,12 @@
 #include "base/fault.h"
 #include "core/closing.h"
 #include "miscadmin.h"
-#include "shmem/read.h"
+#include "shmem/read_internal.h"
 #include "utils/snapmgr.h"
 
 #define SLICE_US     100
 #define CLOCK_EVERY  32
 #define BUFFER_BYTES (256 * 1024)
-
-typedef struct Reader
-{
-	ViewSlot *slot;
-	uint64 life;
-	const StateLayout *layout;
-	int64 lateness;
-	int64 hidden_upto; /* windows that close up to here are in v_final */
-	int64 gone_later;  /* ... up to here in no later slot */
-	char *buffer;
-	size_t size;
-	size_t used;
-	ReadGroup group;
-	void *arg;
-} Reader;
 
 static bool
 sees(void *snapshot, uint32 xid)
@@ -85,8 +70,9 @@ read_from(Reader *r, ViewSlot *slot, uint64 life, int64 hidden)
  * may be spared.  Marks move between the two only when the live one goes, so its
  * life is looked at last.
  */
-static ReadResult
-choose_slot(Reader *r, const ViewPlaces *places, int32 view, Snapshot snapshot)
+ReadResult
+weir_read_begin(Reader *r, const ViewPlaces *places, int32 view,
+				Snapshot snapshot)
 {
 	uint64 life_now = life_of(places->now);
 	uint64 life_before = life_of(places->before);
@@ -138,9 +124,8 @@ is_hidden(const Reader *r, const PaneWindows *w)
 	return wc_is_closed(w->end + r->lateness, r->hidden_upto);
 }
 
-/* A new buffer with room for at least this much; records keep the old one. */
-static void
-new_buffer(Reader *r, size_t need)
+void
+weir_read_buffer(Reader *r, size_t need)
 {
 	r->size = Max(BUFFER_BYTES, need);
 	r->buffer = palloc_extended(r->size, MCXT_ALLOC_HUGE);
@@ -159,8 +144,8 @@ hand_out(Reader *r, const PaneWindows *windows, size_t from, size_t to)
 	}
 }
 
-static void
-stand_back(Shard *shard)
+void
+weir_read_stand_back(Shard *shard)
 {
 	for (int i = 0; i < 100 && pg_atomic_read_u32(&shard->writer_waiting); i++)
 		pg_usleep(10);
@@ -168,19 +153,8 @@ stand_back(Shard *shard)
 
 /* --- one pane --------------------------------------------------------------------- */
 
-typedef struct Position
-{
-	GroupSegment *seg;
-	uint32 i; /* in seg */
-	uint32 n; /* in the pane */
-} Position;
-
-/*
- * Flatten groups from pos on until time or room is over.  Lock held.  Returns
- * true at the end of the pane; *need: room that the next record wants.
- */
-static bool
-copy_groups(Reader *r, const Pane *pane, Position *pos, size_t *need)
+bool
+weir_read_groups(Reader *r, const Pane *pane, Position *pos, size_t *need)
 {
 	int64 stop = weir_clock_monotonic() + SLICE_US;
 	uint32 done = 0;
@@ -237,19 +211,19 @@ read_pane(Reader *r, Shard *shard, const Listed *l)
 		size_t need = 0;
 		bool alive;
 
-		stand_back(shard);
+		weir_read_stand_back(shard);
 		LWLockAcquire(&shard->lock, LW_SHARED);
 		alive = pg_atomic_read_u64(&r->slot->life) == r->life;
 		done = is_gone(r, &l->windows);
 		if (alive && !done)
-			done = copy_groups(r, l->pane, &pos, &need);
+			done = weir_read_groups(r, l->pane, &pos, &need);
 		LWLockRelease(&shard->lock);
 		WEIR_FAULT("read-slice-copied");
 		if (!alive)
 			return false;
 		hand_out(r, &l->windows, from, r->used);
 		if (need > 0)
-			new_buffer(r, need);
+			weir_read_buffer(r, need);
 		CHECK_FOR_INTERRUPTS();
 	}
 	return true;
@@ -311,14 +285,14 @@ read_shard(Reader *r, Shard *shard)
 	return list.n >= 0;
 }
 
-/* What is in memory no more, now that all of it was read. */
-static void
-find_gone(Reader *r, ReadGone *gone)
+ReadResult
+weir_read_end(Reader *r, ReadGone *gone)
 {
 	LWLockAcquire(&r->slot->marks_lock, LW_SHARED);
 	gone->from = r->hidden_upto;
 	gone->upto = gone_upto(r);
 	LWLockRelease(&r->slot->marks_lock);
+	return life_of(r->slot) == r->life ? READ_DONE : READ_AGAIN;
 }
 
 ReadResult
@@ -331,15 +305,14 @@ weir_read_view(const ViewPlaces *places, int32 view, Snapshot snapshot,
 				.lateness = lateness,
 				.group = group,
 				.arg = arg};
-	ReadResult result = choose_slot(&r, places, view, snapshot);
+	ReadResult result = weir_read_begin(&r, places, view, snapshot);
 
 	if (result != READ_DONE)
 		return result;
 	*hidden = r.hidden_upto;
-	new_buffer(&r, 0);
+	weir_read_buffer(&r, 0);
 	for (int s = 0; s < r.slot->nshards; s++)
 		if (!read_shard(&r, &r.slot->shards[s]))
 			return READ_AGAIN;
-	find_gone(&r, gone);
-	return life_of(r.slot) == r.life ? READ_DONE : READ_AGAIN;
+	return weir_read_end(&r, gone);
 }

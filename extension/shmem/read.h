@@ -47,4 +47,17 @@ weir_read_view(const ViewPlaces *places, int32 view, Snapshot snapshot,
 			   const StateLayout *layout, int64 lateness, ReadGroup group,
 			   void *arg, int64 *hidden, ReadGone *gone);
 
+/* Takes what a shard has of a session, likewise. */
+typedef void (*ReadSession)(void *arg, int shard, const GroupRecord *record);
+
+/*
+ * The same for a view of sessions (read_session.c).  Sessions that are hidden are
+ * handed out, too, perhaps in part; they do not count, as those in *gone.  A shard
+ * may show a session twice, as it was and as it has grown to.
+ */
+extern ReadResult
+weir_read_sessions(const ViewPlaces *places, int32 view, Snapshot snapshot,
+				   const StateLayout *layout, ReadSession session, void *arg,
+				   int64 *hidden, ReadGone *gone);
+
 #endif /* WEIR_SHMEM_READ_H */

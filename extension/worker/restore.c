@@ -6,7 +6,8 @@
  * any ingest worker or reader knows of it: nobody else has its memory.  All of
  * it goes into one shard, whose worker takes the panes up with the view.
  * The log stays as it is; a pane that changes is written anew
- * (checkpoint/README.md, "Recovery and incarnations").
+ * (checkpoint/README.md, "Recovery and incarnations"); of sessions all are, at
+ * once (checkpoint/state_session.c).
  */
 #include "base/weir.h"
 
@@ -35,6 +36,17 @@ new_pane(CheckpointView *v, const PaneWindows *windows)
 	return pane;
 }
 
+/* A session that is a row of v_final by now is still in the log. */
+static bool
+is_final(const CheckpointView *v, const char *state)
+{
+	const WsSpan *span = weir_state_span(&v->reader->layout,
+										 unconstify(char *, state));
+
+	return wc_is_closed(span->last + v->plan->window.all.size + v->row->lateness,
+						v->progress.closed_upto);
+}
+
 static void
 restore_group(void *arg, const PaneWindows *windows, const char *key,
 			  uint32 keylen, const char *state)
@@ -43,6 +55,8 @@ restore_group(void *arg, const PaneWindows *windows, const char *key,
 	ViewReader *reader = r->v->reader;
 	uint64 hash = weir_key_hash(reader->codec, key, keylen);
 
+	if (reader->layout.sessions && is_final(r->v, state))
+		return;
 	if (r->pane == NULL || r->pane->windows.first != windows->first ||
 		r->pane->windows.last != windows->last)
 		r->pane = new_pane(r->v, windows);

@@ -101,6 +101,9 @@ weir_view_retire(ViewSlot *slot)
 		return false;
 	if (before)
 		weir_view_release(before);
+	/* What the next lane closes does not say which of its sessions are final. */
+	if (slot->window.kind == WW_SESSION)
+		return false;
 	if (!slot->live || pg_atomic_read_u32(&slot->detached) ||
 		pg_atomic_read_u32(&slot->failed) || weir_arena_pressure() > PRESSURE)
 		return false;
