@@ -8,7 +8,7 @@ import time
 
 from harness import check, kafka, plot, result, server, views
 from rows import ROWS, Skip
-from rows import archive, drain, formats, groups, live, producer, queries, reads  # noqa: F401
+from rows import drain, live, queries, groups, reads, formats, archive, producer  # noqa: F401  (in this order)
 
 if "PEERS" in os.environ:
     from rows import peers  # noqa: F401

@@ -57,13 +57,6 @@ def plain(program, *args, **more):
 
 
 def create(topic):
-    _tool("topic", BROKERS, topic, str(PARTITIONS))
-
-
-def delete(topic):
-    """For topics whose messages are needed no more: they take the disk's cache."""
-    _tool("delete-topic", BROKERS, topic)
-
-
-def _tool(*args):
-    subprocess.run([os.path.join(HOME, "scripts", "kafka"), *args], check=True, capture_output=True)
+    """An empty one."""
+    subprocess.run([os.path.join(HOME, "scripts", "kafka"), "topic", BROKERS, topic, str(PARTITIONS)],
+                   check=True, capture_output=True)

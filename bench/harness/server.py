@@ -56,7 +56,10 @@ def postmaster():
 
 
 def start():
-    subprocess.run(["pg_ctl", "-s", "-w", "-D", DATA, "-l", DATA + ".log", "start"], check=True)
+    log = DATA + ".log"
+    if subprocess.run(["pg_ctl", "-s", "-w", "-D", DATA, "-l", log, "start"]).returncode != 0:
+        with open(log) as f:
+            raise RuntimeError(f"PostgreSQL did not start: {f.read()[-2000:]}")
 
 
 def kill():

@@ -12,10 +12,10 @@ def _figures(bench, row_name, what, goal):
             bench.figure(row_name, f"{what}, memory", "MB", "less"))
 
 
-def _drain(bench, figures, compression, queue_mb, alone=False):
+def _drain(bench, figures, compression, queue_mb, alone=False, part=1):
     """One run: librdkafka alone, the floor, Weir; the view is checked."""
     rate, cpu, memory = figures
-    topic, stream = bench.backlog(compression)
+    topic, stream = bench.backlog(compression, part)
     for column, file in (("librdkafka alone", False),) * alone + (("floor", True),):
         took = bench.floor(topic, queue_mb) if file else kafka.consume(topic, queue_mb)
         rate.add(column, took["events"] / took["seconds"])
@@ -60,19 +60,19 @@ def drain(bench):
 
 @row
 def budget(bench):
-    """With less and more memory for what is fetched ahead."""
+    """With less and more memory for what is fetched ahead, half of EVENTS."""
     for mb in 200, 512:
         figures = _figures(bench, "budget", f"{mb} MB", "")
         server.setting(weir__queue_size=f"{mb}MB")
         for _ in range(bench.runs):
-            _drain(bench, figures, "none", mb)
+            _drain(bench, figures, "none", mb, part=0.5)
     server.setting(weir__queue_size=None)
 
 
 @row
 def workers(bench):
     """Several ingest workers, each with its share of the partitions, beside one."""
-    topic, stream = bench.backlog()
+    topic, stream = bench.backlog(part=0.5)
     bench.floor(topic)
     counts = [int(n) for n in os.environ.get("WORKERS", "2").split()]
     figures = {n: (bench.figure("workers", f"{n}, rate", "events/s", beside="one worker", goal=">= 1.0"),

@@ -15,7 +15,7 @@ MILLION = 1_000_000
 @row
 def million(bench):
     """A window with a million groups (as many as there are users), beside the plain view."""
-    topic, stream = bench.backlog()
+    topic, stream = bench.backlog(part=0.5)
     bench.floor(topic)
     rate = bench.figure("million", "rate", "events/s", beside="plain view", goal=">= 0.6")
     cpu = bench.figure("million", "CPU", "events per CPU-second", beside="plain view")
@@ -86,7 +86,7 @@ class Closing:
 @row
 def checkpoint(bench):
     """100,000 groups, committed each second or only at the end."""
-    topic, stream = bench.backlog()
+    topic, stream = bench.backlog(part=0.5)
     rate = bench.figure("checkpoint", "each second, rate", "events/s", beside="only at the end", goal=">= 0.95")
     wal = bench.figure("checkpoint", "each second, written", "MB", "less", beside="only at the end")
     for _ in range(bench.runs):
@@ -106,7 +106,7 @@ def checkpoint(bench):
 @row
 def recovery(bench):
     """kill -9 of the postmaster with a million groups open."""
-    topic, stream = bench.backlog()
+    topic, stream = bench.backlog(part=0.5)
     running = bench.figure("recovery", "from the server's start to running", "s", "less", goal="<= 3")
     replay = bench.figure("recovery", "PostgreSQL's own start before that", "s", "less")
     views.create("v", views.by_user(MILLION), stream)
