@@ -8,7 +8,7 @@
  * backend that defines or reads the view, the ingest worker, the coordinator.
  * Expressions over the stream are over varno 1 with the stream's attnos;
  * expressions over a *final row* (HAVING, output) are over varno 1 whose
- * columns are 1 = start of the window, 2 .. nkeys + 1 = keys, then the results
+ * columns are 1 = the window, by its name, 2 .. nkeys + 1 = keys, then the results
  * of the aggregates.  All have gone through expression_planner.
  */
 #ifndef WEIR_PLAN_H
