@@ -277,6 +277,39 @@ CREATE TABLE weir.outbox (
     PRIMARY KEY (view, number)
 );
 
+-- Alerts, what has fired, and how often in a row each key has been hit.
+CREATE TABLE weir.alert_defs (
+    name        text PRIMARY KEY,
+    view        int NOT NULL REFERENCES weir.views ON DELETE CASCADE,
+    condition   text NOT NULL,
+    clear_condition text,                   -- NULL: when the condition is not true
+    for_windows int NOT NULL,               -- so many in a row fire it
+    channel     text NOT NULL,
+    state       text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'error')),
+    reason      text,                       -- why it is in error
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX alert_defs_view ON weir.alert_defs (view);
+CREATE TABLE weir.alert_log (
+    alert       text NOT NULL REFERENCES weir.alert_defs ON DELETE CASCADE,
+    key         jsonb NOT NULL,
+    since       timestamptz NOT NULL DEFAULT now(),
+    "row"       jsonb NOT NULL,             -- that fired it
+    resolved_at timestamptz,
+    resolved_row jsonb
+);
+CREATE INDEX alert_log_open ON weir.alert_log (alert) WHERE resolved_at IS NULL;
+CREATE TABLE weir.alert_hits (
+    alert       text NOT NULL REFERENCES weir.alert_defs ON DELETE CASCADE,
+    key_hash    text NOT NULL,              -- keys may be longer than an index allows
+    hits        int NOT NULL,
+    firing      boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (alert, key_hash)
+) WITH (fillfactor = 50);
+
+SELECT pg_catalog.pg_extension_config_dump('weir.alert_defs', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.alert_log', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.alert_hits', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.view_id', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.views', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.progress', '');
@@ -326,6 +359,18 @@ CREATE FUNCTION weir.alter_view(view regclass, retention text DEFAULT NULL,
     RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_alter_view';
 COMMENT ON FUNCTION weir.alter_view(regclass, text, boolean, text, text, text, text, text) IS
     'change what can be changed of a continuous view without computing it anew';
+
+CREATE FUNCTION weir.create_alert(name text, view regclass, condition text,
+        clear_condition text DEFAULT NULL, for_windows int DEFAULT 1,
+        channel text DEFAULT 'weir')
+    RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_create_alert';
+COMMENT ON FUNCTION weir.create_alert(text, regclass, text, text, int, text) IS
+    'watch the final windows of a continuous view for a condition';
+
+CREATE FUNCTION weir.drop_alert(name text) RETURNS void
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_drop_alert';
+COMMENT ON FUNCTION weir.drop_alert(text) IS
+    'watch for a condition no more, and forget what it has brought';
 
 CREATE FUNCTION weir.set_memory_limit(view regclass, memory_limit text,
         on_memory_limit text DEFAULT NULL)
@@ -482,6 +527,23 @@ CREATE VIEW weir.lost_ranges WITH (security_barrier) AS
     FROM weir.lost_range_log l
     JOIN weir.views v ON v.id = l.view
     WHERE pg_catalog.has_table_privilege(v.stream, 'SELECT');
+
+-- Alerts on views that the reader may read, and what they have brought.
+CREATE VIEW weir.alert_rules WITH (security_barrier) AS
+    SELECT a.name, v.view, a.condition, a.clear_condition, a.for_windows,
+           a.channel, a.state, a.reason, a.created_at
+    FROM weir.alert_defs a
+    JOIN weir.views v ON v.id = a.view
+    WHERE pg_catalog.has_table_privilege(v.view, 'SELECT');
+CREATE VIEW weir.alerts WITH (security_barrier) AS
+    SELECT l.alert AS name, v.view, l.key,
+           CASE WHEN l.resolved_at IS NULL THEN 'firing' ELSE 'resolved' END AS state,
+           l.since, l."row", l.resolved_at, l.resolved_row
+    FROM weir.alert_log l
+    JOIN weir.alert_defs a ON a.name = l.alert
+    JOIN weir.views v ON v.id = a.view
+    WHERE pg_catalog.has_table_privilege(v.view, 'SELECT');
+GRANT SELECT ON weir.alert_rules, weir.alerts TO PUBLIC;
 
 GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions TO PUBLIC;
 -- Not the reason: it may quote a message.  weir.status shows it to those who may

@@ -135,14 +135,19 @@ weir_progress_lock(int32 view, ProgressRow *p, bool *stale)
 	bool locked;
 
 	SPI_connect();
-	weir_spi(psprintf("SELECT p.generation, p.advance %s FOR UPDATE OF p SKIP LOCKED",
+	weir_spi(psprintf("SELECT p.generation, p.advance, EXISTS (SELECT FROM weir.alert_defs a "
+					  "WHERE a.view = p.view AND a.state = 'running') "
+					  "%s FOR UPDATE OF p SKIP LOCKED",
 					  of_ours),
 			 2, types, args, NULL, SPI_OK_SELECT);
 	locked = SPI_processed == 1;
 	*stale = locked &&
 			 DatumGetInt64(weir_spi_get(0, 1, &isnull)) != p->generation;
 	if (locked && !*stale)
+	{
 		p->advance = get_time(2);
+		p->has_alerts = DatumGetBool(weir_spi_get(0, 3, &isnull));
+	}
 	if (!locked)
 	{
 		weir_spi(psprintf("SELECT 1 %s", of_ours), 2, types, args, NULL,
@@ -278,6 +283,12 @@ weir_progress_reset(int32 view)
 			 NULL, SPI_OK_DELETE);
 	weir_spi("DELETE FROM weir.late_event_log WHERE view = $1", 1, &type, &arg,
 			 NULL, SPI_OK_DELETE);
+	weir_spi("DELETE FROM weir.alert_hits h USING weir.alert_defs a "
+			 "WHERE h.alert = a.name AND a.view = $1",
+			 1, &type, &arg, NULL, SPI_OK_DELETE);
+	weir_spi("DELETE FROM weir.alert_log l USING weir.alert_defs a "
+			 "WHERE l.alert = a.name AND a.view = $1",
+			 1, &type, &arg, NULL, SPI_OK_DELETE);
 	weir_spi("DELETE FROM weir.lost_range_log WHERE view = $1", 1, &type, &arg,
 			 NULL, SPI_OK_DELETE);
 	SPI_finish();

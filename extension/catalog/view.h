@@ -43,6 +43,7 @@ typedef struct ProgressRow
 	int32 incarnation;
 	int64 closed_upto; /* or WEIR_NO_TIME */
 	int64 advance;     /* wanted by weir.advance_watermark, or WEIR_NO_TIME */
+	bool has_alerts;   /* of weir_progress_lock */
 	int64 windows_final;
 	int64 chunks;
 	char *topic; /* of the positions; NULL: there are none */
@@ -96,7 +97,7 @@ extern ProgressRow *weir_progress_load(int32 view);
 /*
  * Lock the row for a checkpoint.  False: it is locked by somebody else just
  * now, or gone, of another generation than p, or restored from a dump (*stale).
- * p->advance is then what the row says.
+ * p->advance is then what the row says, and p->has_alerts whether any runs.
  */
 extern bool weir_progress_lock(int32 view, ProgressRow *p, bool *stale);
 /* All of it but generation and advance, which belong to backends. */

@@ -53,9 +53,10 @@ typedef struct CheckpointView
 	LostRange *lost;      /* found before its start, in cxt */
 	int64 seq;            /* of the last chunk written */
 	int64 next_seq;
-	bool gone;    /* dropped, paused, reset or failed */
-	bool to_send; /* this checkpoint has put rows into the outbox */
-	char *error;  /* why it failed, in cxt */
+	bool notifies; /* this checkpoint: its commit has to be durable */
+	bool gone;     /* dropped, paused, reset or failed */
+	bool to_send;  /* this checkpoint has put rows into the outbox */
+	char *error;   /* why it failed, in cxt */
 	Postponed postponed;
 	Retention retention;
 	ClosedPane *closed; /* ascending in close */
@@ -70,6 +71,7 @@ typedef struct CheckpointLane
 	StreamDef *stream;
 	int nviews;
 	CheckpointView **views;
+	int synchronous;   /* synchronous_commit of the server */
 	bool postponed;    /* the last attempt, as a whole */
 	MemoryContext cxt; /* reset by each checkpoint */
 } CheckpointLane;
@@ -117,6 +119,13 @@ typedef struct SinkWriter SinkWriter;
 extern SinkWriter *weir_sink_begin(CheckpointView *v);
 extern void weir_sink_add(SinkWriter *w, Datum *values, const bool *nulls);
 extern void weir_sink_end(SinkWriter *w);
+/*
+ * The same rows for the view's alerts (alerts.c), which are evaluated at the end.
+ */
+typedef struct AlertWriter AlertWriter;
+extern AlertWriter *weir_alerts_begin(CheckpointView *v);
+extern void weir_alerts_add(AlertWriter *w, Datum *values, bool *nulls);
+extern void weir_alerts_end(AlertWriter *w);
 
 /*
  * Make sure that v_final has a partition for a window (partition.c).  retention:

@@ -128,7 +128,20 @@ static void
 forget_attempt(CheckpointLane *c)
 {
 	for (int i = 0; i < c->nviews; i++)
+	{
 		wc_forget(&c->views[i]->attempt);
+		c->views[i]->notifies = false;
+	}
+}
+
+/* What is notified leaves with the commit: flush, and wait as others do. */
+static void
+choose_durability(const CheckpointLane *c)
+{
+	for (int i = 0; i < c->nviews; i++)
+		if (c->views[i]->notifies)
+			synchronous_commit = Max(c->synchronous,
+									 SYNCHRONOUS_COMMIT_LOCAL_FLUSH);
 }
 
 /* What the transaction wrote of the view is now what is committed. */
@@ -251,6 +264,7 @@ attempt(CheckpointLane *c, bool *skip)
 		if (TransactionIdIsValid(xid))
 			add_marks(c, xid);
 		WEIR_FAULT("checkpoint-before-commit");
+		choose_durability(c);
 		CommitTransactionCommand();
 	}
 	PG_CATCH();
@@ -291,6 +305,7 @@ weir_checkpoint_commit(CheckpointLane *c, bool durable)
 	int before = synchronous_commit;
 	AttemptResult result;
 
+	c->synchronous = before;
 	for (int i = 0; i < c->nviews && !durable; i++)
 		skip[i] = weir_view_must_wait(c->views[i]);
 	if (!durable)

@@ -229,6 +229,7 @@ weir_final_write(FinalWriter *w, int64 window, const char *key,
 				 errmsg("a rule or trigger of \"%s\" changed what an insert does",
 						get_rel_name(w->v->row->final))));
 	weir_sink_add(w->sink, w->values, w->nulls);
+	weir_alerts_add(w->alerts, w->values, w->nulls);
 }
 
 void
@@ -423,6 +424,7 @@ weir_write_final(CheckpointView *v)
 			 SPI_OK_UTILITY);
 	prepare_insert(&w);
 	w.sink = weir_sink_begin(v);
+	w.alerts = weir_alerts_begin(v);
 	if (sessions)
 		weir_write_sessions(&w, sessions);
 	else if (weir_windows_overlap(&v->plan->window))
@@ -430,6 +432,7 @@ weir_write_final(CheckpointView *v)
 	else
 		write_windows(&w);
 	weir_sink_end(w.sink);
+	weir_alerts_end(w.alerts);
 	SPI_finish();
 	weir_settings_leave(nest);
 	weir_become_again(user);

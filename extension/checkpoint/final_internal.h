@@ -17,7 +17,8 @@ typedef struct FinalWriter
 	Datum *values;
 	bool *nulls;
 	char *spi_nulls;
-	SinkWriter *sink; /* NULL: the view has none */
+	SinkWriter *sink;    /* NULL: the view has none */
+	AlertWriter *alerts; /* the same */
 } FinalWriter;
 
 /* The row of a group, as the view's owner. */

@@ -1,0 +1,362 @@
+/*
+ * checkpoint/alerts.c
+ *		Alerts: conditions over final rows, and what becomes of them.
+ *
+ * Runs in the coordinator, in the transaction of a checkpoint, between
+ * SPI_connect and SPI_finish, as the view's owner and under the view's settings,
+ * as checkpoint/final.c does.  So an alert is recorded, and notified, with the rows
+ * that it is about, or not at all.
+ *
+ * Final rows are put aside while they are written (a tuplestore, since there may
+ * be many).  Then each alert evaluates its condition over them, in one
+ * internal subtransaction that writes nothing and so needs no id of its own:
+ * a condition that raises stops its alert, with the reason, and nothing else.
+ * What it says is carried through the alert's state, key by key, as the extension's
+ * owner: so many windows in a row fire it, and clearing resolves it.
+ */
+#include "base/weir.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "catalog/spi.h"
+#include "checkpoint/checkpoint.h"
+#include "commands/async.h"
+#include "miscadmin.h"
+#include "plan/alert.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/tuplestore.h"
+
+/* A NOTIFY has room for a little less than 8000 bytes. */
+#define PAYLOAD_MAX 7900
+/* A queue that nobody empties must not stop checkpoints. */
+#define QUEUE_MOST  0.5
+
+typedef struct Alert
+{
+	char *name;
+	char *condition;
+	char *clear; /* NULL: when the condition is not true */
+	char *channel;
+	int windows; /* so many in a row fire it */
+} Alert;
+
+/* What one row means for one alert. */
+typedef struct Verdict
+{
+	bool fires;
+	bool clears;
+	char *key;
+	char *row; /* NULL where nobody asks */
+} Verdict;
+
+struct AlertWriter
+{
+	CheckpointView *v;
+	Tuplestorestate *rows;
+};
+
+/* --- the alerts of a view ----------------------------------------------------------- */
+
+static char *
+text_of(int row, int column, MemoryContext cxt)
+{
+	char *s = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						   column);
+
+	return s ? MemoryContextStrdup(cxt, s) : NULL;
+}
+
+/* Those that run, locked, so that none is dropped meanwhile. */
+static List *
+load_alerts(int32 view)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	WeirUser user = weir_become_system();
+	Oid type = INT4OID;
+	Datum value = Int32GetDatum(view);
+	List *alerts = NIL;
+	bool isnull;
+
+	weir_spi("SELECT name, condition, clear_condition, channel, for_windows "
+			 "FROM weir.alert_defs WHERE view = $1 AND state = 'running' "
+			 "ORDER BY name FOR UPDATE SKIP LOCKED",
+			 1, &type, &value, NULL, SPI_OK_SELECT);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Alert *a = MemoryContextAlloc(cxt, sizeof(Alert));
+		MemoryContext old = MemoryContextSwitchTo(cxt);
+
+		a->name = text_of((int) i, 1, cxt);
+		a->condition = text_of((int) i, 2, cxt);
+		a->clear = text_of((int) i, 3, cxt);
+		a->channel = text_of((int) i, 4, cxt);
+		a->windows = DatumGetInt32(weir_spi_get((int) i, 5, &isnull));
+		alerts = lappend(alerts, a);
+		MemoryContextSwitchTo(old);
+	}
+	weir_become_again(user);
+	return alerts;
+}
+
+static void
+set_error(const Alert *a, const char *reason)
+{
+	WeirUser user = weir_become_system();
+	Oid types[] = {TEXTOID, TEXTOID};
+	Datum values[2];
+
+	values[0] = CStringGetTextDatum(a->name);
+	values[1] = CStringGetTextDatum(reason);
+	weir_spi("UPDATE weir.alert_defs SET state = 'error', reason = $2 WHERE name = $1",
+			 2, types, values, NULL, SPI_OK_UPDATE);
+	weir_become_again(user);
+	ereport(LOG, (errmsg("alert \"%s\" stops: %s", a->name, reason)));
+}
+
+/* --- notifying ------------------------------------------------------------------------ */
+
+static char *
+payload_of(const Alert *a, const char *view, const Verdict *verdict,
+		   const char *state, bool whole)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	appendStringInfoString(&s, "{\"alert\": ");
+	escape_json(&s, a->name);
+	appendStringInfoString(&s, ", \"view\": ");
+	escape_json(&s, view);
+	appendStringInfo(&s, ", \"state\": \"%s\", \"row\": %s%s}", state,
+					 whole ? verdict->row : "null",
+					 whole ? "" : ", \"truncated\": true");
+	return s.data;
+}
+
+static void
+notify(CheckpointView *v, const Alert *a, const Verdict *verdict,
+	   const char *state)
+{
+	char *payload = payload_of(a, v->row->name, verdict, state, true);
+
+	if (strlen(payload) > PAYLOAD_MAX)
+		payload = payload_of(a, v->row->name, verdict, state, false);
+	if (DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage,
+										   (Datum) 0)) > QUEUE_MOST)
+	{
+		ereport(LOG,
+				(errmsg("alert \"%s\" is not notified: the queue of notifications is full",
+						a->name)));
+		return;
+	}
+	Async_Notify(a->channel, payload);
+	v->notifies = true;
+}
+
+/* --- the state of an alert, by key ------------------------------------------------------ */
+
+/* Run a statement about one alert and key, perhaps with a row; rows returned. */
+static uint64
+for_key(const char *sql, const Alert *a, const Verdict *verdict, int expected)
+{
+	Oid types[] = {TEXTOID, TEXTOID, TEXTOID};
+	Datum values[lengthof(types)];
+
+	values[0] = CStringGetTextDatum(a->name);
+	values[1] = CStringGetTextDatum(verdict->key);
+	values[2] = CStringGetTextDatum(verdict->row);
+	weir_spi(sql, lengthof(types), types, values, NULL, expected);
+	return SPI_processed;
+}
+
+static void
+take_hit(CheckpointView *v, const Alert *a, const Verdict *verdict)
+{
+	bool isnull;
+
+	(void) for_key("INSERT INTO weir.alert_hits AS h (alert, key_hash, hits) "
+				   "VALUES ($1, md5($2), 1) "
+				   "ON CONFLICT (alert, key_hash) DO UPDATE SET hits = h.hits + 1 "
+				   "RETURNING hits, firing",
+				   a, verdict, SPI_OK_INSERT_RETURNING);
+	if (DatumGetBool(weir_spi_get(0, 2, &isnull)) ||
+		DatumGetInt32(weir_spi_get(0, 1, &isnull)) < a->windows)
+		return;
+	(void) for_key("UPDATE weir.alert_hits SET firing = true "
+				   "WHERE alert = $1 AND key_hash = md5($2)",
+				   a, verdict, SPI_OK_UPDATE);
+	(void) for_key("INSERT INTO weir.alert_log (alert, key, \"row\") "
+				   "VALUES ($1, $2::jsonb, $3::jsonb)",
+				   a, verdict, SPI_OK_INSERT);
+	notify(v, a, verdict, "firing");
+}
+
+/* The condition is not true: nothing in a row any more; perhaps resolved. */
+static void
+take_miss(CheckpointView *v, const Alert *a, const Verdict *verdict)
+{
+	(void) for_key("DELETE FROM weir.alert_hits WHERE alert = $1 "
+				   "AND key_hash = md5($2) AND NOT firing",
+				   a, verdict, SPI_OK_DELETE);
+	if (!verdict->clears ||
+		for_key("DELETE FROM weir.alert_hits WHERE alert = $1 "
+				"AND key_hash = md5($2) AND firing",
+				a, verdict, SPI_OK_DELETE) == 0)
+		return;
+	(void) for_key("UPDATE weir.alert_log SET resolved_at = now(), "
+				   "resolved_row = $3::jsonb "
+				   "WHERE alert = $1 AND key = $2::jsonb AND resolved_at IS NULL",
+				   a, verdict, SPI_OK_UPDATE);
+	notify(v, a, verdict, "resolved");
+}
+
+/* Has the alert anything that a row which does not fire could change? */
+static bool
+has_hits(const Alert *a)
+{
+	Oid type = TEXTOID;
+	Datum value = CStringGetTextDatum(a->name);
+
+	weir_spi("SELECT FROM weir.alert_hits WHERE alert = $1 LIMIT 1", 1, &type,
+			 &value, NULL, SPI_OK_SELECT);
+	return SPI_processed > 0;
+}
+
+static void
+apply_verdicts(CheckpointView *v, const Alert *a, const List *verdicts)
+{
+	WeirUser user = weir_become_system();
+	bool hits = has_hits(a);
+	ListCell *lc;
+
+	foreach(lc, verdicts)
+	{
+		const Verdict *verdict = lfirst(lc);
+
+		if (verdict->fires)
+			take_hit(v, a, verdict);
+		else if (hits)
+			take_miss(v, a, verdict);
+		hits = hits || verdict->fires;
+	}
+	weir_become_again(user);
+}
+
+/* --- evaluating -------------------------------------------------------------------------- */
+
+static Verdict *
+read_verdict(const Alert *a, MemoryContext cxt)
+{
+	Verdict *verdict = MemoryContextAllocZero(cxt, sizeof(Verdict));
+	bool isnull;
+	Datum d;
+
+	d = weir_spi_get(0, 1, &isnull);
+	verdict->fires = !isnull && DatumGetBool(d);
+	d = weir_spi_get(0, 2, &isnull);
+	verdict->clears = !verdict->fires &&
+					  (a->clear == NULL || (!isnull && DatumGetBool(d)));
+	verdict->key = text_of(0, 3, cxt);
+	verdict->row = text_of(0, 4, cxt);
+	return verdict;
+}
+
+/* All rows, in the order in which they were written; the result in cxt. */
+static List *
+evaluate(AlertWriter *w, const Alert *a, MemoryContext cxt)
+{
+	const ViewPlan *plan = w->v->plan;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(plan->outdesc,
+													&TTSOpsMinimalTuple);
+	char *nulls = palloc(plan->nout);
+	SPIPlanPtr query = weir_alert_prepare(plan, a->condition, a->clear);
+	List *verdicts = NIL;
+
+	tuplestore_rescan(w->rows);
+	while (tuplestore_gettupleslot(w->rows, true, false, slot))
+	{
+		MemoryContext old;
+
+		slot_getallattrs(slot);
+		for (int i = 0; i < plan->nout; i++)
+			nulls[i] = slot->tts_isnull[i] ? 'n' : ' ';
+		if (SPI_execute_plan(query, slot->tts_values, nulls, true, 0) !=
+			SPI_OK_SELECT)
+			elog(ERROR, "could not evaluate the condition of an alert");
+		old = MemoryContextSwitchTo(cxt);
+		verdicts = lappend(verdicts, read_verdict(a, cxt));
+		MemoryContextSwitchTo(old);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return verdicts;
+}
+
+static void
+run_alert(AlertWriter *w, const Alert *a)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	List *volatile verdicts = NIL;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		verdicts = evaluate(w, a, cxt);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+	if (error == NULL)
+		apply_verdicts(w->v, a, verdicts);
+	else if (ProcDiePending || weir_is_lock_error(error) ||
+			 weir_is_server_error(error))
+		ReThrowError(error);
+	else
+		set_error(a, error->message);
+}
+
+AlertWriter *
+weir_alerts_begin(CheckpointView *v)
+{
+	AlertWriter *w;
+
+	if (!v->progress.has_alerts)
+		return NULL;
+	w = palloc(sizeof(AlertWriter));
+	w->v = v;
+	w->rows = tuplestore_begin_heap(false, false, work_mem);
+	return w;
+}
+
+void
+weir_alerts_add(AlertWriter *w, Datum *values, bool *nulls)
+{
+	if (w)
+		tuplestore_putvalues(w->rows, w->v->plan->outdesc, values, nulls);
+}
+
+void
+weir_alerts_end(AlertWriter *w)
+{
+	ListCell *lc;
+
+	if (w == NULL)
+		return;
+	foreach(lc, load_alerts(w->v->row->id))
+		run_alert(w, lfirst(lc));
+	tuplestore_end(w->rows);
+}

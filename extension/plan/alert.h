@@ -1,0 +1,22 @@
+/*
+ * plan/alert.h
+ *		The condition of an alert, as a statement over a final row.
+ */
+#ifndef WEIR_PLAN_ALERT_H
+#define WEIR_PLAN_ALERT_H
+
+#include "base/weir.h"
+
+#include "executor/spi.h"
+#include "plan/plan.h"
+
+/*
+ * Parameters are the columns of the view's output.  Returns one row: whether the
+ * condition is true, and clear (which may be NULL), and as text of JSON the
+ * row's keys and the row.  Raises where a condition cannot be one.  Between
+ * SPI_connect and SPI_finish, as the view's owner and under its settings.
+ */
+extern SPIPlanPtr weir_alert_prepare(const ViewPlan *plan,
+									 const char *condition, const char *clear);
+
+#endif /* WEIR_PLAN_ALERT_H */

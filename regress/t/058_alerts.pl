@@ -1,0 +1,56 @@
+# Alerts: recorded once for each window that fires, whatever crashes; notified when
+# it is durable, with a payload that PostgreSQL can carry.
+
+use strict;
+use warnings;
+
+use Weir::Test;
+
+my $kafka = kafka();
+my $node = cluster("weir.checkpoint_interval = '20 ms'", 'weir.batch_size = 500');
+my $n = $ENV{WEIR_QUICK} ? 500 : 1500;
+my $topic = $kafka->new_topic('alerts', 3);
+my $v = events_view($node, $kafka, $topic, aggregates => 'sum(amount) AS amount, repeat(min(country), 3000) AS long');
+
+# 1. As many as there are windows that fire, in spite of crashes.
+sql($node, q{SELECT weir.create_alert('few', 'events_v', 'n % 3 = 0', for_windows => 1),
+	weir.create_alert('twice', 'events_v', 'n >= 6', for_windows => 2, clear_condition => 'n < 4')});
+foreach my $i (0 .. 5)
+{
+	sql($node, qq{INSERT INTO events (country, ts, amount, part)
+		SELECT substr('DEFRITES', (hashint4(g) & 3) * 2 + 1, 2), timestamptz '2024-01-01' + g * interval '0.5 second', 1, g % 3
+		FROM generate_series($i * $n, ($i + 1) * $n - 1) g});
+	crash($node) if $i % 2 == 1;
+}
+sql($node, q{SELECT weir.flush('events')});
+is( sql($node, q{SELECT (SELECT count(*) FROM weir.alerts WHERE name = 'few') =
+		(SELECT count(*) FROM (SELECT n % 3 = 0 AS hit, lag(n) OVER (PARTITION BY country ORDER BY w) % 3 = 0 AS before
+			FROM events_v_final) f WHERE hit AND before IS NOT TRUE)}),
+	't', 'each window that begins to fire is recorded once');
+is( sql($node, q{SELECT count(*) FROM (
+		(SELECT ("row" ->> 'w')::timestamptz, key ->> 'country' FROM weir.alerts WHERE name = 'few'
+		EXCEPT ALL SELECT w, country FROM events_v_final WHERE n % 3 = 0)) d}),
+	0, 'and each is of a final row');
+cmp_ok(sql($node, q{SELECT count(*) FROM weir.alerts WHERE name = 'few'}), '>', 0, 'there are some');
+is( sql($node, q{SELECT count(*) FROM weir.alerts WHERE state = 'firing' GROUP BY name, key HAVING count(*) > 1}),
+	'', 'none fires twice at a time');
+
+# 2. Notifications: of what is committed, and cut where they are too long.
+sql($node, q{SELECT weir.create_alert('told', 'events_v', 'n = 7', channel => 'Told'),
+	weir.create_alert('long', 'events_v', 'n = 8')});
+my $later = q{'2024-02-01'};
+my ($status, $out) = $node->psql('postgres', qq{
+	LISTEN "Told"; LISTEN weir;
+	INSERT INTO events (country, ts, amount, part) SELECT 'YY', $later, 1, 0 FROM generate_series(1, 7);
+	INSERT INTO events (country, ts, amount, part) SELECT repeat('Z', 9), $later, 1, 0 FROM generate_series(1, 8);
+	INSERT INTO events (country, ts, amount, part) SELECT 'YY', timestamptz $later + interval '1 hour', 1, p FROM generate_series(0, 2) p;
+	SELECT weir.flush('events');
+	SELECT 1;
+});
+like($out, qr/notification "Told" with payload "\{"alert": "told", "view": "events_v", "state": "firing", "row": \{.*"country": "YY"/,
+	'a notification with the row');
+like($out, qr/notification "weir" with payload "\{"alert": "long", "view": "events_v", "state": "firing", "row": null, "truncated": true\}"/,
+	'one without it, where it is too long');
+is(sql($node, q{SELECT length("row" ->> 'long') FROM weir.alerts WHERE name = 'long'}), 27_000, 'which is recorded as a whole');
+
+done_testing();
