@@ -63,13 +63,26 @@ plan_aggregate_hint(Oid aggfn)
 
 /* refuse: raise for an aggregate that cannot be kept. */
 static void
-refuse(const Aggref *aggref, const char *why)
+refuse(const Aggref *aggref, const char *why, const char *hint)
 {
 	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("aggregate %s is not supported in a continuous view",
 						   format_procedure(aggref->aggfnoid)),
-					errdetail("%s", why),
-					errhint("%s", plan_aggregate_hint(aggref->aggfnoid))));
+					errdetail("%s", why), errhint("%s", hint)));
+}
+
+/* is_anonymous: would it keep a row made by ROW(...), maybe in an array? */
+static bool
+is_anonymous(const Aggref *aggref, Oid trans_type)
+{
+	ListCell *lc;
+
+	if (trans_type == RECORDOID || trans_type == RECORDARRAYOID)
+		return true;
+	foreach(lc, aggref->aggargtypes)
+		if (lfirst_oid(lc) == RECORDOID || lfirst_oid(lc) == RECORDARRAYOID)
+			return true;
+	return false;
 }
 
 /* check_keepable: raise unless states of the aggregate can be kept. */
@@ -77,16 +90,25 @@ static void
 check_keepable(const Aggref *aggref, const FormData_pg_aggregate *form,
 			   Oid trans_type)
 {
+	const char *hint = plan_aggregate_hint(aggref->aggfnoid);
+
 	if (!OidIsValid(form->aggcombinefn))
 		refuse(aggref,
-			   "It has no combine function (COMBINEFUNC), which a view needs to put its parts together.");
+			   "It has no combine function (COMBINEFUNC), which a view needs to put its parts together.",
+			   hint);
 	if (trans_type == INTERNALOID &&
 		(!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn)))
 		refuse(aggref,
-			   "Its state is internal, and it has no functions that serialise and deserialise it (SERIALFUNC, DESERIALFUNC).");
+			   "Its state is internal, and it has no functions that serialise and deserialise it (SERIALFUNC, DESERIALFUNC).",
+			   hint);
+	if (is_anonymous(aggref, trans_type))
+		refuse(aggref,
+			   "It would keep rows of no named type, whose columns are known to the process only that made them.",
+			   "Create a composite type and cast to it, as in ROW(...)::my_type.");
 	if (trans_type == BITOID)
 		refuse(aggref,
-			   "Combining bit strings of different lengths would fail when a window closes.");
+			   "Combining bit strings of different lengths would fail when a window closes.",
+			   hint);
 }
 
 /* may_call: may the role execute the function, if there is one? */

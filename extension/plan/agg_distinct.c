@@ -56,6 +56,28 @@ refuse(const Aggref *aggref, const char *detail, const char *hint)
 }
 
 /*
+ * refuse_failing: raise where a message could make the aggregate raise, as its
+ * function is called with the values only when a row is made.
+ */
+static void
+refuse_failing(const Aggref *aggref)
+{
+	const char *name;
+
+	if (aggref->aggfnoid >= FirstGenbkiObjectId)
+		return;
+	name = get_func_name(aggref->aggfnoid);
+	if (aggref->aggfnoid == F_ARRAY_AGG_ANYARRAY)
+		refuse(aggref,
+			   "Arrays of different dimensions would fail when a window closes.",
+			   "Cast the argument to text.");
+	if (strncmp(name, "json_object_agg", strlen("json_object_agg")) == 0 ||
+		strncmp(name, "jsonb_object_agg", strlen("jsonb_object_agg")) == 0)
+		refuse(aggref, "A key that is NULL would fail when a window closes.",
+			   "Use jsonb_agg(DISTINCT jsonb_build_array(key, value)).");
+}
+
+/*
  * bounds_values: the transition function by which values that could make the
  * final result overflow are refused as they come, or InvalidOid.
  */
@@ -159,6 +181,7 @@ plan_distinct_aggregate(ViewPlan *plan, AggSpec *agg, const Aggref *aggref,
 	plan_init_accum(&set, ACCUM_DISTINCT, args, filter);
 	set.trans_len = -1;
 	set.trans_strict = over->trans_strict || plan_is_native(aggref->aggfnoid);
+	refuse_failing(aggref);
 	set.transfn = bounds_values(aggref, over->transfn);
 	set_keys(&set, aggref);
 	agg->kind = counts ? FINAL_COUNT_DISTINCT : FINAL_DISTINCT;

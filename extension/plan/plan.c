@@ -155,6 +155,14 @@ add_key(PlanContext *cxt, Expr *expr, const SortGroupClause *group)
 
 	if (list_member(cxt->keys, expr))
 		return;
+	if (expression_returns_set((Node *) expr))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg(
+					 "a window must stand by itself in GROUP BY in a continuous view"),
+				 errdetail("It is a part of an expression there."),
+				 errhint(
+					 "Group by the window, and have the expression in the select list only.")));
 	if (plan->nkeys == WEIR_MAX_KEYS)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),

@@ -59,6 +59,7 @@ SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '0 s') $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '-1 s') $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.hop(ts, '1 month', '1 day') $$);
+SELECT weir.create_view('x', $$ SELECT weir.hop(ts, '1 minute', '10 s') + interval '1 minute' AS w, count(*) FROM events GROUP BY w $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '200000000 days') $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '1 s', other) $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events GROUP BY weir.tumble(ts, '1 s', 'infinity') $$);
@@ -82,6 +83,10 @@ SELECT weir.create_view('x', $$ SELECT own_sum(n) FROM events GROUP BY weir.tumb
 SELECT weir.create_view('x', $$ SELECT own_avg(price) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
 SELECT weir.create_view('x', $$ SELECT count(DISTINCT cost) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
 SELECT weir.create_view('x', $$ SELECT sum(DISTINCT other - ts) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
+SELECT weir.create_view('x', $$ SELECT array_agg(DISTINCT ARRAY[n]) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
+SELECT weir.create_view('x', $$ SELECT jsonb_object_agg(DISTINCT kind, n) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
+SELECT weir.create_view('x', $$ SELECT weir.topk(ROW(kind, n), 3) FROM events GROUP BY weir.tumble(ts, '1 s') $$);
+SELECT weir.create_view('x', $$ SELECT weir.last(ROW(kind, n), ts)::text FROM events GROUP BY weir.tumble(ts, '1 s') $$);
 
 -- functions of the moment
 SELECT weir.create_view('x', $$ SELECT count(*) FROM events WHERE ts > now() GROUP BY weir.tumble(ts, '1 s') $$);
