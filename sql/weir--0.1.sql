@@ -112,6 +112,9 @@ CREATE AGGREGATE weir.topk(value anyelement, k int) (
     sfunc = weir.topk_step, stype = internal, combinefunc = weir.topk_combine,
     serialfunc = weir.topk_serialize, deserialfunc = weir.topk_deserialize,
     finalfunc = weir.topk_final, parallel = safe);
+-- A state that somebody made up could have any bytes: they are the aggregates' own.
+REVOKE ALL ON FUNCTION weir.first_step(bytea, anyelement, "any"), weir.last_step(bytea, anyelement, "any"),
+    weir.first_combine(bytea, bytea), weir.last_combine(bytea, bytea), weir.first_final(bytea, anyelement, "any") FROM PUBLIC;
 COMMENT ON AGGREGATE weir.topk(anyelement, int) IS
     'the k most frequent values and their counts';
 
