@@ -11,8 +11,10 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/fault.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "worker/ingest.h"
 
@@ -46,6 +48,41 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 }
 
 /*
+ * A view that cannot be compiled any more (a function that its owner may not call
+ * now, say) fails alone.
+ */
+static void
+try_load_view(Ingest *in, IngestView *v, TupleDesc desc)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		load_view(in, v, desc);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *e;
+
+		MemoryContextSwitchTo(cxt);
+		e = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (ProcDiePending)
+			ReThrowError(e);
+		v->apply = NULL;
+		weir_ingest_fail_view(in, v, e->message);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+}
+
+/*
  * Load the lane's next view, unless it has left already.  If it leaves from now
  * on, its slot stays until this worker acknowledges the next barrier.
  */
@@ -61,7 +98,7 @@ take_view(Ingest *in, TupleDesc desc)
 		v->slot = &weir_registry->views[slot];
 	LWLockRelease(&weir_registry->lock);
 	if (v->slot)
-		load_view(in, v, desc);
+		try_load_view(in, v, desc);
 }
 
 /* A decoder for the columns that the views need now. */
