@@ -362,6 +362,20 @@ begin(const AccumSpec *spec, AccumValue *value, MemoryContext cxt)
 	return spec->trans_strict;
 }
 
+/* forget: what a step has replaced, as nodeAgg.c does. */
+static void
+forget(const AccumSpec *spec, const NullableDatum *before)
+{
+	/* what is not ours is in shared memory, or an argument */
+	if (!spec->as_agg || spec->trans_byval || before->isnull)
+		return;
+	if (spec->trans_len == -1 &&
+		VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(before->value)))
+		DeleteExpandedObject(before->value);
+	else
+		pfree(DatumGetPointer(before->value));
+}
+
 /* step_own: by the aggregate's transition function, as nodeAgg.c does it. */
 static void
 step_own(AccumSet *set, AccumCalls *calls, AccumValue *value,
@@ -395,7 +409,10 @@ step_own(AccumSet *set, AccumCalls *calls, AccumValue *value,
 	if (spec->kind == ACCUM_INTERNAL)
 		value->value = result;
 	else if (spec->trans_byval || before.isnull || result != before.value)
+	{
 		value->value = keep(spec, result, cxt);
+		forget(spec, &before);
+	}
 }
 
 void

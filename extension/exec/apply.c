@@ -435,27 +435,35 @@ note_failed(ViewApply *a, const EventBatch *b, int32 row, const ErrorData *e)
 	return true;
 }
 
-/* Row by row, after the batch as a whole has raised. */
+/*
+ * Row by row, after the batch as a whole has raised; but where no row fails, by
+ * twice as many each time, as states may be large that are loaded each time.
+ */
 static bool
 apply_single(ViewApply *a, const EventBatch *b)
 {
-	for (; a->next_row < a->nrows; a->next_row++)
+	int n = 1;
+
+	while (a->next_row < a->nrows)
 	{
 		ErrorData *e = NULL;
+		ApplyResult result;
 
-		switch (apply_rows(a, b, &a->rows[a->next_row], 1, &e))
+		n = Min(n, a->nrows - a->next_row);
+		MemoryContextReset(a->batch_cxt);
+		result = apply_rows(a, b, &a->rows[a->next_row], n, &e);
+		if (result == RAISED && apply_is_fatal(e))
+			ReThrowError(e);
+		if (result != APPLIED && n > 1)
 		{
-			case NO_MEMORY:
-				return false;
-			case RAISED:
-				if (apply_is_fatal(e))
-					ReThrowError(e);
-				if (!note_failed(a, b, a->rows[a->next_row], e))
-					return false;
-				break;
-			case APPLIED:
-				break;
+			n /= 2;
+			continue;
 		}
+		if (result == NO_MEMORY ||
+			(result == RAISED && !note_failed(a, b, a->rows[a->next_row], e)))
+			return false;
+		a->next_row += n;
+		n = result == APPLIED ? n * 2 : 1;
 	}
 	return true;
 }

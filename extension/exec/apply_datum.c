@@ -12,6 +12,10 @@
 #include "base/weir.h"
 
 #include "exec/apply_session.h"
+#include "utils/memutils.h"
+
+/* What functions leave behind is freed after so many rows. */
+#define STEPS 64
 
 bool
 apply_is_kept_alive(const ViewApply *a, int d)
@@ -54,6 +58,9 @@ step_datums(ViewApply *a, const EventBatch *b, int d, const int32 *rows,
 	int c = a->datums[d];
 	const bool *pass = a->pass[c];
 	NullableDatum args[FUNC_MAX_ARGS];
+	MemoryContext steps = AllocSetContextCreate(a->batch_cxt, "weir steps",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
 
 	for (int t = 0; t < a->ntouched; t++)
 	{
@@ -63,6 +70,7 @@ step_datums(ViewApply *a, const EventBatch *b, int d, const int32 *rows,
 		weir_accum_load(a->accums, c, begin_at(a, c, t), &p->value,
 						a->batch_cxt);
 	}
+	old = MemoryContextSwitchTo(steps);
 	for (int i = 0; i < nrows; i++)
 	{
 		if (pass && !pass[rows[i]])
@@ -71,7 +79,11 @@ step_datums(ViewApply *a, const EventBatch *b, int d, const int32 *rows,
 		weir_accum_step(a->accums, c,
 						&apply_pending(a, d, a->row_group[i]->batch_ref)->value,
 						args, a->batch_cxt);
+		if (i % STEPS == STEPS - 1)
+			MemoryContextReset(steps);
 	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(steps);
 	for (int t = 0; t < a->ntouched; t++)
 		weir_accum_flat(a->accums, c, &apply_pending(a, d, t)->value,
 						a->batch_cxt);
