@@ -335,6 +335,11 @@ weir_accum_final(AccumSet *set, const char *state, Datum *values, bool *nulls,
 	int i;
 
 	for (i = 0; i < set->naggs; i++)
+	{
 		values[i] = final_one(set, i, state, &nulls[i]);
+		/* several expressions may use it: none is to change it in place */
+		values[i] = MakeExpandedObjectReadOnly(values[i], nulls[i],
+											   set->aggs[i].result_len);
+	}
 	MemoryContextSwitchTo(old);
 }
