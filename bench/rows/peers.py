@@ -145,6 +145,10 @@ def peers_live(bench):
             print(f"  {column}", flush=True)
             topic = f"peers_{i}_{column.lower().replace(' ', '_')}"
             live = Live(bench, topic, 5000) if column == "weir" else PeerLive(bench, column, topic, 5000)
-            for name, value in (("p50", percentile(live.latencies, 0.5)), ("p99", percentile(live.latencies, 0.99)),
-                                ("CPU", live.cpu), ("memory", live.memory)):
-                figures[name].add(column, value)
+            figures["CPU"].add(column, live.cpu)
+            figures["memory"].add(column, live.memory)
+            if not live.latencies:
+                bench.results.skipped[f"freshness of {column}"] = "it fell behind by more than was looked at"
+                continue
+            for name, share in ("p50", 0.5), ("p99", 0.99):
+                figures[name].add(column, percentile(live.latencies, share))
