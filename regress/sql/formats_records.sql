@@ -47,9 +47,9 @@ SELECT view, "offset", convert_from(payload, 'UTF8') AS payload, late_by FROM we
 SELECT view_name, "position", committed, events, late, dead_letters FROM weir.partitions WHERE view_name IN ('l'::regclass, 'a'::regclass, 'o'::regclass) AND partition = 0 ORDER BY 1;
 
 -- More records in a message than in a batch; and all of it again.
-CREATE FOREIGN TABLE big_raw (message text) SERVER formats_records OPTIONS (topic 'single_1', format 'raw');
+CREATE FOREIGN TABLE big_raw (message text) SERVER formats_records OPTIONS (topic 'single_records', format 'raw');
 CREATE FOREIGN TABLE big (id int, ts timestamptz, part int OPTIONS (metadata 'partition'), off bigint OPTIONS (metadata 'offset'), rec int OPTIONS (metadata 'record'))
-    SERVER formats_records OPTIONS (topic 'single_1', event_time 'ts', records 'auto');
+    SERVER formats_records OPTIONS (topic 'single_records', event_time 'ts', records 'auto');
 SELECT weir.create_view('b', $$ SELECT weir.tumble(ts, '100 s') AS w, count(*), sum(id) FROM big GROUP BY 1 $$);
 INSERT INTO big_raw SELECT string_agg(event(i, i / 100.0), E'\n' ORDER BY i) FROM generate_series(1, 10000) i;
 INSERT INTO big_raw SELECT '[' || string_agg(event(i, i / 100.0), ',' ORDER BY i) || ']' FROM generate_series(10001, 20000) i;
