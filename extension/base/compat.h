@@ -136,6 +136,37 @@
 	ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* Rights are in a list of the query's own from 16 on. */
+#if PG_VERSION_NUM >= 160000
+#define weir_forget_permissions(rte)   ((rte)->perminfoindex = 0)
+#define weir_forget_all_permissions(q) ((q)->rteperminfos = NIL)
+#define weir_flatten_join_alias_vars(query, node) \
+	flatten_join_alias_vars(NULL, query, node)
+#else
+#define weir_forget_permissions(rte)   ((rte)->requiredPerms = 0)
+#define weir_forget_all_permissions(q) ((void) 0)
+#define weir_flatten_join_alias_vars(query, node) \
+	flatten_join_alias_vars(query, node)
+#endif
+/* Of the relations of FROM, joins themselves left out. */
+#if PG_VERSION_NUM >= 160000
+#define weir_relids_in_jointree(node) get_relids_in_jointree(node, false, false)
+#else
+#define weir_relids_in_jointree(node) get_relids_in_jointree(node, false)
+#endif
+
+/* The range table of a plan that reads no relation. */
+#if PG_VERSION_NUM >= 180000
+#define weir_init_plan_range_table(estate, stmt) \
+	ExecInitRangeTable(estate, (stmt)->rtable, NIL, NULL)
+#elif PG_VERSION_NUM >= 160000
+#define weir_init_plan_range_table(estate, stmt) \
+	ExecInitRangeTable(estate, (stmt)->rtable, NIL)
+#else
+#define weir_init_plan_range_table(estate, stmt) \
+	ExecInitRangeTable(estate, (stmt)->rtable)
+#endif
+
 /* From 18 on the parser adds a range table entry for GROUP BY. */
 #if PG_VERSION_NUM >= 180000
 #define WEIR_FLATTEN_GROUPS(query)                                          \

@@ -46,6 +46,8 @@ static const IntSetting int_settings[] = {
 	{"weir.ingest_workers",
 	 "Processes that read a stream's topic, unless the stream's option workers says.",
 	 &weir_settings.ingest_workers, 1, 1, WEIR_MAX_WORKERS, PGC_SIGHUP, 0},
+	{"weir.join_refresh", "How long what was read of a joined table is used.",
+	 &weir_settings.join_refresh_ms, 1000, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"weir.max_lanes", "Lanes that can run at a time, over all databases.",
 	 &weir_settings.max_lanes, 32, 1, 1024, PGC_POSTMASTER, 0},
 	{"weir.max_views",

@@ -17,6 +17,7 @@ typedef struct WeirSettings
 	int aggregate_cache_kb; /* states that are not serialised, of a worker */
 	int batch_size;         /* records a batch, at most */
 	int ingest_workers;     /* of a lane, unless the stream says */
+	int join_refresh_ms;    /* age of what was read of a joined table */
 	int broker_timeout_ms;  /* DDL's and flush's questions to a broker */
 #ifdef WEIR_FAULTS
 	int test_clock; /* wall clock, seconds since 2000; 0: the real one */

@@ -7,16 +7,20 @@
  * for windows (apply.c), the batch is evaluated in one internal subtransaction;
  * if that raises it is repeated row by row, so that only the row at fault becomes
  * a dead letter.
+ *
+ * A record that is joined with tables (join.c) is as many rows as come of it, none
+ * among them; the batch is another one then.
  */
 #include "base/weir.h"
 
 #include "access/xact.h"
 #include "exec/append.h"
+#include "exec/join.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 void
-weir_append_letter(AppendLetters *letters, int32 record, int32 view,
+weir_append_letter(AppendLetters *letters, const KafkaMessage *msg, int32 view,
 				   int sqlstate, char *reason)
 {
 	if (letters->n == letters->capacity)
@@ -28,31 +32,64 @@ weir_append_letter(AppendLetters *letters, int32 record, int32 view,
 									  : MemoryContextAlloc(letters->cxt, size);
 		letters->capacity = capacity;
 	}
-	letters->list[letters->n++] = (AppendLetter){.record = record,
+	letters->list[letters->n++] = (AppendLetter){.msg = msg,
 												 .view = view,
 												 .sqlstate = sqlstate,
 												 .reason = reason};
 }
 
 static void
-evaluate_outputs(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
+evaluate_outputs(ViewApply *a, const EventBatch *b, int32 row)
 {
-	if (!a->needs_eval)
-		return;
-	for (int i = 0; i < nrows; i++)
-	{
-		apply_load_row(a, b, rows[i]);
-		for (int o = 0; o < a->plan->nout; o++)
-			apply_eval(a, &a->out[o], rows[i]);
-	}
+	apply_load_row(a, b, row);
+	for (int o = 0; o < a->plan->nout; o++)
+		apply_eval(a, &a->out[o], row);
 }
 
+/* --- joined rows ------------------------------------------------------------------ */
+
+/* Room for n rows, which may be more than the batch has records. */
+static void
+reserve(ViewApply *a, int n)
+{
+	if (n <= a->capacity)
+		return;
+	n = Max(n, a->capacity * 2);
+	a->rows = repalloc_huge(a->rows, sizeof(int32) * n);
+	a->alive = repalloc_huge(a->alive, sizeof(int32) * n);
+	for (int o = 0; o < a->plan->nout; o++)
+		if (a->out[o].state)
+		{
+			a->out[o].values = repalloc_huge(a->out[o].values,
+											 sizeof(Datum) * n);
+			a->out[o].nulls = repalloc_huge(a->out[o].nulls, sizeof(bool) * n);
+		}
+	a->capacity = n;
+}
+
+/* Rows "at" and on of the joined batch are evaluated; returns how many. */
+static int
+evaluate_joined(ViewApply *a, const EventBatch *b, const int32 *records, int n,
+				int at)
+{
+	int rows = weir_join_rows(a->join, b, a->taken, records, n, at,
+							  a->batch_cxt);
+
+	reserve(a, at + rows);
+	for (int i = at; a->needs_eval && i < at + rows; i++)
+		evaluate_outputs(a, weir_join_batch(a->join), i);
+	return rows;
+}
+
+/* --- rows -------------------------------------------------------------------------- */
+
 /*
- * Filter and evaluate some rows in a subtransaction; returns how many are left.
- * -1: rolled back, the error in *error (in batch_cxt).
+ * Filter and evaluate some records in a subtransaction; returns how many rows
+ * there are.  at: of the joined batch, the first row that is free.  -1: rolled
+ * back, the error in *error (in batch_cxt).
  */
 static int
-try_rows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows,
+try_rows(ViewApply *a, const EventBatch *b, int32 *records, int n, int at,
 		 ErrorData **error)
 {
 	MemoryContext cxt = CurrentMemoryContext;
@@ -63,8 +100,12 @@ try_rows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows,
 	MemoryContextSwitchTo(a->batch_cxt);
 	PG_TRY();
 	{
-		left = apply_filter(a, b, rows, nrows);
-		evaluate_outputs(a, b, rows, left);
+		left = apply_filter(a, b, records, n);
+		if (a->join)
+			left = evaluate_joined(a, b, records, left, at);
+		else
+			for (int i = 0; a->needs_eval && i < left; i++)
+				evaluate_outputs(a, b, records[i]);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -81,33 +122,37 @@ try_rows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows,
 	return left;
 }
 
-/* Row by row, after the batch as a whole has raised. */
-static void
+/* Record by record, after the batch as a whole has raised; returns rows. */
+static int
 evaluate_single(ViewApply *a, const EventBatch *b, AppendLetters *letters)
 {
+	int32 *records = a->rows;
 	int kept = 0;
 
 	for (int i = 0; i < a->nrows; i++)
 	{
-		int32 row = a->rows[i];
+		int32 record = records[i];
 		ErrorData *e = NULL;
-		int left = try_rows(a, b, &row, 1, &e);
+		int left = try_rows(a, b, &record, 1, kept, &e);
 
+		records = a->rows; /* it may have moved */
 		if (left < 0 && apply_is_fatal(e))
 			ReThrowError(e);
 		if (left < 0)
 		{
-			wp_fail(&a->parts[b->partition[row]]);
-			weir_append_letter(letters, row, a->slot->view, e->sqlerrcode,
-							   e->message);
+			wp_fail(&a->parts[b->partition[record]]);
+			weir_append_letter(letters, &b->msgs[record], a->slot->view,
+							   e->sqlerrcode, e->message);
+			continue;
 		}
-		else if (left == 1)
-			a->rows[kept++] = row;
+		if (a->join == NULL && left == 1)
+			records[kept] = record;
+		kept += left;
 	}
-	a->nrows = kept;
+	return kept;
 }
 
-void
+const EventBatch *
 weir_append_evaluate(ViewApply *a, const EventBatch *b, AppendLetters *letters)
 {
 	ErrorData *e = NULL;
@@ -116,14 +161,17 @@ weir_append_evaluate(ViewApply *a, const EventBatch *b, AppendLetters *letters)
 	MemoryContextReset(a->batch_cxt);
 	weir_apply_begin(a, b);
 	memcpy(a->alive, a->rows, sizeof(int32) * a->nrows);
-	left = try_rows(a, b, a->alive, a->nrows, &e);
+	left = try_rows(a, b, a->alive, a->nrows, 0, &e);
+	if (left < 0 && apply_is_fatal(e))
+		ReThrowError(e);
 	if (left < 0)
-	{
-		if (apply_is_fatal(e))
-			ReThrowError(e);
-		evaluate_single(a, b, letters);
-		return;
-	}
-	memcpy(a->rows, a->alive, sizeof(int32) * left);
+		left = evaluate_single(a, b, letters);
+	else if (a->join == NULL)
+		memcpy(a->rows, a->alive, sizeof(int32) * left);
 	a->nrows = left;
+	if (a->join == NULL)
+		return b;
+	for (int i = 0; i < left; i++)
+		a->rows[i] = i;
+	return weir_join_batch(a->join);
 }

@@ -12,7 +12,7 @@
 /* A record that is to be a dead letter of the view, or (view 0) of the stream. */
 typedef struct AppendLetter
 {
-	int32 record; /* index in the batch */
+	const KafkaMessage *msg;
 	int32 view;
 	int sqlstate;
 	char *reason;
@@ -27,16 +27,17 @@ typedef struct AppendLetters
 } AppendLetters;
 
 /* The reason is taken as it is. */
-extern void weir_append_letter(AppendLetters *letters, int32 record, int32 view,
-							   int sqlstate, char *reason);
+extern void weir_append_letter(AppendLetters *letters, const KafkaMessage *msg,
+							   int32 view, int sqlstate, char *reason);
 
 /*
- * Evaluate the batch: a->rows[0 .. nrows) are the records whose rows are to be
- * written, a->out has their values, and a->parts is advanced to the batch's end.
+ * Evaluate the batch: a->rows[0 .. nrows) are the rows that are to be written, of
+ * the batch that is returned (this one, or that of joined rows), a->out has
+ * their values, and a->parts is advanced to the batch's end.
  * Records that fail become letters.  Needs a transaction; raises only for
  * what is no row's fault.  Values and reasons are there until the next batch.
  */
-extern void
+extern const EventBatch *
 weir_append_evaluate(ViewApply *a, const EventBatch *b, AppendLetters *letters);
 
 /* Column o of the row of a record. */

@@ -21,6 +21,7 @@
 
 #include "access/xact.h"
 #include "exec/apply_session.h"
+#include "exec/join.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -67,6 +68,7 @@ weir_apply_begin(ViewApply *a, const EventBatch *b)
 	a->nfailed = 0;
 	a->next_row = -1;
 	a->part_row = 0;
+	a->watermark = a->taken;
 	memcpy(a->part, a->parts, sizeof(ViewPartition) * a->npartitions);
 	if (a->ends)
 	{
@@ -81,12 +83,12 @@ weir_apply_begin(ViewApply *a, const EventBatch *b)
 
 /* --- expressions ----------------------------------------------------------- */
 
-void
-apply_load_row(ViewApply *a, const EventBatch *b, int row)
+static inline void
+load_columns(ViewApply *a, const EventBatch *b, int row, int n)
 {
 	TupleTableSlot *slot = a->slot_in;
 
-	for (int i = 0; i < a->nattnos; i++)
+	for (int i = 0; i < n; i++)
 	{
 		int c = a->attnos[i] - 1;
 
@@ -95,7 +97,13 @@ apply_load_row(ViewApply *a, const EventBatch *b, int row)
 	}
 }
 
-/* Drop the rows that WHERE does not let through. */
+void
+apply_load_row(ViewApply *a, const EventBatch *b, int row)
+{
+	load_columns(a, b, row, a->nattnos);
+}
+
+/* Drop the rows that WHERE does not let through; what it says of tables is the join's. */
 int
 apply_filter(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 {
@@ -105,7 +113,7 @@ apply_filter(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 		return nrows;
 	for (int i = 0; i < nrows; i++)
 	{
-		apply_load_row(a, b, rows[i]);
+		load_columns(a, b, rows[i], a->nown);
 		if (ExecQual(a->where, a->econtext))
 			rows[kept++] = rows[i];
 	}
@@ -337,12 +345,40 @@ check_arguments(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 	}
 }
 
-/* All that can raise.  Returns rows left, or -1: no memory. */
+/*
+ * Join the records with tables: from here on the batch is another one, whose rows
+ * are all of them.  Raises when that is more than there is room for; then each
+ * record is applied for itself.
+ */
 static int
-prepare(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
+join_rows(ViewApply *a, const EventBatch **b, int32 *rows, int nrows)
 {
+	nrows = weir_join_rows(a->join, *b, a->taken, rows, nrows, 0, a->batch_cxt);
+	if (nrows > a->capacity)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("the record is joined with more than %d rows",
+							   a->capacity)));
+	for (int i = 0; i < nrows; i++)
+		rows[i] = i;
+	*b = weir_join_batch(a->join);
+	a->watermark = weir_join_watermarks(a->join);
+	return nrows;
+}
+
+/*
+ * All that can raise.  Returns rows left, or -1: no memory.  *batch: what they are
+ * rows of.
+ */
+static int
+prepare(ViewApply *a, const EventBatch **batch, int32 *rows, int nrows)
+{
+	const EventBatch *b = *batch;
+
 	memset(a->late, 0, sizeof(int64) * a->npartitions);
 	nrows = apply_filter(a, b, rows, nrows);
+	if (a->join)
+		nrows = join_rows(a, batch, rows, nrows);
+	b = *batch;
 	nrows = weir_apply_windows(a, b, rows, nrows);
 	if (nrows < 0)
 		return -1;
@@ -373,6 +409,7 @@ apply_rows(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows,
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	const EventBatch *volatile used = b;
 	volatile int left = 0;
 	volatile ApplyResult result = APPLIED;
 
@@ -381,7 +418,10 @@ apply_rows(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows,
 	MemoryContextSwitchTo(a->batch_cxt);
 	PG_TRY();
 	{
-		left = prepare(a, b, a->alive, nrows);
+		const EventBatch *rows_of = b;
+
+		left = prepare(a, &rows_of, a->alive, nrows);
+		used = rows_of;
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(cxt);
 		CurrentResourceOwner = owner;
@@ -403,7 +443,7 @@ apply_rows(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows,
 		weir_letters_free(&a->worker->tried);
 	else
 	{
-		publish(a, b, a->alive, left);
+		publish(a, used, a->alive, left);
 		apply_live_applied(a);
 		if (a->sessions)
 			weir_session_published(a);

@@ -67,15 +67,18 @@ typedef struct ViewApply
 	ExprContext *econtext;
 	TupleTableSlot *slot_in; /* the stream's row, for ExecEvalExpr */
 	int nattnos;             /* columns that expressions read through it */
-	AttrNumber *attnos;
+	AttrNumber *attnos;      /* ascending ... */
+	int nown;                /* ... the first so many are the stream's own */
 	ExprState *where;
 	bool needs_eval; /* some key, argument or filter is no plain column */
 	InputExpr *keys;
-	InputExpr *args;    /* by accumulator; state and attno 0: count(*) */
-	InputExpr **more;   /* by accumulator: arguments after the first */
-	InputExpr *filters; /* values as bool in pass */
-	InputExpr *out;     /* of an append view: what is shown */
-	bool **pass;        /* by accumulator: FILTER of each row, or NULL */
+	InputExpr *args;       /* by accumulator; state and attno 0: count(*) */
+	InputExpr **more;      /* by accumulator: arguments after the first */
+	InputExpr *filters;    /* values as bool in pass */
+	InputExpr *out;        /* of an append view: what is shown */
+	struct ViewJoin *join; /* NULL: of the stream alone */
+	int64 *taken; /* watermark as weir_apply_begin leaves it, by record */
+	bool **pass;  /* by accumulator: FILTER of each row, or NULL */
 
 	/* Scratch vectors, capacity of the batch. */
 	MemoryContext cxt;

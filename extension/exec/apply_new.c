@@ -9,10 +9,14 @@
 #include "access/tupdesc.h"
 #include "core/closing.h"
 #include "exec/apply_session.h"
+#include "exec/join.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/memutils.h"
+
+/* Rows that may come of a batch, in batches, without going record by record. */
+#define JOIN_FACTOR 4
 
 static void
 init_expr(ViewApply *a, InputExpr *e, Expr *expr, AttrNumber attno)
@@ -77,7 +81,11 @@ collect_columns(ViewApply *a)
 			note_columns(&columns, (Node *) plan->out[o]);
 	a->attnos = palloc(sizeof(AttrNumber) * (bms_num_members(columns) + 1));
 	while ((x = bms_next_member(columns, x)) >= 0)
+	{
 		a->attnos[a->nattnos++] = x + FirstLowInvalidHeapAttributeNumber;
+		if (plan->join == NULL || a->attnos[a->nattnos - 1] <= plan->join->natts)
+			a->nown = a->nattnos;
+	}
 }
 
 static void
@@ -133,7 +141,7 @@ init_vectors(ViewApply *a)
 {
 	int n = a->capacity;
 
-	a->watermark = palloc(sizeof(int64) * n);
+	a->watermark = a->taken = palloc(sizeof(int64) * n);
 	a->rows = palloc(sizeof(int32) * n);
 	a->alive = palloc(sizeof(int32) * n);
 	a->passing = palloc(sizeof(int32) * n);
@@ -197,7 +205,7 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->keep_late = slot->keep_late;
 	a->worker = &weir_registry->lanes[slot->lane].workers[shard];
 	a->npartitions = npartitions;
-	a->capacity = capacity;
+	a->capacity = plan->join ? capacity * JOIN_FACTOR : capacity;
 	we_begin(&a->epochs);
 	a->next_row = -1;
 	a->parts = palloc(sizeof(ViewPartition) * npartitions);
@@ -214,9 +222,11 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	adopt_panes(a);
 	if (a->layout.sessions)
 		a->sessions = weir_session_apply_new(a);
-	init_expressions(a, rowdesc);
+	init_expressions(a, plan->join ? plan->join->desc : rowdesc);
 	init_vectors(a);
 	apply_live_new(a);
+	if (plan->join)
+		a->join = weir_join_new(a);
 	a->batch_cxt = AllocSetContextCreate(cxt, "weir batch",
 										 ALLOCSET_DEFAULT_SIZES);
 	a->econtext->ecxt_per_tuple_memory = a->batch_cxt;

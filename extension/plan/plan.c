@@ -50,9 +50,13 @@ note_columns(ViewPlan *plan, Expr *expr)
 
 	pull_varattnos((Node *) expr, PLAN_VARNO, &attnos);
 	while ((member = bms_next_member(attnos, member)) >= 0)
-		plan->columns = bms_add_member(plan->columns,
-									   member +
-										   FirstLowInvalidHeapAttributeNumber);
+	{
+		int attno = member + FirstLowInvalidHeapAttributeNumber;
+
+		/* Those behind the stream's own are of tables. */
+		if (plan->join == NULL || attno <= plan->join->natts)
+			plan->columns = bms_add_member(plan->columns, attno);
+	}
 }
 
 /*
@@ -318,12 +322,14 @@ weir_plan_query(Query *query)
 #ifdef WEIR_FLATTEN_GROUPS
 	WEIR_FLATTEN_GROUPS(cxt.query);
 #endif
+	cxt.plan = palloc0(sizeof(ViewPlan));
+	if (plan_is_join(cxt.query))
+		plan_join(&cxt, rtindex);
 	ChangeVarNodes((Node *) cxt.query->targetList, rtindex, PLAN_VARNO, 0);
 	ChangeVarNodes(cxt.query->jointree->quals, rtindex, PLAN_VARNO, 0);
 	ChangeVarNodes(cxt.query->havingQual, rtindex, PLAN_VARNO, 0);
 
 	cxt.stream = load_stream(rte->relid);
-	cxt.plan = palloc0(sizeof(ViewPlan));
 	cxt.plan->stream = rte->relid;
 	check_expressions(&cxt);
 	plan_where(&cxt);

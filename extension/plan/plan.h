@@ -18,6 +18,7 @@
 
 #include "access/tupdesc.h"
 #include "plan/accum_spec.h"
+#include "plan/join.h"
 #include "plan/window.h"
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
@@ -43,9 +44,10 @@ typedef struct KeySpec
 
 typedef struct ViewPlan
 {
-	Oid stream;  /* the foreign table */
-	bool append; /* no window, keys or aggregates: a row for each record */
-	List *where; /* implicitly ANDed, over the stream */
+	Oid stream;     /* the foreign table */
+	bool append;    /* no window, keys or aggregates: a row for each record */
+	JoinPlan *join; /* the tables that it is joined with, or NULL */
+	List *where;    /* implicitly ANDed, over the stream */
 	WindowSpec window;
 	int nkeys; /* without the window */
 	KeySpec *keys;

@@ -11,6 +11,7 @@
  *	aggregates.c	aggregates, as final functions over accumulators;
  *	agg_catalog.c	... those that go through their own functions
  *	agg_distinct.c	... and those with DISTINCT
+ *	join.c			FROM with tables, as a query of its own
  *	append.c		a query without groups: all of it is over the stream
  *	plan.c			puts it together and rewrites what is shown
  *
@@ -91,6 +92,9 @@ extern bool plan_ignores_distinct(const Aggref *aggref);
 
 /* The stream's column that expr is, to the bit, or 0. */
 extern AttrNumber plan_plain_column(Expr *expr);
+/* join.c: does FROM have more than one item; take it apart. */
+extern bool plan_is_join(const Query *query);
+extern void plan_join(PlanContext *cxt, Index stream);
 /* append.c: is it a query without groups, and what does it show? */
 extern bool plan_is_append(const Query *query);
 extern void plan_append(PlanContext *cxt);

@@ -14,6 +14,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/prep.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
@@ -152,6 +153,31 @@ refuse_relation(const RangeTblEntry *rte)
 				 "Define the stream with CREATE FOREIGN TABLE ... SERVER ... OPTIONS (topic '...'), and select from that.")));
 }
 
+/* joined_stream: among the items of FROM the one that is a stream. */
+static int
+joined_stream(const Query *query)
+{
+	Relids rts = weir_relids_in_jointree((Node *) query->jointree);
+	int found = 0;
+	int rt = -1;
+
+	while ((rt = bms_next_member(rts, rt)) >= 0)
+	{
+		const RangeTblEntry *rte = rt_fetch(rt, query->rtable);
+
+		if (rte->rtekind != RTE_RELATION || !weir_is_stream(rte->relid))
+			continue;
+		if (found)
+			refuse_from("joins of two streams are not supported in a continuous view",
+						"Create a continuous view for each stream, and join these.");
+		found = rt;
+	}
+	if (!found)
+		refuse_from("a continuous view needs a stream in FROM",
+					"Select from a foreign table that reads a Kafka topic.");
+	return found;
+}
+
 /* check_from: the only item of FROM, which must be a stream. */
 static RangeTblEntry *
 check_from(Query *query, int *rtindex)
@@ -162,10 +188,8 @@ check_from(Query *query, int *rtindex)
 	if (from == NIL)
 		refuse_from("a continuous view needs a stream in FROM",
 					"Select from a foreign table that reads a Kafka topic.");
-	if (list_length(from) > 1 || !IsA(linitial(from), RangeTblRef))
-		refuse_from("joins are not supported in a continuous view",
-					"Aggregate the stream alone, and join when you read the view.");
-	*rtindex = linitial_node(RangeTblRef, from)->rtindex;
+	*rtindex = plan_is_join(query) ? joined_stream(query)
+								   : linitial_node(RangeTblRef, from)->rtindex;
 	rte = rt_fetch(*rtindex, query->rtable);
 
 	if (rte->rtekind == RTE_SUBQUERY)

@@ -33,8 +33,10 @@
 #include "access/xlog.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/guc.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/rows.h"
+#include "exec/join.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -113,25 +115,29 @@ note_undecoded(Ingest *in, const EventBatch *b)
 		if (weir_ingest_stops_at(in, &b->msgs[e->record], e->reason))
 			return false;
 		if (in->stream->on_error != STREAM_SKIP)
-			weir_append_letter(&in->append->letters, e->record, 0, e->sqlstate,
-							   e->reason);
+			weir_append_letter(&in->append->letters, &b->msgs[e->record], 0,
+							   e->sqlstate, e->reason);
 	}
 	return true;
 }
 
-static void
+static const EventBatch *
 evaluate(Ingest *in, IngestView *v, const EventBatch *b)
 {
 	WeirUser before = weir_become_owner(v->row->owner);
 	int nest = weir_settings_enter(v->row);
 
-	weir_append_evaluate(v->apply, b, &in->append->letters);
+	if (v->apply->join)
+		weir_join_refresh(v->apply->join,
+						  weir_settings.join_refresh_ms * INT64CONST(1000));
+	b = weir_append_evaluate(v->apply, b, &in->append->letters);
 	weir_settings_leave(nest);
 	weir_become_again(before);
+	return b;
 }
 
 static void
-write_letters(Ingest *in, const ViewApply *a, const EventBatch *b)
+write_letters(Ingest *in, const ViewApply *a)
 {
 	const AppendLetters *letters = &in->append->letters;
 	Letter **chosen = palloc(sizeof(Letter *) * Max(letters->n, 1));
@@ -142,8 +148,8 @@ write_letters(Ingest *in, const ViewApply *a, const EventBatch *b)
 		const AppendLetter *l = &letters->list[i];
 
 		if (l->view == 0 || a->keep_dead)
-			chosen[n++] = weir_letter_private(&b->msgs[l->record], l->view,
-											  l->sqlstate, l->reason);
+			chosen[n++] = weir_letter_private(l->msg, l->view, l->sqlstate,
+											  l->reason);
 	}
 	if (n > 0)
 		weir_write_these_letters(in->stream, chosen, n);
@@ -235,8 +241,8 @@ write_carefully(Ingest *in, ViewApply *a, const EventBatch *b,
 		return;
 	}
 	wp_fail(&a->parts[b->partition[records[0]]]);
-	weir_append_letter(&in->append->letters, records[0], a->slot->view,
-					   e->sqlerrcode, e->message);
+	weir_append_letter(&in->append->letters, &b->msgs[records[0]],
+					   a->slot->view, e->sqlerrcode, e->message);
 }
 
 static void
@@ -349,7 +355,7 @@ write_batch(Ingest *in, IngestView *v, const EventBatch *b)
 		return true;
 	}
 	write_rows(in, a, b);
-	write_letters(in, a, b);
+	write_letters(in, a);
 	if (!write_progress(in, a))
 		return false;
 	commit(in, a);
@@ -372,10 +378,11 @@ attempt(Ingest *in, IngestView *v, const EventBatch *b)
 			outcome = LEFT;
 		else
 		{
-			evaluate(in, v, b);
+			const EventBatch *joined = evaluate(in, v, b);
+
 			weir_lost_take_last(in, v->apply);
 			rows = true;
-			if (!write_batch(in, v, b))
+			if (!write_batch(in, v, joined))
 			{
 				leave(in, v, "");
 				outcome = LEFT;

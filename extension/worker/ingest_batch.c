@@ -14,6 +14,9 @@
 #include "access/xact.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/guc.h"
+#include "checkpoint/checkpoint.h"
+#include "exec/join.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -166,6 +169,9 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 
 	if (v->plan->needs_snapshot)
 		nest = weir_settings_enter(v->row);
+	if (v->apply->join)
+		weir_join_refresh(v->apply->join,
+						  weir_settings.join_refresh_ms * INT64CONST(1000));
 	applied = apply_rows(in, v, b);
 	if (v->plan->needs_snapshot)
 		weir_settings_leave(nest);
@@ -211,7 +217,8 @@ try_apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 			PG_RE_THROW();
 		FlushErrorState();
 		AbortCurrentTransaction();
-		weir_ingest_fail_view(in, v, e->message);
+		/* A table that is locked before it was ever read: it comes again. */
+		weir_ingest_fail_view(in, v, weir_is_lock_error(e) ? "" : e->message);
 		FreeErrorData(e);
 		weir_ingest_begin_transaction(in);
 	}

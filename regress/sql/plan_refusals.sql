@@ -43,8 +43,6 @@ SELECT weir.create_view('x', $$ SELECT count(*) FROM events WHERE kind IN (SELEC
 
 -- FROM
 SELECT weir.create_view('x', $$ SELECT count(*) $$);
-SELECT weir.create_view('x', $$ SELECT count(*) FROM events e, plain p GROUP BY weir.tumble(e.ts, '1 s') $$);
-SELECT weir.create_view('x', $$ SELECT count(*) FROM events e LEFT JOIN plain p USING (kind) GROUP BY weir.tumble(e.ts, '1 s') $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM (SELECT * FROM events) e GROUP BY weir.tumble(ts, '1 s') $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM generate_series(1, 2) g GROUP BY g $$);
 SELECT weir.create_view('x', $$ SELECT count(*) FROM plain GROUP BY weir.tumble(ts, '1 s') $$);

@@ -1,5 +1,5 @@
 # Append views on a real Kafka: the archive of a topic equals the topic, and what
-# is filtered and projected equals its query, over seeds of disorder and several
+# is filtered, projected and joined equals its query, over seeds of disorder and several
 # ingest workers; through kill -9 of the worker and of the postmaster, restarts,
 # a broker that hangs, locks on the table, and a reset.
 
@@ -28,6 +28,14 @@ my %views = (
 	failing => {
 		query => 'SELECT user_id, 1000 / (latency_ms % 50) AS share FROM STREAM WHERE amount > 1',
 		good => 'latency_ms % 50 <> 0'
+	},
+	enriched => {
+		query => q{SELECT e.part, e.off, t.title, t.rank * e.latency_ms AS weight
+			FROM STREAM e LEFT JOIN titles t ON t.code = e.country}
+	},
+	by_title => {
+		query => q{SELECT t.title, count(*) AS n, sum(e.amount) AS amount
+			FROM STREAM e JOIN titles t ON t.code = e.country AND e.latency_ms > t.rank GROUP BY 1}
 	},
 	none => { query => 'SELECT page FROM STREAM WHERE user_id < 0' });
 
@@ -92,6 +100,9 @@ sub lock_archive
 	return;
 }
 
+$node->safe_psql('postgres', q{CREATE TABLE titles (code text, title text, rank int);
+	INSERT INTO titles SELECT c, 'country ' || c, length(c) * 20
+	FROM unnest('{US,DE,FR,GB,IN,BR}'::text[]) c});
 foreach my $seed ($ENV{WEIR_QUICK} ? 1 : (1, 2))
 {
 	my %run = (stream => "s$seed", topic => $kafka->new_topic("append$seed", 1 + 3 * $seed),
@@ -108,6 +119,8 @@ foreach my $seed ($ENV{WEIR_QUICK} ? 1 : (1, 2))
 	create(\%run, 'archive');
 	create(\%run, 'clicks');
 	create(\%run, 'failing');
+	create(\%run, 'enriched');
+	create(\%run, 'by_title');
 	$producer = $run{next}->();
 	wait_until($node, "SELECT count(*) > 100 FROM $run{views}{archive}{view}");
 	crash($node);
