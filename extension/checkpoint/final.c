@@ -85,7 +85,7 @@ weir_can_close(CheckpointView *v, int64 upto)
 {
 	if (upto <= v->progress.closed_upto)
 		return false;
-	if (v->reader->layout.sessions)
+	if (v->reader && v->reader->layout.sessions)
 		return weir_can_close_sessions(v, upto);
 	return visit_closing(v, upto, any_pane, NULL);
 }

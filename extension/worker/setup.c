@@ -419,7 +419,7 @@ start_view(Coordinator *co, CheckpointView *v)
 	WEIR_FAULT("setup-restored");
 	v->progress.incarnation++;
 	v->slot->incarnation = v->progress.incarnation;
-	if (v->reader->layout.sessions)
+	if (v->reader && v->reader->layout.sessions)
 		weir_state_rewrite(v);
 	weir_lost_store(v->row->id, v->progress.topic, v->lost);
 	weir_progress_store(v->row->id, &v->progress);
