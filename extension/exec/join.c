@@ -224,10 +224,10 @@ try_read(ViewJoin *j, const JoinTable *t)
 		e = CopyErrorData();
 		tuplestore_end(store);
 		store = NULL;
-		if (e->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		if (e->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			ReThrowError(e);
 		FreeErrorData(e);
 	}
 	PG_END_TRY();
