@@ -73,7 +73,7 @@ evaluate_joined(ViewApply *a, const EventBatch *b, const int32 *records, int n,
 				int at)
 {
 	int rows = weir_join_rows(a->join, b, a->taken, records, n, at,
-							  a->batch_cxt);
+							  PG_INT32_MAX - 1, a->batch_cxt);
 
 	reserve(a, at + rows);
 	for (int i = at; a->needs_eval && i < at + rows; i++)

@@ -353,7 +353,8 @@ check_arguments(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 static int
 join_rows(ViewApply *a, const EventBatch **b, int32 *rows, int nrows)
 {
-	nrows = weir_join_rows(a->join, *b, a->taken, rows, nrows, 0, a->batch_cxt);
+	nrows = weir_join_rows(a->join, *b, a->taken, rows, nrows, 0, a->capacity,
+						   a->batch_cxt);
 	if (nrows > a->capacity)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("the record is joined with more than %d rows",

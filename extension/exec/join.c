@@ -82,7 +82,6 @@ weir_join_new(const ViewApply *a)
 	j->columns = a->plan->columns;
 	j->cxt = cxt;
 	j->copies = palloc0(sizeof(Tuplestorestate *) * plan->ntables);
-	j->batch = tuplestore_begin_heap(false, true, COPY_KB);
 	j->out.cxt = cxt;
 	j->out.columns = palloc0(sizeof(ColumnVector) * natts);
 	j->typlen = palloc(sizeof(int16) * natts);
@@ -109,11 +108,15 @@ weir_join_watermarks(ViewJoin *j)
 	return j->watermark;
 }
 
+/* With the batch that it reads: a tuplestore keeps its readers for ever. */
 static void
 drop_executor(ViewJoin *j)
 {
+	if (j->batch)
+		tuplestore_end(j->batch);
 	if (j->run_cxt)
 		MemoryContextDelete(j->run_cxt);
+	j->batch = NULL;
 	j->run_cxt = NULL;
 	j->estate = NULL;
 	j->root = NULL;
@@ -303,6 +306,7 @@ start_executor(ViewJoin *j)
 
 	j->run_cxt = AllocSetContextCreate(j->cxt, "weir join run",
 									   ALLOCSET_DEFAULT_SIZES);
+	j->batch = new_copy(j);
 	old = MemoryContextSwitchTo(j->run_cxt);
 	stmt = plan_query(j);
 	env = create_queryEnv();
@@ -415,15 +419,16 @@ take_row(ViewJoin *j, const EventBatch *b, const int64 *watermark,
 	MemoryContextSwitchTo(old);
 }
 
+/* At most one row more than "most". */
 static int
-run(ViewJoin *j, const EventBatch *b, const int64 *watermark, int at,
+run(ViewJoin *j, const EventBatch *b, const int64 *watermark, int at, int most,
 	MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(j->estate->es_query_cxt);
 	int row = at;
 
 	ExecReScan(j->root);
-	for (;;)
+	while (row - at <= most)
 	{
 		TupleTableSlot *slot = ExecProcNode(j->root);
 
@@ -440,13 +445,12 @@ run(ViewJoin *j, const EventBatch *b, const int64 *watermark, int at,
 
 int
 weir_join_rows(ViewJoin *j, const EventBatch *b, const int64 *watermark,
-			   const int32 *records, int n, int at, MemoryContext cxt)
+			   const int32 *records, int n, int at, int most, MemoryContext cxt)
 {
 	volatile int rows = 0;
 	int nest;
 
 	reserve(j, at + n);
-	fill_batch(j, b, records, n);
 	nest = NewGUCNestLevel();
 	set_for_now("work_mem", WORK_MEM);
 	set_for_now("enable_mergejoin", "off");
@@ -454,7 +458,8 @@ weir_join_rows(ViewJoin *j, const EventBatch *b, const int64 *watermark,
 	{
 		if (j->run_cxt == NULL)
 			start_executor(j);
-		rows = run(j, b, watermark, at, cxt);
+		fill_batch(j, b, records, n);
+		rows = run(j, b, watermark, at, most, cxt);
 	}
 	PG_CATCH();
 	{

@@ -28,11 +28,11 @@ extern int64 *weir_join_watermarks(ViewJoin *j);
 
 /*
  * Join the records, and add what comes of them to the batch from its row "at" on.
- * watermark: by record.  Returns how many rows.  By-reference values of tables are
- * copied to cxt.
+ * watermark: by record.  Returns how many rows; more than "most": that is not all of
+ * them.  By-reference values of tables are copied to cxt.
  */
-extern int
-weir_join_rows(ViewJoin *j, const EventBatch *b, const int64 *watermark,
-			   const int32 *records, int n, int at, MemoryContext cxt);
+extern int weir_join_rows(ViewJoin *j, const EventBatch *b,
+						  const int64 *watermark, const int32 *records, int n,
+						  int at, int most, MemoryContext cxt);
 
 #endif /* WEIR_EXEC_JOIN_H */

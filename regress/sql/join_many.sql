@@ -1,0 +1,31 @@
+-- Records that are joined with many rows each: more than a batch has room for, and
+-- more than a record may have.
+\set ECHO errors
+\getenv srcdir PG_ABS_SRCDIR
+\set lib :srcdir /lib/views.sql
+\set test join_many
+\i :lib
+\set ECHO all
+CREATE FOREIGN TABLE events (k int, n int, ts timestamptz, part int OPTIONS (metadata 'partition')) SERVER join_many OPTIONS (topic 'join_many', event_time 'ts', idle_timeout '1 day');
+CREATE TABLE rates (k int, rate int);
+INSERT INTO rates SELECT 1, g FROM generate_series(1, 300) g;
+INSERT INTO rates SELECT 2, g FROM generate_series(1, 20000) g;
+SELECT weir.create_view('rated', $$ SELECT weir.tumble(ts, '1 minute') AS w, count(*) AS n, sum(e.n * r.rate) AS rated, count(DISTINCT rate) AS rates FROM events e JOIN rates r USING (k) GROUP BY 1 $$);
+CREATE FUNCTION peak() RETURNS bigint LANGUAGE sql AS $$
+    SELECT max(substring(pg_read_file('/proc/' || pid || '/status', 0, 4000) FROM 'VmHWM:\s+(\d+)')::bigint) FROM pg_stat_activity WHERE backend_type LIKE 'weir ingest%' $$;
+INSERT INTO events VALUES (1, 1, at(0), 0);
+SELECT weir.flush('events');
+SELECT peak() AS before \gset
+INSERT INTO events SELECT 1, g % 10, at(g / 100.0), 0 FROM generate_series(1, 3000) g;
+SELECT weir.flush('events', '5 min');
+SELECT peak() - :before < 60 * 1024 AS little;
+SELECT differ('rated');
+TABLE rated;
+INSERT INTO events VALUES (2, 1, at(1), 0), (1, 1, at(1), 0);
+SELECT weir.flush('events');
+TABLE rated;
+SELECT reason FROM weir.dead_letters WHERE view = 'rated'::regclass;
+
+\set ECHO none
+DROP SCHEMA join_many CASCADE;
+DROP SERVER join_many CASCADE;
