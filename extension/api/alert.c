@@ -44,6 +44,9 @@ check_condition(const ViewRow *row, const char *condition, const char *clear)
 						errdetail("It has no windows that become final."),
 						errhint("Group by a window, such as weir.tumble.")));
 	SPI_connect();
+	weir_alert_check(plan, condition);
+	if (clear)
+		weir_alert_check(plan, clear);
 	(void) weir_alert_prepare(plan, condition, clear);
 	SPI_finish();
 	weir_settings_leave(nest);

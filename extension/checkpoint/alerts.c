@@ -252,15 +252,15 @@ read_verdict(const Alert *a, MemoryContext cxt)
 {
 	Verdict *verdict = MemoryContextAllocZero(cxt, sizeof(Verdict));
 	bool isnull;
-	Datum d;
 
-	d = weir_spi_get(0, 1, &isnull);
-	verdict->fires = !isnull && DatumGetBool(d);
-	d = weir_spi_get(0, 2, &isnull);
+	verdict->fires = DatumGetBool(weir_spi_get(0, 1, &isnull));
 	verdict->clears = !verdict->fires &&
-					  (a->clear == NULL || (!isnull && DatumGetBool(d)));
+					  (a->clear == NULL ||
+					   DatumGetBool(weir_spi_get(0, 2, &isnull)));
 	verdict->key = text_of(0, 3, cxt);
 	verdict->row = text_of(0, 4, cxt);
+	if (verdict->key == NULL || verdict->row == NULL)
+		elog(ERROR, "the condition of an alert gives no row");
 	return verdict;
 }
 
@@ -284,7 +284,8 @@ evaluate(AlertWriter *w, const Alert *a, MemoryContext cxt)
 		for (int i = 0; i < plan->nout; i++)
 			nulls[i] = slot->tts_isnull[i] ? 'n' : ' ';
 		if (SPI_execute_plan(query, slot->tts_values, nulls, true, 0) !=
-			SPI_OK_SELECT)
+				SPI_OK_SELECT ||
+			SPI_processed != 1 || SPI_tuptable->tupdesc->natts != 4)
 			elog(ERROR, "could not evaluate the condition of an alert");
 		old = MemoryContextSwitchTo(cxt);
 		verdicts = lappend(verdicts, read_verdict(a, cxt));

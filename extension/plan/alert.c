@@ -9,7 +9,8 @@
 #include "base/weir.h"
 
 #include "lib/stringinfo.h"
-#include "nodes/primnodes.h"
+#include "nodes/parsenodes.h"
+#include "parser/parser.h"
 #include "plan/alert.h"
 #include "utils/builtins.h"
 
@@ -21,6 +22,16 @@ is_key(const ViewPlan *plan, int column)
 
 	return IsA(var, Var) && var->varattno >= 2 &&
 		   var->varattno < plan->nkeys + 2;
+}
+
+static Oid *
+column_types(const ViewPlan *plan)
+{
+	Oid *types = palloc(sizeof(Oid) * plan->nout);
+
+	for (int i = 0; i < plan->nout; i++)
+		types[i] = TupleDescAttr(plan->outdesc, i)->atttypid;
+	return types;
 }
 
 /* "$1 AS name, ..." of all columns, or of the keys only. */
@@ -38,20 +49,65 @@ columns(const ViewPlan *plan, bool keys)
 	return s.data;
 }
 
+/* An error's position is one in the condition. */
+static void
+show_condition(void *condition)
+{
+	int position = geterrposition();
+
+	if (position <= 0)
+		return;
+	errposition(0);
+	internalerrposition(position);
+	internalerrquery(condition);
+}
+
+/* Alone, it is an expression: what it is pasted into keeps its form. */
+static void
+check_expression(const char *condition)
+{
+	ErrorContextCallback context = {.callback = show_condition,
+									.arg = unconstify(char *, condition)};
+	SelectStmt *plain = makeNode(SelectStmt);
+	const SelectStmt *parsed;
+	List *statements;
+
+	context.previous = error_context_stack;
+	error_context_stack = &context;
+	statements = raw_parser(condition, RAW_PARSE_PLPGSQL_EXPR);
+	error_context_stack = context.previous;
+	parsed = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
+	plain->targetList = parsed->targetList;
+	if (list_length(plain->targetList) != 1 || !equal(parsed, plain) ||
+		linitial_node(ResTarget, plain->targetList)->name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("the condition of an alert must be one expression"),
+				 errdetail("It is \"%s\".", condition)));
+}
+
+void
+weir_alert_check(const ViewPlan *plan, const char *condition)
+{
+	char *sql;
+
+	check_expression(condition);
+	sql = psprintf("SELECT FROM (SELECT %s) weir_row WHERE (\n%s\n)",
+				   columns(plan, false), condition);
+	if (SPI_prepare(sql, plan->nout, column_types(plan)) == NULL)
+		elog(ERROR, "could not prepare: %s", sql);
+}
+
 SPIPlanPtr
 weir_alert_prepare(const ViewPlan *plan, const char *condition,
 				   const char *clear)
 {
-	Oid *types = palloc(sizeof(Oid) * plan->nout);
 	char *keys = columns(plan, true);
 	StringInfoData sql;
 	SPIPlanPtr query;
 
-	for (int i = 0; i < plan->nout; i++)
-		types[i] = TupleDescAttr(plan->outdesc, i)->atttypid;
 	initStringInfo(&sql);
-	appendStringInfo(&sql,
-					 "SELECT (\n%s\n)::pg_catalog.bool, (\n%s\n)::pg_catalog.bool, ",
+	appendStringInfo(&sql, "SELECT (\n%s\n) IS TRUE, (\n%s\n) IS TRUE, ",
 					 condition, clear ? clear : "NULL");
 	if (keys[0])
 		appendStringInfo(&sql,
@@ -62,7 +118,7 @@ weir_alert_prepare(const ViewPlan *plan, const char *condition,
 	appendStringInfo(&sql,
 					 "pg_catalog.to_jsonb(weir_row)::pg_catalog.text FROM (SELECT %s) weir_row",
 					 columns(plan, false));
-	query = SPI_prepare(sql.data, plan->nout, types);
+	query = SPI_prepare(sql.data, plan->nout, column_types(plan));
 	if (query == NULL)
 		elog(ERROR, "could not prepare: %s", sql.data);
 	return query;

@@ -11,8 +11,15 @@
 #include "plan/plan.h"
 
 /*
+ * Raise unless this is one boolean expression over the columns of the view's
+ * output, as WHERE takes them: no sets, no aggregates.  Between SPI_connect and
+ * SPI_finish, as the view's owner and under its settings.
+ */
+extern void weir_alert_check(const ViewPlan *plan, const char *condition);
+
+/*
  * Parameters are the columns of the view's output.  Returns one row: whether the
- * condition is true, and clear (which may be NULL), and as text of JSON the
+ * condition is true, and whether clear is (which may be NULL), and as text of JSON the
  * row's keys and the row.  Raises where a condition cannot be one.  Between
  * SPI_connect and SPI_finish, as the view's owner and under its settings.
  */

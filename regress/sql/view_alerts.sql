@@ -33,6 +33,14 @@ SELECT name, state, reason FROM weir.alert_rules WHERE view = 'v'::regclass AND 
 SELECT state IN ('running', 'catching up') AS runs, dead_letters FROM weir.status WHERE view_name = 'v'::regclass;
 SELECT * FROM differ('v');
 
+-- So does one that is no expression, however it came here.
+INSERT INTO weir.alert_defs (name, view, condition, for_windows, channel)
+    SELECT 'odd', id, 'true), (NULL', 1, 'weir' FROM weir.views WHERE view = 'v'::regclass;
+INSERT INTO events VALUES ('DE', 1, at(101)), ('X', 1, at(120));
+SELECT weir.flush('v');
+SELECT state, reason FROM weir.alert_rules WHERE name = 'odd';
+SELECT weir.drop_alert('odd');
+
 -- Windows that overlap, and one that is not shown.
 BEGIN;
 SELECT weir.create_view('hops', $$SELECT country, count(*) AS events FROM events GROUP BY weir.hop(ts, '20 s', '10 s'), 1$$);
@@ -81,6 +89,19 @@ SELECT weir.create_alert('high', 'v', 'true');
 SELECT weir.create_alert('x', 'v', 'no_column > 1');
 SELECT weir.create_alert('x', 'v', 'total >');
 SELECT weir.create_alert('x', 'v', 'true', clear_condition => 'false)');
+SELECT weir.create_alert('x', 'v', 'true), (NULL');
+SELECT weir.create_alert('x', 'v', 'true, false');
+SELECT weir.create_alert('x', 'v', 'true AS a');
+SELECT weir.create_alert('x', 'v', 'true FROM secrets');
+SELECT weir.create_alert('x', 'v', 'true ORDER BY 1');
+SELECT weir.create_alert('x', 'v', 'true LIMIT 0');
+SELECT weir.create_alert('x', 'v', '');
+SELECT weir.create_alert('x', 'v', 'true', clear_condition => 'true WHERE false');
+SELECT weir.create_alert('x', 'v', $$(regexp_matches(country, 'D')) IS NOT NULL$$);
+SELECT weir.create_alert('x', 'v', 'unnest(ARRAY[total]) = 1');
+SELECT weir.create_alert('x', 'v', 'sum(total) > 1');
+SELECT weir.create_alert('x', 'v', 'rank() OVER () > 1');
+SELECT weir.create_alert('x', 'v', 'events');
 SELECT weir.create_alert('x', 'v', 'true', for_windows => 0);
 SELECT weir.create_alert('x', 'v', 'true', channel => '');
 SELECT weir.create_alert('x', 'v', NULL);
