@@ -49,11 +49,12 @@ check_topic(const char *topic, const StreamDef *stream)
 						errhint("Name another topic for its windows.")));
 }
 
-/* The view's owner writes there, with the credentials that its stream has. */
+/* The view's owner writes there, with credentials of its own. */
 static void
 check_privilege(const ViewRow *row, const StreamDef *stream)
 {
-	if (!weir_may_use_server(stream->serverid, row->owner))
+	if (weir_server_aclcheck(stream->serverid, row->owner, ACL_USAGE) !=
+		ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for foreign server %s",
@@ -159,7 +160,7 @@ weir_create_sink(PG_FUNCTION_ARGS)
 						errmsg("view and topic must not be NULL")));
 	row = weir_controlled_view(PG_GETARG_OID(0));
 	topic = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	stream = weir_stream_load(row->stream, weir_relation_owner(row->stream));
+	stream = weir_stream_load(row->stream, row->owner);
 	check_topic(topic, stream);
 	check_privilege(row, stream);
 	if (weir_sink_exists(row->id))

@@ -67,16 +67,6 @@
 	pg_foreign_server_aclcheck(server, role, mode)
 #endif
 
-/* May the user use the foreign server? */
-#if PG_VERSION_NUM >= 160000
-#define weir_may_use_server(serverid, userid)                                 \
-	(object_aclcheck(ForeignServerRelationId, serverid, userid, ACL_USAGE) == \
-	 ACLCHECK_OK)
-#else
-#define weir_may_use_server(serverid, userid) \
-	(pg_foreign_server_aclcheck(serverid, userid, ACL_USAGE) == ACLCHECK_OK)
-#endif
-
 /* A path of a foreign scan without parameters or order. */
 #if PG_VERSION_NUM >= 180000
 #define weir_foreignscan_path(root, rel, rows, startup, total, private)    \

@@ -48,7 +48,7 @@ read_key(SinkRow *sink, Datum array, MemoryContext cxt)
 		sink->key[i] = DatumGetInt32(values[i]) - 1;
 }
 
-/* A row of SPI_tuptable: view, stream, topic, key, sent, failed. */
+/* A row of SPI_tuptable: view, relation, stream, topic, key, sent, failed. */
 static SinkRow *
 read_sink(int row, MemoryContext cxt)
 {
@@ -56,18 +56,19 @@ read_sink(int row, MemoryContext cxt)
 	bool isnull;
 
 	sink->view = DatumGetInt32(weir_spi_get(row, 1, &isnull));
-	sink->stream = DatumGetObjectId(weir_spi_get(row, 2, &isnull));
+	sink->relation = DatumGetObjectId(weir_spi_get(row, 2, &isnull));
+	sink->stream = DatumGetObjectId(weir_spi_get(row, 3, &isnull));
 	sink->topic = MemoryContextStrdup(cxt, TextDatumGetCString(
-											   weir_spi_get(row, 3, &isnull)));
-	read_key(sink, weir_spi_get(row, 4, &isnull), cxt);
-	sink->sent = DatumGetInt64(weir_spi_get(row, 5, &isnull));
-	sink->failed = DatumGetBool(weir_spi_get(row, 6, &isnull));
+											   weir_spi_get(row, 4, &isnull)));
+	read_key(sink, weir_spi_get(row, 5, &isnull), cxt);
+	sink->sent = DatumGetInt64(weir_spi_get(row, 6, &isnull));
+	sink->failed = DatumGetBool(weir_spi_get(row, 7, &isnull));
 	return sink;
 }
 
-#define SINK_COLUMNS                                                   \
-	"s.view, v.stream, s.topic, s.key, p.sent, p.error IS NOT NULL"    \
-	" FROM weir.sink_state s JOIN weir.sink_sent p ON p.view = s.view" \
+#define SINK_COLUMNS                                                        \
+	"s.view, v.view, v.stream, s.topic, s.key, p.sent, p.error IS NOT NULL" \
+	" FROM weir.sink_state s JOIN weir.sink_sent p ON p.view = s.view"      \
 	" JOIN weir.views v ON v.id = s.view"
 
 SinkRow *

@@ -17,6 +17,7 @@
 typedef struct SinkRow
 {
 	int32 view;
+	Oid relation; /* the view */
 	Oid stream;
 	char *topic;
 	int nkey;

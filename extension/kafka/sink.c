@@ -102,10 +102,10 @@ open_producer(KafkaSink *s, List *settings, const char *id, char *err,
 
 /* The number that the group keeps: as the offset of the topic's partition 0. */
 static bool
-ask_last(KafkaSink *s, List *settings, const char *id, int64 *last,
+ask_last(KafkaSink *s, List *settings, const char *group, int64 *last,
 		 int timeout_ms, char *err, size_t errlen)
 {
-	KafkaSetting forced[] = {{"group.id", (char *) id},
+	KafkaSetting forced[] = {{"group.id", (char *) group},
 							 {"isolation.level", "read_committed"},
 							 {NULL, NULL}};
 	int64 end = weir_clock_monotonic() + (int64) timeout_ms * 1000;
@@ -146,14 +146,15 @@ ask_last(KafkaSink *s, List *settings, const char *id, int64 *last,
 
 /* weir_sink_open: see sink.h. */
 KafkaSink *
-weir_sink_open(List *settings, const char *topic, const char *id, int64 *last,
-			   int timeout_ms, char *err, size_t errlen)
+weir_sink_open(List *settings, const char *topic, const char *id,
+			   const char *group, int64 *last, int timeout_ms, char *err,
+			   size_t errlen)
 {
 	KafkaSink *s = calloc(1, sizeof(KafkaSink));
 	volatile bool done = false;
 
 	if (s == NULL || (s->topic = strdup(topic)) == NULL ||
-		(s->group = rd_kafka_consumer_group_metadata_new(id)) == NULL)
+		(s->group = rd_kafka_consumer_group_metadata_new(group)) == NULL)
 	{
 		snprintf(err, errlen, "out of memory");
 		if (s != NULL)
@@ -165,7 +166,7 @@ weir_sink_open(List *settings, const char *topic, const char *id, int64 *last,
 		/* First the fence, then the question: after it nobody else writes. */
 		done = open_producer(s, settings, id, err, errlen) &&
 			   call(s, call_init, NULL, timeout_ms, err, errlen) &&
-			   ask_last(s, settings, id, last, timeout_ms, err, errlen);
+			   ask_last(s, settings, group, last, timeout_ms, err, errlen);
 	}
 	PG_FINALLY();
 	{

@@ -26,13 +26,13 @@ typedef struct KafkaSinkMessage
 } KafkaSinkMessage;
 
 /*
- * id: transactional id, and the group that keeps the number.  *last: of the
- * last message that the topic has, -1 for none.  Waits up to timeout_ms, in
+ * id: the transactional id; group keeps the number.  *last: of the last message
+ * that the topic has, as that group knows, -1 for none.  Waits up to timeout_ms, in
  * interruptible slices.  NULL and a text in err on failure.
  */
-extern KafkaSink *
-weir_sink_open(List *settings, const char *topic, const char *id, int64 *last,
-			   int timeout_ms, char *err, size_t errlen);
+extern KafkaSink *weir_sink_open(List *settings, const char *topic,
+								 const char *id, const char *group, int64 *last,
+								 int timeout_ms, char *err, size_t errlen);
 /*
  * Write n messages, ascending in number, in one transaction.  False and a text
  * in err: it is not known whether they are written; close the sink.

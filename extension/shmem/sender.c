@@ -51,6 +51,15 @@ tell(Sender *s)
 		SetLatch(s->latch);
 }
 
+static bool
+is_banned(Oid dboid)
+{
+	for (int i = 0; i < weir_registry->nbanned; i++)
+		if (weir_registry->banned[i] == dboid)
+			return true;
+	return false;
+}
+
 int
 weir_sender_claim(Oid dboid)
 {
@@ -58,8 +67,8 @@ weir_sender_claim(Oid dboid)
 	int place = -1;
 
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
-	s = find(dboid);
-	if (s == NULL && (s = find_free()) != NULL)
+	s = is_banned(dboid) ? NULL : find(dboid);
+	if (s == NULL && !is_banned(dboid) && (s = find_free()) != NULL)
 	{
 		memset(s, 0, sizeof(*s));
 		s->dboid = dboid;

@@ -418,7 +418,8 @@ weir_lane_distance(const Lane *lane, int n, const ViewPartition *parts);
 
 /*
  * A place for the database's sender, for the caller to start it; -1: there is one,
- * which is told to look at the catalog, or no place is free.
+ * which is told to look at the catalog, or no place is free, or the database is to
+ * be left alone.
  */
 extern int weir_sender_claim(Oid dboid);
 extern void weir_wake_sender(Oid dboid);

@@ -25,11 +25,13 @@
 #include "catalog/extension.h"
 #include "catalog/sink.h"
 #include "catalog/stream.h"
+#include "catalog/pg_foreign_server.h"
 #include "catalog/view.h"
 #include "kafka/sink.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "worker/lane.h"
@@ -43,15 +45,19 @@
 typedef struct SenderSink
 {
 	int32 view;
+	Oid relation;
+	Oid stream;
 	char *topic;
-	char *id;
-	List *settings;
+	bool seen;      /* in the catalog */
+	bool stale;     /* its settings are to be loaded again */
+	List *settings; /* in memory of their own */
+	MemoryContext settings_cxt;
 	KafkaSink *kafka; /* NULL: not open */
 	int64 sent;       /* what the topic has */
 	int64 due;        /* not before (monotonic us) */
 	int64 pause;
-	bool noted; /* an error is in the catalog */
-	bool seen;
+	bool noted;        /* an error is in the catalog */
+	MemoryContext cxt; /* has all this */
 } SenderSink;
 
 typedef struct SenderState
@@ -162,53 +168,61 @@ same_settings(List *a, List *b)
 	return true;
 }
 
-/*
- * Take over what the catalog says.  The id is of this database of this cluster:
- * a promoted standby goes on with it, a restored copy has another one.
- */
+static SenderSink *
+make_sink(SenderState *s, const SinkRow *row)
+{
+	MemoryContext cxt = AllocSetContextCreate(s->cxt, "weir sink",
+											  ALLOCSET_SMALL_SIZES);
+	SenderSink *sink = MemoryContextAllocZero(cxt, sizeof(SenderSink));
+	MemoryContext old = MemoryContextSwitchTo(s->cxt);
+
+	sink->cxt = cxt;
+	sink->view = row->view;
+	sink->relation = row->relation;
+	sink->stream = row->stream;
+	sink->topic = MemoryContextStrdup(cxt, row->topic);
+	sink->sent = row->sent;
+	sink->noted = row->failed;
+	s->sinks = lappend(s->sinks, sink);
+	MemoryContextSwitchTo(old);
+	return sink;
+}
+
+static void
+forget_sink(SenderState *s, SenderSink *sink)
+{
+	close_sink(sink);
+	s->sinks = list_delete_ptr(s->sinks, sink);
+	MemoryContextDelete(sink->cxt);
+}
+
+/* Take over what the catalog says. */
 static void
 take_sink(SenderState *s, const SinkRow *row)
 {
-	StreamDef *stream;
 	SenderSink *sink = find_sink(s, row->view);
 
-	stream = weir_stream_load(row->stream, weir_relation_owner(row->stream));
-	if (sink && strcmp(sink->topic, row->topic) == 0 &&
-		same_settings(sink->settings, stream->settings))
+	if (sink && strcmp(sink->topic, row->topic) != 0)
 	{
-		sink->seen = true;
-		return;
+		forget_sink(s, sink);
+		sink = NULL;
 	}
-	if (sink)
-	{
-		close_sink(sink);
-		s->sinks = list_delete_ptr(s->sinks, sink);
-	}
-	sink = palloc0(sizeof(SenderSink));
-	sink->view = row->view;
-	sink->topic = pstrdup(row->topic);
-	sink->id = psprintf("weir-sink-" UINT64_FORMAT "-%u-%d",
-						GetSystemIdentifier(), MyDatabaseId, row->view);
-	sink->settings = stream->settings;
-	sink->noted = row->failed;
-	sink->seen = true;
-	s->sinks = lappend(s->sinks, sink);
+	if (sink == NULL)
+		sink = make_sink(s, row);
+	sink->seen = sink->stale = true;
+	sink->due = 0;
 }
 
 static void
 forget_unseen(SenderState *s)
 {
+	List *all = list_copy(s->sinks);
 	ListCell *lc;
 
-	foreach(lc, s->sinks)
-	{
-		SenderSink *sink = lfirst(lc);
-
-		if (sink->seen)
-			continue;
-		close_sink(sink);
-		s->sinks = foreach_delete_current(s->sinks, lc);
-	}
+	foreach(lc, all)
+		if (!((SenderSink *) lfirst(lc))->seen)
+			forget_sink(s, lfirst(lc));
+	list_free(all);
 }
 
 /* False: there is nothing to do in this database any more. */
@@ -223,7 +237,6 @@ look(SenderState *s)
 	begin();
 	if (weir_sql_version() != NULL && weir_other_version() == NULL)
 		rows = weir_sinks_load();
-	MemoryContextSwitchTo(s->cxt);
 	foreach(lc, rows)
 		take_sink(s, lfirst(lc));
 	commit(s->turn);
@@ -234,28 +247,84 @@ look(SenderState *s)
 
 /* --- sending ------------------------------------------------------------------------ */
 
+/* Leave the sink alone for a while. */
 static void
-failed(SenderState *s, SenderSink *sink, const char *err)
+put_off(SenderSink *sink)
 {
 	close_sink(sink);
 	sink->pause = Min(Max(sink->pause * 2, LEAST_PAUSE_US), MOST_PAUSE_US);
 	sink->due = weir_clock_monotonic() + sink->pause;
-	begin();
-	weir_sink_note(sink->view, err);
-	commit(s->turn);
+}
+
+static void
+failed(SenderState *s, SenderSink *sink, const char *err)
+{
+	put_off(sink);
 	if (!sink->noted)
 		ereport(LOG, (errmsg("could not write windows to topic \"%s\": %s",
 							 sink->topic, err)));
 	sink->noted = true;
+	begin();
+	weir_sink_note(sink->view, err);
+	commit(s->turn);
 }
 
+/* With the credentials of the view's owner, who must be able to use the server. */
+static List *
+load_settings(const SenderSink *sink)
+{
+	Oid owner = weir_relation_owner(sink->relation);
+	StreamDef *stream = weir_stream_load(sink->stream, owner);
+
+	if (weir_server_aclcheck(stream->serverid, owner, ACL_USAGE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg(
+					 "the owner of the view may not use the server of its stream")));
+	return stream->settings;
+}
+
+static void
+refresh_settings(SenderState *s, SenderSink *sink)
+{
+	MemoryContext cxt = AllocSetContextCreate(sink->cxt, "weir sink settings",
+											  ALLOCSET_SMALL_SIZES);
+	List *settings;
+
+	begin();
+	MemoryContextSwitchTo(cxt);
+	settings = load_settings(sink);
+	commit(s->turn);
+	sink->stale = false;
+	if (sink->settings_cxt && same_settings(settings, sink->settings))
+	{
+		MemoryContextDelete(cxt);
+		return;
+	}
+	close_sink(sink);
+	if (sink->settings_cxt)
+		MemoryContextDelete(sink->settings_cxt);
+	sink->settings_cxt = cxt;
+	sink->settings = settings;
+}
+
+/*
+ * The id is of this database of this cluster: a promoted standby fences the old
+ * primary by it, a restored copy has another one.  The numbers are of one
+ * timeline: those that a promoted standby has not received are given again.
+ */
 static bool
 open_sink(SenderState *s, SenderSink *sink)
 {
 	char err[512] = "";
 	int64 last;
+	char *id;
+	char *group;
 
-	sink->kafka = weir_sink_open(sink->settings, sink->topic, sink->id, &last,
+	id = psprintf("weir-sink-" UINT64_FORMAT "-%u-%d", GetSystemIdentifier(),
+				  MyDatabaseId, sink->view);
+	group = psprintf("%s-%u", id, GetWALInsertionTimeLine());
+	sink->kafka = weir_sink_open(sink->settings, sink->topic, id, group, &last,
 								 weir_settings.broker_timeout_ms, err,
 								 sizeof(err));
 	if (sink->kafka == NULL)
@@ -264,7 +333,7 @@ open_sink(SenderState *s, SenderSink *sink)
 		return false;
 	}
 	WEIR_FAULT("sender-opened");
-	sink->sent = last;
+	sink->sent = Max(sink->sent, last);
 	return true;
 }
 
@@ -317,8 +386,8 @@ serve(SenderState *s, SenderSink *sink)
 	OutboxRow *rows;
 	int n;
 
-	if (weir_clock_monotonic() < sink->due)
-		return false;
+	if (sink->stale)
+		refresh_settings(s, sink);
 	if (sink->kafka == NULL && !open_sink(s, sink))
 		return false;
 	rows = take_rows(s, sink, &n);
@@ -343,6 +412,46 @@ until_due(const SenderState *s)
 	return Max(1, (due - now) / 1000);
 }
 
+/* Something has raised: a lock in the way, a stream that cannot be used ... */
+static void
+after_error(SenderState *s, SenderSink *sink)
+{
+	ErrorData *e;
+
+	MemoryContextSwitchTo(s->turn);
+	e = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(s->turn);
+	put_off(sink);
+	sink->stale = true;
+	if (!sink->noted)
+		ereport(LOG, (errmsg("could not write windows to topic \"%s\": %s",
+							 sink->topic, e->message)));
+	sink->noted = true;
+	FreeErrorData(e);
+}
+
+/* The same, whatever happens: the other sinks go on. */
+static bool
+serve_safely(SenderState *s, SenderSink *sink)
+{
+	volatile bool more = false;
+
+	if (weir_clock_monotonic() < sink->due)
+		return false;
+	PG_TRY();
+	{
+		more = serve(s, sink);
+	}
+	PG_CATCH();
+	{
+		after_error(s, sink);
+	}
+	PG_END_TRY();
+	return more;
+}
+
 /* A turn over all sinks; true: there may be more to send. */
 static bool
 serve_all(SenderState *s)
@@ -353,7 +462,7 @@ serve_all(SenderState *s)
 	foreach(lc, s->sinks)
 	{
 		MemoryContextReset(s->turn);
-		more = serve(s, lfirst(lc)) || more;
+		more = serve_safely(s, lfirst(lc)) || more;
 	}
 	return more;
 }

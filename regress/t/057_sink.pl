@@ -39,7 +39,7 @@ sub sent
 	my ($name) = @_;
 
 	sql($node, "SELECT weir.flush('events_v', '60 s')");
-	ok(wait_until($node, 'SELECT pending = 0 FROM weir.sinks', 90), "$name: nothing is left to be sent")
+	ok(wait_until($node, q{SELECT pending = 0 FROM weir.sinks WHERE view_name = 'events_v'::regclass}, 90), "$name: nothing is left to be sent")
 	  || diag(sql($node, 'TABLE weir.sinks'));
 	is( sql($node, q{
 		WITH there AS (SELECT w, country, n, amount, page FROM windows),
@@ -84,6 +84,9 @@ sql($node, q{SELECT weir.drop_view('others')});
 # 2. windows are sent as they close
 sql($node, qq{SELECT weir.create_sink('events_v', '$out')});
 refused(q{SELECT weir.create_sink('events_v', 'w')}, qr/has a sink already/);
+ok(wait_until($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'weir sender'}),
+	'there is a sender');
+is(sql($node, 'SELECT sent, pending FROM weir.sinks'), '0|0', 'nothing is sent yet');
 finish_producer(next_chunk()) foreach 1 .. 2;
 sent('at first');
 cmp_ok(sql($node, 'SELECT count(*) FROM windows'), '>', 10, 'there are some');
@@ -91,6 +94,27 @@ is(sql($node, q{SELECT count(*) FROM windows WHERE key IS DISTINCT FROM json_bui
 		AND key::json ->> 'country' IS DISTINCT FROM country}), 0, 'the key is that of the group');
 is(sql($node, 'SELECT sent = (SELECT count(*) FROM events_v_final), error IS NULL FROM weir.sinks'),
 	't|t', 'and is counted');
+
+# ... and other sinks are no hindrance: of a stream that cannot be used, and one that
+# somebody is about to drop.
+{
+	sql($node, qq{
+		CREATE FOREIGN TABLE broken (ts timestamptz) SERVER kafka OPTIONS (topic '$topic', event_time 'ts');
+		SELECT weir.create_view('broken_v', 'SELECT weir.tumble(ts, ''1 s'') AS w, count(*) FROM broken GROUP BY 1');
+		SELECT weir.create_sink('broken_v', 'broken_windows');
+		ALTER FOREIGN TABLE broken OPTIONS (SET event_time 'nosuch')});
+	finish_producer(next_chunk());
+	sent('beside a stream that cannot be used');
+
+	my $s = Weir::Session->new($node);
+
+	$s->query(q{BEGIN; SELECT weir.drop_sink('broken_v')});
+	finish_producer(next_chunk());
+	sent('beside a sink that is locked');
+	$s->query('COMMIT');
+	$s->finish;
+	sql($node, q{SELECT weir.drop_view('broken_v')});
+}
 
 # 3. kills, at each step and anywhere
 foreach my $point (qw(sender-rows-taken sender-written sender-opened))
