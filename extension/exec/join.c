@@ -56,6 +56,7 @@ struct ViewJoin
 	MemoryContext run_cxt;
 	EState *estate;
 	PlanState *root;
+	int param; /* that stands for the batch */
 	/* What comes of it. */
 	EventBatch out;
 	int64 *watermark;
@@ -297,6 +298,30 @@ plan_query(const ViewJoin *j)
 	return pg_plan_query(q, "", 0, NULL);
 }
 
+/*
+ * Nodes that read the batch depend on a parameter that is new with each batch, as
+ * those of a recursive query do; so what they keep of the last one, such as a
+ * hash table, is thrown away when they are scanned again.
+ */
+static bool
+depend_on_batch(Plan *plan, const char *batch, int param)
+{
+	bool depends;
+
+	if (plan == NULL)
+		return false;
+	depends = IsA(plan, NamedTuplestoreScan) &&
+			  strcmp(((NamedTuplestoreScan *) plan)->enrname, batch) == 0;
+	depends = depend_on_batch(outerPlan(plan), batch, param) || depends;
+	depends = depend_on_batch(innerPlan(plan), batch, param) || depends;
+	if (depends)
+	{
+		plan->extParam = bms_add_member(plan->extParam, param);
+		plan->allParam = bms_add_member(plan->allParam, param);
+	}
+	return depends;
+}
+
 static void
 start_executor(ViewJoin *j)
 {
@@ -319,6 +344,10 @@ start_executor(ViewJoin *j)
 	MemoryContextSwitchTo(j->estate->es_query_cxt);
 	weir_init_plan_range_table(j->estate, stmt);
 	j->estate->es_plannedstmt = stmt;
+	j->param = list_length(stmt->paramExecTypes);
+	(void) depend_on_batch(stmt->planTree,
+						   rt_fetch(j->plan->stream, stmt->rtable)->enrname,
+						   j->param);
 	j->estate->es_queryEnv = env;
 	if (stmt->paramExecTypes != NIL)
 		j->estate->es_param_exec_vals = palloc0(
@@ -427,6 +456,7 @@ run(ViewJoin *j, const EventBatch *b, const int64 *watermark, int at, int most,
 	MemoryContext old = MemoryContextSwitchTo(j->estate->es_query_cxt);
 	int row = at;
 
+	j->root->chgParam = bms_add_member(j->root->chgParam, j->param);
 	ExecReScan(j->root);
 	while (row - at <= most)
 	{

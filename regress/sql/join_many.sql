@@ -26,6 +26,25 @@ SELECT weir.flush('events');
 TABLE rated;
 SELECT reason FROM weir.dead_letters WHERE view = 'rated'::regclass;
 
+-- One executor for many batches, the table being the larger side after the conditions on the stream: each batch is joined for itself.
+ALTER SYSTEM SET weir.join_refresh = '1 h';
+SELECT pg_reload_conf();
+CREATE TABLE big AS SELECT g AS k, g % 7 AS rate FROM generate_series(1, 10000) g;
+SELECT weir.create_view('large', $$ SELECT e.k, b.rate, count(*) AS n FROM events e JOIN big b ON b.k = e.k AND e.n = 5 AND e.part = 0 GROUP BY 1, 2 $$);
+SELECT weir.create_view('nested', $$ SELECT e.k, count(*) AS n FROM big b JOIN events e ON b.k BETWEEN e.k AND e.k + 1 AND e.n = 5 AND e.part = 0 AND e.ts = at(2) GROUP BY 1 $$);
+SELECT weir.flush('events', '5 min');
+INSERT INTO events SELECT g, 5, at(2), 0 FROM generate_series(10, 15) g;
+SELECT weir.flush('events', '5 min');
+INSERT INTO events SELECT g, 5, at(2), 0 FROM generate_series(20, 23) g;
+SELECT weir.flush('events', '5 min');
+INSERT INTO events SELECT g, 5, at(2), 0 FROM generate_series(30, 31) g;
+SELECT weir.flush('events', '5 min');
+SELECT * FROM large WHERE k >= 10 ORDER BY k;
+SELECT * FROM nested ORDER BY k;
+SELECT differ('large'), differ('nested');
+ALTER SYSTEM RESET weir.join_refresh;
+SELECT pg_reload_conf();
+
 \set ECHO none
 DROP SCHEMA join_many CASCADE;
 DROP SERVER join_many CASCADE;
