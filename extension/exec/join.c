@@ -60,6 +60,7 @@ struct ViewJoin
 	/* What comes of it. */
 	EventBatch out;
 	int64 *watermark;
+	int32 *record; /* of each row */
 	KafkaMessage *msgs;
 	int16 *typlen; /* of columns beyond the stream's */
 	bool *typbyval;
@@ -107,6 +108,12 @@ int64 *
 weir_join_watermarks(ViewJoin *j)
 {
 	return j->watermark;
+}
+
+const int32 *
+weir_join_records(const ViewJoin *j)
+{
+	return j->record;
 }
 
 /* With the batch that it reads: a tuplestore keeps its readers for ever. */
@@ -400,6 +407,7 @@ reserve(ViewJoin *j, int n)
 	GROW(o->event_time, n);
 	GROW(o->ok, n);
 	GROW(j->watermark, n);
+	GROW(j->record, n);
 	GROW(j->msgs, n);
 	o->msgs = j->msgs;
 	for (int c = 0; c < j->plan->desc->natts; c++)
@@ -428,6 +436,7 @@ take_row(ViewJoin *j, const EventBatch *b, const int64 *watermark,
 	o->event_time[row] = b->event_time[record];
 	o->ok[row] = true;
 	j->watermark[row] = watermark[record];
+	j->record[row] = record;
 	j->msgs[row] = b->msgs[record];
 	while ((c = bms_next_member(j->columns, c)) >= 0)
 	{

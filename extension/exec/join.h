@@ -25,6 +25,8 @@ extern void weir_join_refresh(ViewJoin *j, int64 refresh_us);
 extern EventBatch *weir_join_batch(ViewJoin *j);
 /* For each of its rows the watermark just before the record. */
 extern int64 *weir_join_watermarks(ViewJoin *j);
+/* For each of its rows the record, by its number in the batch that was joined. */
+extern const int32 *weir_join_records(const ViewJoin *j);
 
 /*
  * Join the records, and add what comes of them to the batch from its row "at" on.

@@ -19,7 +19,7 @@
  *
  *	a row's (data, constraint, a trigger's RAISE)	the batch again, carefully:
  *								halves of it in subtransactions, down to
- *								the rows at fault, which are dead letters
+ *								the records at fault, which are dead letters
  *	a lock, or trouble of the server	the batch again after a pause
  *	another generation			the view leaves; it comes again if it is to
  *	anything else				the view stops, in state error
@@ -224,20 +224,61 @@ try_rows(Ingest *in, ViewApply *a, const EventBatch *b, const int32 *records,
 	return e;
 }
 
+static int
+by_record(const void *a, const void *b, void *record)
+{
+	int32 left = *(const int32 *) a;
+	int32 right = *(const int32 *) b;
+	const int32 *of = record;
+
+	if (of[left] != of[right])
+		return of[left] < of[right] ? -1 : 1;
+	return left < right ? -1 : left > right;
+}
+
+/* A join gives rows in any order. */
+static void
+sort_by_record(ViewApply *a)
+{
+	if (a->join)
+		qsort_arg(a->rows, a->nrows, sizeof(int32), by_record,
+				  unconstify(int32 *, weir_join_records(a->join)));
+}
+
+/* How many rows the first half has; 0: all are of one record. */
+static int
+first_half(const ViewApply *a, const int32 *rows, int n)
+{
+	const int32 *of;
+	int half = n / 2;
+
+	if (a->join == NULL)
+		return half;
+	of = weir_join_records(a->join);
+	while (half > 0 && of[rows[half - 1]] == of[rows[half]])
+		half--;
+	while (half < n && of[rows[half]] == of[rows[0]])
+		half++;
+	return half < n ? half : 0;
+}
+
+/* The rows of a record are written all, or none. */
 static void
 write_carefully(Ingest *in, ViewApply *a, const EventBatch *b,
 				const int32 *records, int n)
 {
 	ErrorData *e = try_rows(in, a, b, records, n);
+	int half;
 
 	if (e == NULL)
 		return;
 	if (!is_row_error(e))
 		ReThrowError(e);
-	if (n > 1)
+	half = first_half(a, records, n);
+	if (half > 0)
 	{
-		write_carefully(in, a, b, records, n / 2);
-		write_carefully(in, a, b, records + n / 2, n - n / 2);
+		write_carefully(in, a, b, records, half);
+		write_carefully(in, a, b, records + half, n - half);
 		return;
 	}
 	wp_fail(&a->parts[b->partition[records[0]]]);
@@ -251,7 +292,10 @@ write_rows(Ingest *in, ViewApply *a, const EventBatch *b)
 	if (a->nrows == 0)
 		return;
 	if (in->append->careful)
+	{
+		sort_by_record(a);
 		write_carefully(in, a, b, a->rows, a->nrows);
+	}
 	else
 		weir_rows_write(in->append->writer, a, b, a->rows, a->nrows);
 	WEIR_FAULT("append-rows-written");

@@ -90,6 +90,16 @@ SELECT weir.create_view('many_g', $$ SELECT m.k, count(*) FROM events e, many m 
 SELECT weir.flush('many_v'), weir.flush('many_g');
 SELECT (SELECT count(*) FROM many_v) = 300 * (SELECT count(*) FROM events) AS rows, (SELECT sum(count) FROM many_g) = 300 * (SELECT count(*) FROM events) AS counted;
 
+-- the rows of a record are written all, or none, and count as one
+BEGIN;
+SELECT weir.create_view('all_v', $$ SELECT e.off, m.k FROM events e JOIN many m ON m.k <= 3 $$);
+ALTER TABLE all_v ADD CHECK (off % 5 <> 2 OR k = 3);
+COMMIT;
+SELECT weir.flush('all_v');
+SELECT count(*) = 3 * count(DISTINCT off) AS whole, count(DISTINCT off) = (SELECT count(*) FROM events WHERE off % 5 <> 2) AS others FROM all_v;
+SELECT events = (SELECT count(*) FROM events WHERE off % 5 <> 2) AS events, dead_letters = (SELECT count(*) FROM events WHERE off % 5 = 2) AS dead FROM weir.status WHERE view_name = 'all_v'::regclass;
+SELECT sqlstate, count(*) = (SELECT count(*) FROM events WHERE off % 5 = 2) AS once FROM weir.dead_letters WHERE view = 'all_v'::regclass GROUP BY 1;
+
 -- as the owner: column privileges, row-level security
 CREATE ROLE append_joiner;
 GRANT USAGE, CREATE ON SCHEMA append_join TO append_joiner;
