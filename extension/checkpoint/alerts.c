@@ -70,7 +70,11 @@ text_of(int row, int column, MemoryContext cxt)
 	return s ? MemoryContextStrdup(cxt, s) : NULL;
 }
 
-/* Those that run, locked, so that none is dropped meanwhile. */
+/*
+ * Those that run, locked, so that none is dropped meanwhile.  Who is about to drop
+ * one may yet roll back, and then it must have seen this window: he is waited for,
+ * until lock_timeout postpones the view.
+ */
 static List *
 load_alerts(int32 view)
 {
@@ -83,7 +87,7 @@ load_alerts(int32 view)
 
 	weir_spi("SELECT name, condition, clear_condition, channel, for_windows "
 			 "FROM weir.alert_defs WHERE view = $1 AND state = 'running' "
-			 "ORDER BY name FOR UPDATE SKIP LOCKED",
+			 "ORDER BY name FOR UPDATE",
 			 1, &type, &value, NULL, SPI_OK_SELECT);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
