@@ -54,8 +54,11 @@ check_condition(const ViewRow *row, const char *condition, const char *clear)
 }
 
 static void
-check_arguments(FunctionCallInfo fcinfo, const char *channel)
+check_arguments(FunctionCallInfo fcinfo)
 {
+	const char *name;
+	const char *channel;
+
 	for (int i = 0; i < NARGS; i++)
 		if (i != ARG_CLEAR && PG_ARGISNULL(i))
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -63,6 +66,12 @@ check_arguments(FunctionCallInfo fcinfo, const char *channel)
 	if (PG_GETARG_INT32(ARG_WINDOWS) < 1)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("for_windows must be at least 1")));
+	name = text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME));
+	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("an alert has a name of 1 to %d bytes",
+							   NAMEDATALEN - 1)));
+	channel = text_to_cstring(PG_GETARG_TEXT_PP(ARG_CHANNEL));
 	if (channel[0] == '\0' || strlen(channel) >= NAMEDATALEN)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a channel has a name of 1 to %d bytes",
@@ -117,10 +126,7 @@ weir_create_alert(PG_FUNCTION_ARGS)
 	ViewRow *row;
 	char *clear;
 
-	check_arguments(fcinfo,
-					PG_ARGISNULL(ARG_CHANNEL)
-						? ""
-						: text_to_cstring(PG_GETARG_TEXT_PP(ARG_CHANNEL)));
+	check_arguments(fcinfo);
 	row = weir_controlled_view(PG_GETARG_OID(ARG_VIEW));
 	clear = PG_ARGISNULL(ARG_CLEAR)
 				? NULL

@@ -104,6 +104,8 @@ SELECT weir.create_alert('x', 'v', 'rank() OVER () > 1');
 SELECT weir.create_alert('x', 'v', 'events');
 SELECT weir.create_alert('x', 'v', 'true', for_windows => 0);
 SELECT weir.create_alert('x', 'v', 'true', channel => '');
+SELECT weir.create_alert('', 'v', 'true');
+SELECT weir.create_alert(repeat('x', 64), 'v', 'true');
 SELECT weir.create_alert('x', 'v', NULL);
 SELECT weir.create_alert('x', 'events', 'true');
 SELECT weir.drop_alert('x');
