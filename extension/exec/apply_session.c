@@ -278,7 +278,9 @@ weir_session_on_time(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 		int64 t = b->event_time[row];
 		int64 over; /* the pane is by then */
 
-		if (pg_add_s64_overflow(t, 2 * gap + a->lateness, &over) ||
+		if (pg_add_s64_overflow(t, gap, &over) ||
+			pg_add_s64_overflow(over, gap, &over) ||
+			pg_add_s64_overflow(over, a->lateness, &over) ||
 			!IS_VALID_TIMESTAMP(over))
 			ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 							errmsg("window out of range")));

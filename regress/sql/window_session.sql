@@ -126,6 +126,11 @@ INSERT INTO plain VALUES (1, '2024-01-01 00:00:00', 0), (2, '2024-01-01 00:00:59
 SELECT weir.flush('plain');
 SELECT * FROM plainly ORDER BY 1;
 
+-- A gap so long that a session would end beyond all times.
+SELECT weir.create_view('endless', $$ SELECT weir.session(ts, '106751990 days') AS s, sum(n) FROM plain GROUP BY 1 $$);
+SELECT weir.flush('endless');
+SELECT (SELECT count(*) FROM endless) AS sessions, count(*) AS letters, min(reason) AS reason FROM weir.dead_letters WHERE view = 'endless'::regclass;
+
 -- What is refused.
 SELECT weir.session(at(1), '1 s');
 SELECT * FROM busy_query;
