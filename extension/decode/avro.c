@@ -225,7 +225,10 @@ find_schema(Decoder *d, const Source *src, uint32 id)
 	return schema;
 }
 
-/* The schema that a message names; NULL: it has failed. */
+/*
+ * The schema that a message names; NULL: it has failed.  Registries count in
+ * signed integers: to ask for more might be an error that looks like theirs.
+ */
 static AvroSchema *
 named_schema(Decoder *d, Source *src, int record, const char *bytes, size_t len)
 {
@@ -236,8 +239,13 @@ named_schema(Decoder *d, Source *src, int record, const char *bytes, size_t len)
 	if (likely(len >= HEADER_LEN && bytes[0] == 0))
 	{
 		memcpy(&id, bytes + 1, sizeof(id));
-		schema = find_schema(d, src, pg_ntoh32(id));
-		why = schema->bad;
+		id = pg_ntoh32(id);
+		why = "no registry has a schema of that id";
+		if (id <= PG_INT32_MAX)
+		{
+			schema = find_schema(d, src, id);
+			why = schema->bad;
+		}
 	}
 	if (likely(why == NULL))
 		return schema;

@@ -119,6 +119,10 @@ set_options(Request *r, const RegistryAddress *address, const char *url)
 	if (ok && address->password != NULL)
 		ok = curl_easy_setopt(e, CURLOPT_PASSWORD, address->password) ==
 			 CURLE_OK;
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* Not to wait for a name server that does not answer when time is over. */
+	ok = ok && curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
+#endif
 	return ok;
 }
 
