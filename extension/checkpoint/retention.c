@@ -71,16 +71,27 @@ find_old(Oid final, int64 last)
 	return old;
 }
 
+static char *
+qualified_name(Oid rel)
+{
+	char *name = get_rel_name(rel);
+
+	return name ? quote_qualified_identifier(get_namespace_name(
+												 get_rel_namespace(rel)),
+											 name)
+				: NULL;
+}
+
 /* As the owner.  Raises when a lock does not come within wait_ms. */
 static void
 drop_partition(const ViewRow *row, Oid partition, int wait_ms)
 {
-	char *name = get_rel_name(partition);
+	char *table = qualified_name(partition);
 	WeirUser before;
 	char wait[16];
 	int nest;
 
-	if (name == NULL)
+	if (table == NULL)
 		return; /* somebody else has just dropped it */
 	before = weir_become_owner(row->owner);
 	nest = weir_plain_settings_enter();
@@ -88,11 +99,12 @@ drop_partition(const ViewRow *row, Oid partition, int wait_ms)
 	(void) set_config_option("lock_timeout", wait, PGC_SUSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	SPI_connect();
-	weir_spi(psprintf("DROP TABLE %s",
-					  quote_qualified_identifier(get_namespace_name(
-													 get_rel_namespace(partition)),
-												 name)),
+	/* Raises where it is none any more: what the owner detaches is his. */
+	weir_spi(psprintf("ALTER TABLE %s DETACH PARTITION %s",
+					  qualified_name(row->final), table),
 			 0, NULL, NULL, NULL, SPI_OK_UTILITY);
+	weir_spi(psprintf("DROP TABLE %s", table), 0, NULL, NULL, NULL,
+			 SPI_OK_UTILITY);
 	SPI_finish();
 	weir_settings_leave(nest);
 	weir_become_again(before);

@@ -59,6 +59,26 @@ SELECT weir.flush('v');
 SELECT wait_for($$(partitions('v') <= 4)$$, '60 s');
 SELECT min(w), max(w) FROM v_final;
 
+-- A partition that was detached just before it would have been dropped stays.
+CREATE SEQUENCE tries;
+CREATE FUNCTION detach_first() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT backend_type FROM pg_stat_activity WHERE pid = pg_backend_pid()) LIKE 'weir coordinator%'
+        AND current_setting('view_retention.detaching', true) IS DISTINCT FROM 'yes' THEN
+        PERFORM nextval('view_retention.tries'), set_config('view_retention.detaching', 'yes', true);
+        EXECUTE (SELECT format('ALTER TABLE view_retention.v_final DETACH PARTITION %s', min(inhrelid::regclass::text))
+                 FROM pg_inherits WHERE inhparent = 'view_retention.v_final'::regclass);
+        PERFORM set_config('view_retention.detaching', 'no', true);
+    END IF;
+END $$;
+SELECT partitions('v') AS before \gset
+CREATE EVENT TRIGGER detach_first ON ddl_command_start WHEN tag IN ('DROP TABLE', 'ALTER TABLE') EXECUTE FUNCTION detach_first();
+SELECT weir.alter_view('v', retention => '1 hour');
+SELECT wait_for($$(SELECT last_value >= 2 FROM tries)$$);
+SELECT partitions('v') = :before AS all_there;
+DROP EVENT TRIGGER detach_first;
+SELECT wait_for(format('partitions(''v'') < %s', :before));
+
 -- Without one again.
 SELECT weir.alter_view('v', retention => 'none');
 SELECT retention FROM weir.views WHERE view = 'v'::regclass;
