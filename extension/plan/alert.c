@@ -111,7 +111,7 @@ weir_alert_prepare(const ViewPlan *plan, const char *condition,
 					 condition, clear ? clear : "NULL");
 	if (keys[0])
 		appendStringInfo(&sql,
-						 "(SELECT pg_catalog.to_jsonb(k)::pg_catalog.text FROM (SELECT %s) k), ",
+						 "(SELECT pg_catalog.to_jsonb(weir_keys)::pg_catalog.text FROM (SELECT %s) weir_keys), ",
 						 keys);
 	else
 		appendStringInfoString(&sql, "'{}'::pg_catalog.text, ");

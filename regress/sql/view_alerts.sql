@@ -43,7 +43,7 @@ SELECT weir.drop_alert('odd');
 
 -- Windows that overlap, and one that is not shown.
 BEGIN;
-SELECT weir.create_view('hops', $$SELECT country, count(*) AS events FROM events GROUP BY weir.hop(ts, '20 s', '10 s'), 1$$);
+SELECT weir.create_view('hops', $$SELECT country AS k, count(*) AS events FROM events GROUP BY weir.hop(ts, '20 s', '10 s'), 1$$);
 SELECT weir.create_alert('hops', 'hops', 'events >= 2');
 COMMIT;
 SELECT weir.flush('hops');
