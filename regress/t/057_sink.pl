@@ -122,6 +122,7 @@ foreach my $point (qw(sender-rows-taken sender-written sender-opened))
 	foreach my $action (qw(error exit panic))
 	{
 		my $producer;
+		my $log = log_end($node);
 
 		set_fault($node, $point => "$action 1");
 		sql($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'weir sender'})
@@ -130,6 +131,7 @@ foreach my $point (qw(sender-rows-taken sender-written sender-opened))
 		ok(fault_reached($node, 60), "$action at $point");
 		clear_faults($node);
 		finish_producer($producer);
+		log_says($node, qr/all server processes terminated/, $log) if $action eq 'panic';
 		ok(wait_until($node, 'SELECT true', 60), 'the server is there');
 		sent("$action at $point");
 	}

@@ -166,10 +166,15 @@ foreach my $seed (@seeds)
 	sql($node, q{INSERT INTO advance (ts, part) SELECT '2024-01-01 00:00:00Z'::timestamptz + g * interval '1 s', 0
 		FROM generate_series(0, 35) g});
 	sql($node, q{SELECT weir.flush('advance')});
+
+	my $log = log_end($node);
+
 	set_fault($node, 'coordinator-before-barrier' => 'panic 1');
 	sql($node, q{SELECT weir.advance_watermark('advance_v', '2024-01-01 00:00:20Z')});
 	ok(fault_reached($node), 'the coordinator is killed before it closes anything');
 	clear_faults($node);
+	# The server takes a moment to notice.
+	log_says($node, qr/all server processes terminated/, $log) or die 'the server has not crashed';
 	wait_until($node, 'SELECT true');
 	sql($node, q{INSERT INTO advance (ts, part) VALUES ('2024-01-01 00:00:19Z', 1), ('2024-01-01 00:00:20Z', 1)});
 	sql($node, q{SELECT weir.flush('advance')});
