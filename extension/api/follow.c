@@ -329,9 +329,12 @@ rename_in_query(const ViewRow *row, const RenameStmt *stmt)
 static void
 column_renamed(const RenameStmt *stmt, const Altered *a)
 {
-	ViewRow *row = weir_view_of_relation(a->relid);
+	ViewRow *row = NULL;
 	ListCell *lc;
 
+	/* A table of Weir's own is no view, and may be about to be repaired. */
+	if (get_rel_namespace(a->relid) != get_namespace_oid(WEIR_SCHEMA, true))
+		row = weir_view_of_relation(a->relid);
 	SPI_connect();
 	if (row && weir_is_append(row))
 		rename_in_query(row, stmt);

@@ -24,11 +24,13 @@ CREATE FUNCTION peak() RETURNS bigint LANGUAGE sql AS $$
     SELECT max(substring(pg_read_file('/proc/' || pid || '/status', 0, 4000) FROM 'VmHWM:\s+(\d+)')::bigint) FROM pg_stat_activity WHERE backend_type LIKE 'weir ingest%' $$;
 INSERT INTO events SELECT 'b', 1, repeat('t', 20) || g, at(g / 100.0), 0 FROM generate_series(1, 4000) g;
 SELECT weir.flush('large');
+SELECT wait_for('peak() IS NOT NULL');
 SELECT peak() AS before \gset
 INSERT INTO events SELECT 'b', CASE g % 1000 WHEN 7 THEN 0 ELSE 1 END, repeat('t', 20) || g, at(100 + g / 100.0), 0 FROM generate_series(1, 3000) g;
 SELECT weir.flush('large', '5 min');
 TABLE large;
 SELECT count(*), min(reason) FROM weir.dead_letters WHERE view = 'large'::regclass;
+SELECT wait_for('peak() IS NOT NULL');
 SELECT peak() - :before < 100 * 1024 AS little;
 
 -- A view that its owner may not run any more fails alone.
