@@ -93,6 +93,11 @@ extern bool weir_checkpoint_commit(CheckpointLane *c, bool durable);
 extern bool weir_is_lock_error(const ErrorData *e);
 /* The server is in trouble: disk full, out of memory ... */
 extern bool weir_is_server_error(const ErrorData *e);
+/*
+ * In PG_CATCH: roll back if a lock or the server was in the way, which passes;
+ * raise again whatever else it was.  The error is copied to cxt.
+ */
+extern void weir_forgive_passing(MemoryContext cxt);
 /* The view raised e, and the transaction is rolled back: postponed or failed. */
 extern void weir_view_raised(CheckpointView *v, const ErrorData *e);
 /* Is a postponed view to be tried again now, or still to be left out? */

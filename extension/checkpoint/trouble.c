@@ -25,8 +25,10 @@
  */
 #include "base/weir.h"
 
+#include "access/xact.h"
 #include "base/clock.h"
 #include "checkpoint/checkpoint.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #define FIRST_PAUSE_US (USECS_PER_SEC / 4)
@@ -54,6 +56,19 @@ weir_is_server_error(const ErrorData *e)
 
 	return category == ERRCODE_INSUFFICIENT_RESOURCES ||
 		   category == ERRCODE_SYSTEM_ERROR;
+}
+
+void
+weir_forgive_passing(MemoryContext cxt)
+{
+	ErrorData *e;
+
+	MemoryContextSwitchTo(cxt);
+	e = CopyErrorData();
+	if (ProcDiePending || !(weir_is_lock_error(e) || weir_is_server_error(e)))
+		PG_RE_THROW();
+	FlushErrorState();
+	AbortCurrentTransaction();
 }
 
 static void

@@ -81,15 +81,7 @@ try_finish(Coordinator *co, CheckpointView *v)
 	}
 	PG_CATCH();
 	{
-		ErrorData *e;
-
-		MemoryContextSwitchTo(co->c.cxt);
-		e = CopyErrorData();
-		if (ProcDiePending ||
-			!(weir_is_lock_error(e) || weir_is_server_error(e)))
-			PG_RE_THROW();
-		FlushErrorState();
-		AbortCurrentTransaction();
+		weir_forgive_passing(co->c.cxt);
 		v->gone = false;
 	}
 	PG_END_TRY();
