@@ -1,8 +1,39 @@
 -- Weir's SQL objects.  The schema is made here, so that a planted one fails.
 \echo Use "CREATE EXTENSION weir" to load this file. \quit
 
+-- Nor does an operator count that somebody has planted in the schema of the moment.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 CREATE SCHEMA weir;
 GRANT USAGE ON SCHEMA weir TO PUBLIC;
+
+-- Roles belong to the cluster: another database may have made them, and may be
+-- making them now.  They stay when the extension goes.
+DO $roles$
+DECLARE
+    role text;
+    members text;
+BEGIN
+    FOREACH role IN ARRAY ARRAY['weir_monitor', 'weir_admin'] LOOP
+        BEGIN
+            EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', role);
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            SELECT pg_catalog.string_agg(m.member::pg_catalog.regrole::text, ', ' ORDER BY m.member)
+            INTO members FROM pg_catalog.pg_auth_members m
+            WHERE m.roleid OPERATOR(pg_catalog.=) role::pg_catalog.regrole
+              AND m.member OPERATOR(pg_catalog.<>) ALL
+                  (SELECT r.oid FROM pg_catalog.pg_roles r
+                   WHERE r.rolsuper OR r.rolname OPERATOR(pg_catalog.=) 'weir_admin');
+            IF members IS NOT NULL THEN
+                RAISE WARNING 'role "%" exists already, and has members: %', role, members;
+            END IF;
+        END;
+    END LOOP;
+    IF NOT pg_catalog.pg_has_role('weir_admin', 'weir_monitor', 'MEMBER') THEN
+        GRANT weir_monitor TO weir_admin;
+    END IF;
+END
+$roles$;
 
 -- --- streams ---------------------------------------------------------------
 
@@ -407,6 +438,15 @@ COMMENT ON FUNCTION weir.drop_sink(regclass) IS
 
 -- --- what is going on -------------------------------------------------------
 
+-- May the reader see how a view is doing, and why it fails?  Owner, weir_monitor,
+-- and who may read the view or its stream; why: not who may read only the view.
+CREATE FUNCTION weir.sees(view regclass, stream regclass) RETURNS bool
+    LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_sees';
+CREATE FUNCTION weir.sees_reason(view regclass, stream regclass) RETURNS bool
+    LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_sees_reason';
+CREATE FUNCTION weir.is_monitor() RETURNS bool
+    LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_role_monitor';
+
 CREATE FUNCTION weir.running_views(OUT id int, OUT lane int, OUT state text,
         OUT error text, OUT events bigint, OUT late bigint, OUT dead bigint,
         OUT lost bigint,
@@ -436,7 +476,7 @@ CREATE FUNCTION weir.microseconds_to_time(us bigint) RETURNS timestamptz
     RETURN CASE WHEN us >= 9200000000000000000 THEN 'infinity' -- all is closed
                 ELSE timestamptz '2000-01-01 00:00:00+00' + us * interval '1 microsecond' END;
 
-CREATE VIEW weir.status AS
+CREATE VIEW weir.status WITH (security_barrier) AS
     SELECT v.view AS view_name, v.stream,
            CASE WHEN v.state <> 'running' THEN v.state
                 WHEN h.view IS NULL THEN 'paused: restored'
@@ -459,18 +499,16 @@ CREATE VIEW weir.status AS
            r.watermark,
            weir.microseconds_to_time(p.closed_upto) AS closed_upto,
            r.memory, v.memory_limit, r.queue_memory, r.held, r.lane, r.workers,
-           coalesce(CASE WHEN pg_catalog.has_table_privilege(v.stream, 'SELECT')
-                           OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
-                    THEN v.reason END, r.error,
+           coalesce(CASE WHEN weir.sees_reason(v.view, v.stream) THEN v.reason END, r.error,
                CASE WHEN r.id IS NULL AND v.state = 'running' THEN weir.problem() END) AS error
     FROM weir.views v
-    LEFT JOIN pg_catalog.pg_class c ON c.oid = v.view
     LEFT JOIN weir.progress p ON p.view = v.id
     LEFT JOIN weir.home h ON h.view = v.id AND h.database =
         (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-    LEFT JOIN weir.running_views() r ON r.id = v.id;
+    LEFT JOIN weir.running_views() r ON r.id = v.id
+    WHERE weir.sees(v.view, v.stream);
 
-CREATE VIEW weir.partitions AS
+CREATE VIEW weir.partitions WITH (security_barrier) AS
     SELECT v.view AS view_name, v.stream, c.partition, c.start_offset, c.end_offset,
            coalesce(r.position, c.committed) AS "position", c.committed,
            r.high_watermark, r.lag,
@@ -488,7 +526,8 @@ CREATE VIEW weir.partitions AS
                events[n] AS events, late[n] AS late, dead[n] AS dead, lost[n] AS lost
         FROM generate_subscripts(p.positions, 1) n) c
     LEFT JOIN weir.running_partitions() r
-        ON r.id = v.id AND r.partition = c.partition;
+        ON r.id = v.id AND r.partition = c.partition
+    WHERE weir.sees(v.view, v.stream);
 
 -- Messages that could not be used, of the streams that the reader may read.
 CREATE VIEW weir.dead_letters WITH (security_barrier) AS
@@ -507,12 +546,12 @@ CREATE FUNCTION weir.message_as_jsonb(message bytea) RETURNS jsonb
 CREATE VIEW weir.sinks WITH (security_barrier) AS
     SELECT v.view AS view_name, v.stream, s.topic, p.sent - s.first AS sent,
            s.numbered - p.sent AS pending,
-           CASE WHEN pg_catalog.has_table_privilege(v.stream, 'SELECT')
-                THEN p.error END AS error,
+           CASE WHEN weir.sees_reason(v.view, v.stream) THEN p.error END AS error,
            p.error_since
     FROM weir.sink_state s
     JOIN weir.sink_sent p ON p.view = s.view
-    JOIN weir.views v ON v.id = s.view;
+    JOIN weir.views v ON v.id = s.view
+    WHERE weir.sees(v.view, v.stream);
 
 -- Late events that views have kept, of the streams that the reader may read.
 CREATE VIEW weir.late_events WITH (security_barrier) AS
@@ -523,21 +562,22 @@ CREATE VIEW weir.late_events WITH (security_barrier) AS
     JOIN weir.views v ON v.id = l.view
     WHERE pg_catalog.has_table_privilege(l.stream, 'SELECT');
 
--- Offsets that views have skipped, likewise.
+-- Offsets that views have skipped.
 CREATE VIEW weir.lost_ranges WITH (security_barrier) AS
     SELECT v.view, v.stream, l.topic, l.partition, l.from_offset, l.upto_offset,
            l.reason, l.recorded_at
     FROM weir.lost_range_log l
     JOIN weir.views v ON v.id = l.view
-    WHERE pg_catalog.has_table_privilege(v.stream, 'SELECT');
+    WHERE weir.sees(v.view, v.stream);
 
--- Alerts on views that the reader may read, and what they have brought.
+-- Alerts on views that the reader may read, and what they have brought.  What an
+-- alert says is for those who watch: it is notified to whoever listens, too.
 CREATE VIEW weir.alert_rules WITH (security_barrier) AS
     SELECT a.name, v.view, a.condition, a.clear_condition, a.for_windows,
            a.channel, a.state, a.reason, a.created_at
     FROM weir.alert_defs a
     JOIN weir.views v ON v.id = a.view
-    WHERE pg_catalog.has_table_privilege(v.view, 'SELECT');
+    WHERE weir.is_monitor() OR pg_catalog.has_table_privilege(v.view, 'SELECT');
 CREATE VIEW weir.alerts WITH (security_barrier) AS
     SELECT l.alert AS name, v.view, l.key,
            CASE WHEN l.resolved_at IS NULL THEN 'firing' ELSE 'resolved' END AS state,
@@ -545,7 +585,7 @@ CREATE VIEW weir.alerts WITH (security_barrier) AS
     FROM weir.alert_log l
     JOIN weir.alert_defs a ON a.name = l.alert
     JOIN weir.views v ON v.id = a.view
-    WHERE pg_catalog.has_table_privilege(v.view, 'SELECT');
+    WHERE weir.is_monitor() OR pg_catalog.has_table_privilege(v.view, 'SELECT');
 GRANT SELECT ON weir.alert_rules, weir.alerts TO PUBLIC;
 
 GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions TO PUBLIC;

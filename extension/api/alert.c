@@ -127,7 +127,7 @@ weir_create_alert(PG_FUNCTION_ARGS)
 	char *clear;
 
 	check_arguments(fcinfo);
-	row = weir_controlled_view(PG_GETARG_OID(ARG_VIEW));
+	row = weir_owned_view(PG_GETARG_OID(ARG_VIEW));
 	clear = PG_ARGISNULL(ARG_CLEAR)
 				? NULL
 				: text_to_cstring(PG_GETARG_TEXT_PP(ARG_CLEAR));
@@ -153,7 +153,7 @@ weir_drop_alert(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("alert \"%s\" does not exist",
 							   text_to_cstring(PG_GETARG_TEXT_PP(0)))));
-	(void) weir_controlled_view(view);
+	(void) weir_owned_view(view);
 	user = weir_become_system();
 	SPI_connect();
 	weir_spi("DELETE FROM weir.alert_defs WHERE name = $1", 1, &type, &name,

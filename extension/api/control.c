@@ -16,6 +16,7 @@
 #include "api/hooks.h"
 #include "api/place_check.h"
 #include "base/fault.h"
+#include "catalog/access.h"
 #include "catalog/dependency.h"
 #include "catalog/extension.h"
 #include "catalog/namespace.h"
@@ -38,8 +39,8 @@ PG_FUNCTION_INFO_V1(weir_resume);
 PG_FUNCTION_INFO_V1(weir_reset);
 PG_FUNCTION_INFO_V1(weir_on_drop);
 
-ViewRow *
-weir_controlled_view(Oid relid)
+static ViewRow *
+lock_view(Oid relid, bool admin)
 {
 	ViewRow *row;
 
@@ -48,13 +49,25 @@ weir_controlled_view(Oid relid)
 	PreventCommandDuringRecovery("a change of continuous views");
 	PreventCommandIfReadOnly("a change of continuous views");
 	row = weir_view_require(relid);
-	if (!has_privs_of_role(GetUserId(), row->owner))
+	if (!has_privs_of_role(GetUserId(), row->owner) && !admin)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(relid));
 	row = weir_view_lock(row->id);
 	if (row == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("the continuous view was dropped meanwhile")));
 	return row;
+}
+
+ViewRow *
+weir_controlled_view(Oid relid)
+{
+	return lock_view(relid, weir_is_admin());
+}
+
+ViewRow *
+weir_owned_view(Oid relid)
+{
+	return lock_view(relid, false);
 }
 
 Datum

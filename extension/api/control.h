@@ -9,7 +9,12 @@
 
 #include "catalog/view.h"
 
-/* The view, locked, which the user must own, on a server where it can be changed. */
+/*
+ * The view, locked, on a server where it can be changed.  The user must be its
+ * owner or of weir_admin for what is done to a view as a whole, its owner for
+ * what is then done in the owner's name, such as an expression.
+ */
 extern ViewRow *weir_controlled_view(Oid relid);
+extern ViewRow *weir_owned_view(Oid relid);
 
 #endif /* WEIR_API_CONTROL_H */

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/guc.h"
+#include "catalog/access.h"
 #include "catalog/extension.h"
 #include "catalog/stream.h"
 #include "catalog/view.h"
@@ -119,7 +120,8 @@ find_views(Flush *f, Oid target)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is neither a stream nor a continuous view",
 						get_rel_name(target) ? get_rel_name(target) : "?")));
-	if (pg_class_aclcheck(target, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+	if (pg_class_aclcheck(target, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
+		!weir_is_admin())
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(target));
 	foreach(lc, rows)
 	{

@@ -158,7 +158,7 @@ weir_create_sink(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("view and topic must not be NULL")));
-	row = weir_controlled_view(PG_GETARG_OID(0));
+	row = weir_owned_view(PG_GETARG_OID(0));
 	topic = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	stream = weir_stream_load(row->stream, row->owner);
 	check_topic(topic, stream);
@@ -181,7 +181,7 @@ weir_create_sink(PG_FUNCTION_ARGS)
 Datum
 weir_drop_sink(PG_FUNCTION_ARGS)
 {
-	ViewRow *row = weir_controlled_view(PG_GETARG_OID(0));
+	ViewRow *row = weir_owned_view(PG_GETARG_OID(0));
 
 	if (!weir_sink_delete(row->id))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),

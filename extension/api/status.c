@@ -4,9 +4,11 @@
  *
  * Backends.  Read the registry under its lock and the views' progress under
  * their shards' locks, a copy at a time; nothing is formatted under a lock.
+ * Everybody may call them, and is told of the views that it may see.
  */
 #include "base/weir.h"
 
+#include "catalog/access.h"
 #include "catalog/extension.h"
 #include "catalog/pg_type.h"
 #include "core/closing.h"
@@ -14,7 +16,6 @@
 #include "miscadmin.h"
 #include "shmem/pane.h"
 #include "shmem/shmem.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -317,17 +318,6 @@ read_status(ViewStatus *s, ViewSlot *slot, bool *live)
 	return mine;
 }
 
-/* What went wrong may quote a message. */
-static bool
-may_read(Oid stream)
-{
-	bool missing = false;
-
-	return pg_class_aclcheck_ext(stream, GetUserId(), ACL_SELECT, &missing) ==
-			   ACLCHECK_OK &&
-		   !missing;
-}
-
 static void
 put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 {
@@ -338,7 +328,7 @@ put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 	values[i++] = Int32GetDatum(s->id);
 	values[i++] = Int32GetDatum(s->lane);
 	values[i++] = CStringGetTextDatum(s->state);
-	nulls[i] = s->error[0] == '\0' || !may_read(s->stream);
+	nulls[i] = s->error[0] == '\0' || !weir_sees_errors(InvalidOid, s->stream);
 	values[i++] = CStringGetTextDatum(s->error);
 	for (int k = i; k < (int) lengthof(nulls); k++)
 		nulls[k] = !live;
@@ -373,7 +363,7 @@ put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 
 /* Lanes that wait to be started again know their views by id only. */
 static void
-put_backoff(ReturnSetInfo *rsinfo)
+put_backoff(ReturnSetInfo *rsinfo, const VisibleViews *visible)
 {
 	for (int i = 0; i < weir_registry->max_lanes; i++)
 	{
@@ -396,7 +386,8 @@ put_backoff(ReturnSetInfo *rsinfo)
 		for (int k = 0; k < n; k++)
 		{
 			s.id = ids[k];
-			put_view(rsinfo, &s, false);
+			if (weir_is_visible(visible, s.id))
+				put_view(rsinfo, &s, false);
 		}
 	}
 }
@@ -405,19 +396,22 @@ Datum
 weir_running_views(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	VisibleViews visible;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (weir_registry == NULL)
 		return NOTHING_LEFT;
+	visible = weir_visible_views();
 	for (int i = 0; i < weir_registry->max_views; i++)
 	{
 		ViewStatus s;
 		bool live;
 
-		if (read_status(&s, &weir_registry->views[i], &live))
+		if (read_status(&s, &weir_registry->views[i], &live) &&
+			weir_is_visible(&visible, s.id))
 			put_view(rsinfo, &s, live);
 	}
-	put_backoff(rsinfo);
+	put_backoff(rsinfo, &visible);
 	return NOTHING_LEFT;
 }
 
@@ -450,7 +444,8 @@ put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v,
 }
 
 static void
-put_partitions(ReturnSetInfo *rsinfo, ViewSlot *slot)
+put_partitions(ReturnSetInfo *rsinfo, ViewSlot *slot,
+			   const VisibleViews *visible)
 {
 	Lane *lane = &weir_registry->lanes[slot->lane];
 	int n;
@@ -478,7 +473,7 @@ put_partitions(ReturnSetInfo *rsinfo, ViewSlot *slot)
 		LWLockRelease(&shard->lock);
 	}
 	LWLockRelease(&weir_registry->lock);
-	for (int p = 0; p < n; p++)
+	for (int p = 0; p < n && weir_is_visible(visible, slot->view); p++)
 		put_partition(rsinfo, slot->view, &parts[p], &lparts[p]);
 	pfree(parts);
 	pfree(lparts);
@@ -488,12 +483,14 @@ Datum
 weir_running_partitions(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	VisibleViews visible;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (weir_registry == NULL)
 		return NOTHING_LEFT;
+	visible = weir_visible_views();
 	for (int i = 0; i < weir_registry->max_views; i++)
-		put_partitions(rsinfo, &weir_registry->views[i]);
+		put_partitions(rsinfo, &weir_registry->views[i], &visible);
 	return NOTHING_LEFT;
 }
 

@@ -53,6 +53,28 @@ SELECT extname, nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = extna
 ALTER EXTENSION weir SET SCHEMA control_extension;
 DROP EXTENSION weir;
 CREATE EXTENSION weir;
+-- Roles that are there are taken as they are, and stay.
+DROP EXTENSION weir;
+SELECT count(*) FROM pg_roles WHERE rolname IN ('weir_admin', 'weir_monitor');
+DROP ROLE weir_admin, weir_monitor;
+CREATE ROLE weir_admin;
+CREATE ROLE regress_weir_planted IN ROLE weir_admin;
+CREATE EXTENSION weir;
+SELECT count(*) FROM pg_roles WHERE rolname IN ('weir_admin', 'weir_monitor');
+SELECT pg_has_role('weir_admin', 'weir_monitor', 'USAGE');
+DROP ROLE regress_weir_planted;
+-- A missing one has no members.
+ALTER ROLE weir_admin RENAME TO regress_weir_renamed;
+SELECT weir.is_monitor(), (SELECT count(*) FROM weir.status);
+ALTER ROLE regress_weir_renamed RENAME TO weir_admin;
+-- Operators that somebody has planted where the extension is made are not used.
+DROP EXTENSION weir;
+CREATE FUNCTION planted(bigint, interval) RETURNS interval LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'planted code runs as %', current_user; RETURN '0'; END $$;
+CREATE OPERATOR * (FUNCTION = planted, LEFTARG = bigint, RIGHTARG = interval);
+CREATE EXTENSION weir;
+SELECT weir.microseconds_to_time(1000000);
+DROP OPERATOR * (bigint, interval);
+DROP FUNCTION planted;
 -- A database is dropped while views of it run.
 CREATE DATABASE regression_weir_dropped;
 \set dbname :DBNAME

@@ -124,7 +124,7 @@ SELECT weir.pause('v');
 SELECT weir.resume('v');
 SELECT wait_for($$(SELECT state = 'error' FROM weir.status WHERE view_name = 'v'::regclass)$$);
 SELECT state, error FROM weir.status WHERE view_name = 'v'::regclass;
--- Why is not for everybody: it may quote a message.
+-- Why is not for those who may read only the view: it may quote a message.
 SET ROLE regress_weir_reader;
 SELECT state, error FROM weir.status WHERE view_name = 'v'::regclass;
 SELECT state FROM weir.views WHERE view = 'v'::regclass;
@@ -138,6 +138,69 @@ SELECT weir.resume('v');
 SELECT weir.flush('v');
 SELECT * FROM differ('v');
 
+-- weir_monitor sees how all views are doing, and why they fail; not what is in
+-- messages and results.
+CREATE ROLE regress_weir_watcher IN ROLE weir_monitor;
+SELECT rolname, rolcanlogin, rolsuper, rolcreaterole FROM pg_roles WHERE rolname IN ('weir_admin', 'weir_monitor') ORDER BY 1;
+SELECT pg_has_role('weir_admin', 'weir_monitor', 'USAGE') AS admin_is_monitor;
+REVOKE SELECT ON v FROM regress_weir_reader;
+SET ROLE regress_weir_reader;
+SELECT count(*) FROM weir.status;
+SELECT count(*) FROM weir.partitions;
+SELECT count(*) FROM weir.running_views();
+SELECT count(*) FROM weir.running_partitions();
+RESET ROLE;
+REVOKE SELECT ON events FROM regress_weir_owner;
+SELECT weir.pause('v');
+SELECT weir.resume('v');
+SELECT wait_for($$(SELECT state = 'error' FROM weir.status WHERE view_name = 'v'::regclass)$$);
+SET ROLE regress_weir_watcher;
+SELECT view_name, state, error FROM weir.status;
+SELECT count(*) FROM weir.partitions;
+SELECT count(*) FROM weir.dead_letters;
+SELECT count(*) FROM v;
+SELECT weir.pause('v');
+SELECT weir.flush('v');
+RESET ROLE;
+GRANT SELECT ON events TO regress_weir_owner;
+
+-- weir_admin steers all views, and sees no more than weir_monitor; what is done in
+-- the owner's name it cannot do.
+CREATE ROLE regress_weir_admin IN ROLE weir_admin;
+SET ROLE regress_weir_admin;
+SELECT weir.resume('v');
+SELECT weir.flush('v');
+SELECT weir.flush('events');
+SELECT weir.checkpoint('events');
+SELECT weir.pause('v');
+SELECT weir.resume('v');
+SELECT weir.reset('v', 'earliest');
+SELECT weir.flush('v');
+SELECT weir.alter_view('v', keep_late => true);
+SELECT weir.set_memory_limit('v', '32 MB');
+SELECT weir.advance_watermark('v', '2000-01-01');
+SELECT view_name, state, events, error FROM weir.status;
+SELECT count(*) FROM v;
+SELECT count(*) FROM events;
+SELECT count(*) FROM weir.dead_letters;
+SELECT weir.create_alert('a', 'v', 'count > 0');
+SELECT weir.create_sink('v', 'elsewhere');
+SELECT weir.drop_view('v');
+DROP VIEW v;
+UPDATE weir.views SET state = 'paused';
+SELECT weir.create_view('mine', :q);
+RESET ROLE;
+SELECT weir.flush('v');
+SELECT * FROM differ('v');
+-- Alerts are for those who watch, too.
+SELECT weir.create_alert('regress_weir_alert', 'v', 'count > 0');
+SET ROLE regress_weir_reader;
+SELECT count(*) FROM weir.alert_rules;
+SET ROLE regress_weir_watcher;
+SELECT name, condition FROM weir.alert_rules;
+SELECT weir.drop_alert('regress_weir_alert');
+RESET ROLE;
+
 DROP SCHEMA control_privileges CASCADE;
 DROP SERVER control_privileges;
-DROP ROLE regress_weir_owner, regress_weir_reader, regress_weir_member;
+DROP ROLE regress_weir_owner, regress_weir_reader, regress_weir_member, regress_weir_watcher, regress_weir_admin;
