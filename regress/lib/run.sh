@@ -29,7 +29,7 @@ prepare()
 	tree=$work/tree
 	for part in scripts regress/lib regress/t regress/sql regress/expected \
 		regress/regress.conf regress/isolation producer/weir-producer \
-		producer/weir-broker sql; do
+		producer/weir-broker sql grafana docs; do
 		[ -e "$source_tree/$part" ] || continue
 		mkdir -p "$tree/$(dirname "$part")"
 		cp -r "$source_tree/$part" "$tree/$part"

@@ -1,0 +1,93 @@
+"""All streams as they are now, from PostgreSQL alone."""
+
+from model import (POSTGRES, bars, board, columns_over_time, field, gauge, row, source_variable, sql, stat,
+                   state_field, table)
+
+IN_TROUBLE = """('error', 'out of memory', 'postponed', 'restarting', 'waiting for broker', 'waiting for topic',
+    'paused: restored')"""
+
+# What a lane has it shows for each of its views.
+LANES = '(SELECT DISTINCT lane, events_per_second, lag FROM weir.status WHERE lane IS NOT NULL) lanes'
+
+TO_STREAM = ('Open this stream', '/d/weir-stream?var-stream=${__data.fields.stream}'
+             '&var-view=${__data.fields.view}&${__url_time_range}')
+
+VIEWS = """
+    SELECT view_name::text AS view, stream::text AS stream, state,
+        events_per_second::float8 AS "events/s", lag, freshness_p50_ms AS p50, freshness_p99_ms AS p99,
+        CASE WHEN isfinite(watermark) THEN extract(epoch FROM now() - watermark)::float8 END AS "watermark age",
+        windows_open AS open, windows_final AS final, events, late, dead_letters AS "dead letters",
+        lost, memory, error
+    FROM weir.status ORDER BY state IN ('running', 'idle', 'finished'), 2, 1
+"""
+
+
+def dashboard():
+    return board(
+        'weir-overview', 'Weir: streams', 'All continuous views of a database as they are now',
+        [source_variable('postgres', 'weir-postgres')],
+        [
+            stat('Events', sql(f'SELECT coalesce(sum(events_per_second), 0)::float8 AS "events/s" FROM {LANES}'),
+                 unit='cps', about='What all lanes read in their last full second'),
+            stat('Behind', sql(f'SELECT coalesce(sum(lag), 0)::float8 AS messages FROM {LANES}'),
+                 bounds=(10000, 1000000), about='Messages that Kafka has and no view has seen'),
+            stat('Freshness p99, the worst', sql('SELECT max(freshness_p99_ms) AS p99 FROM weir.status'),
+                 unit='ms', bounds=(250, 5000),
+                 about="From Kafka's timestamp to being readable, since the lane began; reading history makes it large"),
+            stat('Views in trouble', sql(f"""
+                SELECT count(*) FILTER (WHERE state IN {IN_TROUBLE}) AS views FROM weir.status"""),
+                 bounds=(1,), about='In error, or waiting for something: a broker, a topic, memory, a lock'),
+            stat('Dead letters, late events', sql("""
+                SELECT coalesce(sum(dead_letters), 0)::float8 AS dead, coalesce(sum(late), 0)::float8 AS late
+                FROM weir.status"""), about='Since the views began'),
+            gauge('Memory', sql("""
+                SELECT coalesce(sum(memory), 0)::float8 / pg_size_bytes(current_setting('weir.memory_limit')) AS used
+                FROM weir.status"""), unit='percentunit', least=0, most=1, bounds=(0.5, 0.8),
+                  about='Of weir.memory_limit; half of it is kept for checkpoints'),
+            table('Views', sql(VIEWS), (24, 9), about='Those in trouble first', overrides=[
+                field('view', width=200, link=TO_STREAM), field('stream', width=150), state_field(),
+                field('events/s', 'cps'), field('lag', bounds=(10000, 1000000), colored='text'),
+                field('p50', 'ms', (100, 1000), colored='text'), field('p99', 'ms', (250, 5000), colored='text'),
+                field('watermark age', 's', (60, 600), colored='text', decimals=0),
+                field('late', bounds=(1, 1000000000), colored='text'),
+                field('dead letters', bounds=(1, 1000000000), colored='text'), field('lost', bounds=(1,), colored='text'),
+                field('memory', 'bytes'), field('error', width=400)]),
+            bars('Behind, by view', sql("""
+                SELECT view_name::text AS view, coalesce(messages_left, 0) AS messages
+                FROM weir.status ORDER BY 2 DESC, 1 LIMIT 12"""), (8, 8), bounds=(10000, 1000000)),
+            bars('Freshness p99, by view', sql("""
+                SELECT view_name::text AS view, freshness_p99_ms AS p99
+                FROM weir.status WHERE freshness_p99_ms IS NOT NULL ORDER BY 2 DESC, 1 LIMIT 12"""), (8, 8),
+                 unit='ms', bounds=(250, 5000)),
+            bars('Memory, by view', sql("""
+                SELECT view_name::text AS view, coalesce(memory, 0) AS memory
+                FROM weir.status ORDER BY 2 DESC, 1 LIMIT 12"""), (8, 8), unit='bytes', color='continuous-BlPu'),
+            row('What went wrong'),
+            columns_over_time('Dead letters', sql("""
+                SELECT $__timeGroup(recorded_at, $__interval) AS "time", stream::text AS metric, count(*) AS letters
+                FROM weir.dead_letters WHERE $__timeFilter(recorded_at) GROUP BY 1, 2 ORDER BY 1""", 'time_series'),
+                              (12, 8), interval='10s', about='Of streams that the data source may SELECT from'),
+            columns_over_time('Late events that are kept', sql("""
+                SELECT $__timeGroup(recorded_at, $__interval) AS "time", view::text AS metric, count(*) AS events
+                FROM weir.late_events WHERE $__timeFilter(recorded_at) GROUP BY 1, 2 ORDER BY 1""", 'time_series'),
+                              (12, 8), interval='10s', about='Of views made with keep_late'),
+            table('Dead letters by reason', sql("""
+                SELECT stream::text AS stream, view::text AS view, sqlstate, left(reason, 200) AS reason,
+                    count(*) AS letters, max(recorded_at) AS last
+                FROM weir.dead_letters WHERE $__timeFilter(recorded_at)
+                GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 6 DESC LIMIT 50"""), (24, 7), overrides=[
+                field('reason', width=600), field('last', 'dateTimeFromNow')]),
+            table('Alerts of views', sql("""
+                SELECT name, view::text AS view, state, key::text AS key, since, resolved_at
+                FROM weir.alerts WHERE state = 'firing' OR $__timeFilter(since) ORDER BY state, since DESC LIMIT 100"""),
+                  (12, 7), overrides=[field('since', 'dateTimeFromNow'), field('resolved_at', 'dateTimeFromNow')],
+                  about='weir.create_alert'),
+            table('Sinks', sql("""
+                SELECT view_name::text AS view, topic, sent, pending, error, error_since FROM weir.sinks ORDER BY 1"""),
+                  (12, 7), overrides=[field('pending', bounds=(10000, 1000000), colored='text'),
+                                      field('error_since', 'dateTimeFromNow')], about='weir.create_sink'),
+            table('Offsets that were lost', sql("""
+                SELECT view::text AS view, topic, partition, from_offset, upto_offset, reason, recorded_at
+                FROM weir.lost_ranges ORDER BY recorded_at DESC LIMIT 50"""), (24, 6),
+                  overrides=[field('recorded_at', 'dateTimeFromNow')]),
+        ])
