@@ -30,7 +30,7 @@ start_broker()
 	rm -f "$work/stdin" "$work/broker"
 	mkfifo "$work/stdin"
 	[ "$(id -u)" -ne 0 ] || chown "$user" "$work/stdin"
-	for name in single single_1 single_2 single_3 single_4 single_records single_retention single_alerts; do
+	for name in single single_1 single_2 single_3 single_4 single_records single_retention single_alerts single_many_alerts; do
 		topics+=(--topic "$name:1")
 	done
 	as_user "$tree/producer/weir-broker" --port-file "$work/broker" \

@@ -11,7 +11,7 @@
  * be many).  Then each alert evaluates its condition over them, in one
  * internal subtransaction that writes nothing and so needs no id of its own:
  * a condition that raises stops its alert, with the reason, and nothing else.
- * What it says is carried through the alert's state, key by key, as the extension's
+ * What it says is put aside likewise, where it matters, and is then carried through the alert's state, key by key, as the extension's
  * owner: so many windows in a row fire it, and clearing resolves it.
  */
 #include "base/weir.h"
@@ -31,17 +31,21 @@
 #include "utils/tuplestore.h"
 
 /* A NOTIFY has room for a little less than 8000 bytes. */
-#define PAYLOAD_MAX 7900
+#define PAYLOAD_MAX   7900
 /* A queue that nobody empties must not stop checkpoints. */
-#define QUEUE_MOST  0.5
+#define QUEUE_MOST    0.5
+/* Columns of weir_alert_prepare. */
+#define VERDICT_NATTS 4
 
 typedef struct Alert
 {
 	char *name;
+	Datum name_text;
 	char *condition;
 	char *clear; /* NULL: when the condition is not true */
 	char *channel;
-	int windows; /* so many in a row fire it */
+	int windows;       /* so many in a row fire it */
+	MemoryContext cxt; /* of one verdict */
 } Alert;
 
 /* What one row means for one alert. */
@@ -49,8 +53,8 @@ typedef struct Verdict
 {
 	bool fires;
 	bool clears;
-	char *key;
-	char *row; /* NULL where nobody asks */
+	Datum key;
+	Datum row;
 } Verdict;
 
 struct AlertWriter
@@ -95,10 +99,12 @@ load_alerts(int32 view)
 		MemoryContext old = MemoryContextSwitchTo(cxt);
 
 		a->name = text_of((int) i, 1, cxt);
+		a->name_text = CStringGetTextDatum(a->name);
 		a->condition = text_of((int) i, 2, cxt);
 		a->clear = text_of((int) i, 3, cxt);
 		a->channel = text_of((int) i, 4, cxt);
 		a->windows = DatumGetInt32(weir_spi_get((int) i, 5, &isnull));
+		a->cxt = AllocSetContextCreate(cxt, "weir alert", ALLOCSET_SMALL_SIZES);
 		alerts = lappend(alerts, a);
 		MemoryContextSwitchTo(old);
 	}
@@ -135,7 +141,7 @@ payload_of(const Alert *a, const char *view, const Verdict *verdict,
 	appendStringInfoString(&s, ", \"view\": ");
 	escape_json(&s, view);
 	appendStringInfo(&s, ", \"state\": \"%s\", \"row\": %s%s}", state,
-					 whole ? verdict->row : "null",
+					 whole ? TextDatumGetCString(verdict->row) : "null",
 					 whole ? "" : ", \"truncated\": true");
 	return s.data;
 }
@@ -144,20 +150,22 @@ static void
 notify(CheckpointView *v, const Alert *a, const Verdict *verdict,
 	   const char *state)
 {
+	MemoryContext old = MemoryContextSwitchTo(a->cxt);
 	char *payload = payload_of(a, v->row->name, verdict, state, true);
 
 	if (strlen(payload) > PAYLOAD_MAX)
 		payload = payload_of(a, v->row->name, verdict, state, false);
 	if (DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage,
 										   (Datum) 0)) > QUEUE_MOST)
-	{
 		ereport(LOG,
 				(errmsg("alert \"%s\" is not notified: the queue of notifications is full",
 						a->name)));
-		return;
+	else
+	{
+		Async_Notify(a->channel, payload);
+		v->notifies = true;
 	}
-	Async_Notify(a->channel, payload);
-	v->notifies = true;
+	MemoryContextSwitchTo(old);
 }
 
 /* --- the state of an alert, by key ------------------------------------------------------ */
@@ -169,9 +177,9 @@ for_key(const char *sql, const Alert *a, const Verdict *verdict, int expected)
 	Oid types[] = {TEXTOID, TEXTOID, TEXTOID};
 	Datum values[lengthof(types)];
 
-	values[0] = CStringGetTextDatum(a->name);
-	values[1] = CStringGetTextDatum(verdict->key);
-	values[2] = CStringGetTextDatum(verdict->row);
+	values[0] = a->name_text;
+	values[1] = verdict->key;
+	values[2] = verdict->row;
 	weir_spi(sql, lengthof(types), types, values, NULL, expected);
 	return SPI_processed;
 }
@@ -180,14 +188,17 @@ static void
 take_hit(CheckpointView *v, const Alert *a, const Verdict *verdict)
 {
 	bool isnull;
+	bool waits; /* it fires already, or not yet */
 
 	(void) for_key("INSERT INTO weir.alert_hits AS h (alert, key_hash, hits) "
 				   "VALUES ($1, md5($2), 1) "
 				   "ON CONFLICT (alert, key_hash) DO UPDATE SET hits = h.hits + 1 "
 				   "RETURNING hits, firing",
 				   a, verdict, SPI_OK_INSERT_RETURNING);
-	if (DatumGetBool(weir_spi_get(0, 2, &isnull)) ||
-		DatumGetInt32(weir_spi_get(0, 1, &isnull)) < a->windows)
+	waits = DatumGetBool(weir_spi_get(0, 2, &isnull)) ||
+			DatumGetInt32(weir_spi_get(0, 1, &isnull)) < a->windows;
+	SPI_freetuptable(SPI_tuptable);
+	if (waits)
 		return;
 	(void) for_key("UPDATE weir.alert_hits SET firing = true "
 				   "WHERE alert = $1 AND key_hash = md5($2)",
@@ -221,83 +232,106 @@ take_miss(CheckpointView *v, const Alert *a, const Verdict *verdict)
 static bool
 has_hits(const Alert *a)
 {
+	WeirUser user = weir_become_system();
 	Oid type = TEXTOID;
-	Datum value = CStringGetTextDatum(a->name);
+	Datum value = a->name_text;
+	bool found;
 
 	weir_spi("SELECT FROM weir.alert_hits WHERE alert = $1 LIMIT 1", 1, &type,
 			 &value, NULL, SPI_OK_SELECT);
-	return SPI_processed > 0;
+	found = SPI_processed > 0;
+	SPI_freetuptable(SPI_tuptable);
+	weir_become_again(user);
+	return found;
+}
+
+static Verdict
+read_verdict(const Alert *a, TupleTableSlot *slot)
+{
+	Verdict verdict;
+
+	slot_getallattrs(slot);
+	verdict.fires = DatumGetBool(slot->tts_values[0]);
+	verdict.clears = a->clear == NULL || DatumGetBool(slot->tts_values[1]);
+	verdict.key = slot->tts_values[2];
+	verdict.row = slot->tts_values[3];
+	return verdict;
 }
 
 static void
-apply_verdicts(CheckpointView *v, const Alert *a, const List *verdicts)
+apply_verdicts(CheckpointView *v, const Alert *a, Tuplestorestate *verdicts)
 {
 	WeirUser user = weir_become_system();
-	bool hits = has_hits(a);
-	ListCell *lc;
+	TupleDesc desc = CreateTemplateTupleDesc(VERDICT_NATTS);
+	TupleTableSlot *slot;
 
-	foreach(lc, verdicts)
+	TupleDescInitEntry(desc, 1, "fires", BOOLOID, -1, 0);
+	TupleDescInitEntry(desc, 2, "clears", BOOLOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "key", TEXTOID, -1, 0);
+	TupleDescInitEntry(desc, 4, "row", TEXTOID, -1, 0);
+	slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(verdicts, true, false, slot))
 	{
-		const Verdict *verdict = lfirst(lc);
+		Verdict verdict = read_verdict(a, slot);
 
-		if (verdict->fires)
-			take_hit(v, a, verdict);
-		else if (hits)
-			take_miss(v, a, verdict);
-		hits = hits || verdict->fires;
+		if (verdict.fires)
+			take_hit(v, a, &verdict);
+		else
+			take_miss(v, a, &verdict);
+		MemoryContextReset(a->cxt);
 	}
+	ExecDropSingleTupleTableSlot(slot);
 	weir_become_again(user);
 }
 
 /* --- evaluating -------------------------------------------------------------------------- */
 
-static Verdict *
-read_verdict(const Alert *a, MemoryContext cxt)
+/* What the statement says of one row; true: it fires. */
+static bool
+keep_verdict(Tuplestorestate *verdicts, bool hits)
 {
-	Verdict *verdict = MemoryContextAllocZero(cxt, sizeof(Verdict));
-	bool isnull;
+	bool nulls[VERDICT_NATTS];
+	bool fires;
 
-	verdict->fires = DatumGetBool(weir_spi_get(0, 1, &isnull));
-	verdict->clears = !verdict->fires &&
-					  (a->clear == NULL ||
-					   DatumGetBool(weir_spi_get(0, 2, &isnull)));
-	verdict->key = text_of(0, 3, cxt);
-	verdict->row = text_of(0, 4, cxt);
-	if (verdict->key == NULL || verdict->row == NULL)
+	if (SPI_processed != 1 || SPI_tuptable->tupdesc->natts != VERDICT_NATTS)
+		elog(ERROR, "could not evaluate the condition of an alert");
+	fires = DatumGetBool(weir_spi_get(0, 1, &nulls[0]));
+	for (int i = 1; i < VERDICT_NATTS; i++)
+		(void) weir_spi_get(0, i + 1, &nulls[i]);
+	if (nulls[0] || nulls[1] || nulls[2] || nulls[3])
 		elog(ERROR, "the condition of an alert gives no row");
-	return verdict;
+	if (fires || hits)
+		tuplestore_puttuple(verdicts, SPI_tuptable->vals[0]);
+	SPI_freetuptable(SPI_tuptable);
+	return fires;
 }
 
-/* All rows, in the order in which they were written; the result in cxt. */
-static List *
-evaluate(AlertWriter *w, const Alert *a, MemoryContext cxt)
+/*
+ * All rows, in the order in which they were written.  Kept is what fires, and what
+ * could change something: without hits a row that does not fire says nothing.
+ */
+static void
+evaluate(AlertWriter *w, const Alert *a, bool hits, Tuplestorestate *verdicts)
 {
 	const ViewPlan *plan = w->v->plan;
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(plan->outdesc,
 													&TTSOpsMinimalTuple);
 	char *nulls = palloc(plan->nout);
 	SPIPlanPtr query = weir_alert_prepare(plan, a->condition, a->clear);
-	List *verdicts = NIL;
 
 	tuplestore_rescan(w->rows);
 	while (tuplestore_gettupleslot(w->rows, true, false, slot))
 	{
-		MemoryContext old;
-
 		slot_getallattrs(slot);
 		for (int i = 0; i < plan->nout; i++)
 			nulls[i] = slot->tts_isnull[i] ? 'n' : ' ';
 		if (SPI_execute_plan(query, slot->tts_values, nulls, true, 0) !=
-				SPI_OK_SELECT ||
-			SPI_processed != 1 || SPI_tuptable->tupdesc->natts != 4)
+			SPI_OK_SELECT)
 			elog(ERROR, "could not evaluate the condition of an alert");
-		old = MemoryContextSwitchTo(cxt);
-		verdicts = lappend(verdicts, read_verdict(a, cxt));
-		MemoryContextSwitchTo(old);
-		SPI_freetuptable(SPI_tuptable);
+		hits = keep_verdict(verdicts, hits) || hits;
 	}
 	ExecDropSingleTupleTableSlot(slot);
-	return verdicts;
+	SPI_freeplan(query);
 }
 
 static void
@@ -305,14 +339,16 @@ run_alert(AlertWriter *w, const Alert *a)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	List *volatile verdicts = NIL;
+	/* Begun here, so that it outlives the subtransaction. */
+	Tuplestorestate *verdicts = tuplestore_begin_heap(false, false, work_mem);
 	ErrorData *volatile error = NULL;
+	bool hits = has_hits(a);
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(cxt);
 	PG_TRY();
 	{
-		verdicts = evaluate(w, a, cxt);
+		evaluate(w, a, hits, verdicts);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -332,6 +368,7 @@ run_alert(AlertWriter *w, const Alert *a)
 		ReThrowError(error);
 	else
 		set_error(a, error->message);
+	tuplestore_end(verdicts);
 }
 
 AlertWriter *

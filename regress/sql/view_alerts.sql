@@ -49,6 +49,30 @@ COMMIT;
 SELECT weir.flush('hops');
 SELECT key, state, "row", resolved_row FROM weir.alerts WHERE name = 'hops';
 
+-- Many rows: what an alert says of them is not all in memory.  They are sent in
+-- pieces, each of which is read before the next: the broker keeps 5 MiB.
+PREPARE pieces(int) AS SELECT statement FROM generate_series(1, 15001, 5000) g,
+    LATERAL (VALUES (1, format($$INSERT INTO many SELECT repeat('key', 100) || g, at(%s + g %% 10) FROM generate_series(%s, %s) g$$, $1, g, g + 4999)),
+                    (2, $$SELECT weir.flush('m')$$)) s(n, statement) ORDER BY g, n;
+CREATE FUNCTION coordinator_kb() RETURNS bigint LANGUAGE sql
+    RETURN (SELECT sum(substring(pg_read_file('/proc/' || pid || '/status') FROM 'VmPeak:\s+(\d+)')::bigint)
+            FROM pg_stat_activity WHERE backend_type LIKE 'weir coordinator%' AND datname = current_database());
+CREATE FOREIGN TABLE many (
+    k text, ts timestamptz
+) SERVER view_alerts OPTIONS (topic 'single_many_alerts', event_time 'ts', idle_timeout '1 day');
+SELECT weir.create_view('m', $$SELECT weir.tumble(ts, '10 s') AS w, k, count(*) AS n FROM many GROUP BY 1, 2$$);
+EXECUTE pieces(0) \gexec
+INSERT INTO many VALUES ('X', at(20));
+SELECT weir.flush('m');
+SELECT coordinator_kb() AS before \gset
+SELECT weir.create_alert('never m', 'm', 'n > 1'), weir.create_alert('x', 'm', $$k = 'X'$$);
+EXECUTE pieces(20) \gexec
+INSERT INTO many VALUES ('X', at(40));
+SELECT weir.flush('m');
+SELECT name, key, "row" ->> 'n' AS n FROM weir.alerts WHERE view = 'm'::regclass;
+SELECT coordinator_kb() - :before < 16 * 1024 AS little;
+SELECT weir.drop_view('m');
+
 -- reset forgets; so do drop_alert and drop_view.
 SELECT weir.reset('v', 'latest');
 SELECT weir.flush('v');
