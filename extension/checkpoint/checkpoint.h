@@ -100,6 +100,8 @@ extern bool weir_is_server_error(const ErrorData *e);
 extern void weir_forgive_passing(MemoryContext cxt);
 /* The view raised e, and the transaction is rolled back: postponed or failed. */
 extern void weir_view_raised(CheckpointView *v, const ErrorData *e);
+/* A view stops in state error: a line of the server's log. */
+extern void weir_log_stop(const char *view, int sqlstate, const char *reason);
 /* Is a postponed view to be tried again now, or still to be left out? */
 extern bool weir_view_is_due(const CheckpointView *v);
 extern bool weir_view_must_wait(const CheckpointView *v);

@@ -71,13 +71,20 @@ weir_forgive_passing(MemoryContext cxt)
 	AbortCurrentTransaction();
 }
 
+void
+weir_log_stop(const char *view, int sqlstate, const char *reason)
+{
+	ereport(LOG, (errcode(sqlstate),
+				  errmsg("continuous view \"%s\" stops: %s", view, reason),
+				  errdetail_log("SQLSTATE %s.", unpack_sql_state(sqlstate))));
+}
+
 static void
-fail(CheckpointView *v, const char *reason)
+fail(CheckpointView *v, int sqlstate, const char *reason)
 {
 	v->gone = true;
 	v->error = MemoryContextStrdup(v->cxt, reason);
-	ereport(LOG,
-			(errmsg("continuous view \"%s\" stops: %s", v->row->name, reason)));
+	weir_log_stop(v->row->name, sqlstate, reason);
 }
 
 /* What weir.status says of the view; NULL: nothing. */
@@ -114,7 +121,7 @@ weir_view_raised(CheckpointView *v, const ErrorData *e)
 	else if (weir_is_server_error(e))
 		postpone(v, e, true);
 	else
-		fail(v, e->message);
+		fail(v, e->sqlerrcode, e->message);
 }
 
 bool
@@ -172,7 +179,7 @@ settle_unwritten(CheckpointLane *c, CheckpointView *v, bool others)
 		v->slot->postponed[0] == '\0')
 		say(v, "a transaction with a command for it is open");
 	if (p->server && others && now - p->since > PATIENCE_US)
-		fail(v, v->slot->postponed);
+		fail(v, ERRCODE_SYSTEM_ERROR, v->slot->postponed);
 	else if (p->full != 0 && now - p->full > LEAVE_US)
 		leave(c, v);
 }

@@ -244,7 +244,7 @@ wait_to_copy(Ingest *in, IngestView *v)
 		/* Its copies make room for the next view, which waits for itself. */
 		copy_wait_over(in);
 		weir_ingest_fail_view(
-			in, v,
+			in, v, ERRCODE_OUT_OF_MEMORY,
 			"the copies of its open windows for a checkpoint do not fit in weir.memory_limit");
 		return;
 	}

@@ -117,10 +117,14 @@ extern void weir_ingest_drop_detached(Ingest *in);
  * False: no view is left to be served.
  */
 extern bool weir_ingest_drop_failed(Ingest *in);
-/* The view leaves the lane; the coordinator writes down why. */
-extern void weir_ingest_fail_view(Ingest *in, IngestView *v, const char *reason);
+/*
+ * The view leaves the lane; the coordinator writes down why, and the server's log
+ * says so.  Without a reason ("") it goes on in another lane.
+ */
+extern void weir_ingest_fail_view(Ingest *in, IngestView *v, int sqlstate,
+								  const char *reason);
 /* The same for all of them: the stream itself cannot go on. */
-extern void weir_ingest_fail_all(Ingest *in, const char *reason);
+extern void weir_ingest_fail_all(Ingest *in, int sqlstate, const char *reason);
 /* The view leaves the lane to go on in one of its own. */
 extern void weir_ingest_part_view(Ingest *in, IngestView *v);
 
@@ -145,8 +149,8 @@ extern void weir_ingest_end_transaction(const Ingest *in);
  */
 extern EventBatch *weir_ingest_decode(Ingest *in, int n);
 /* With on_error 'stop' the first such message ends the views of the stream. */
-extern bool
-weir_ingest_stops_at(Ingest *in, const KafkaMessage *m, const char *reason);
+extern bool weir_ingest_stops_at(Ingest *in, const KafkaMessage *m,
+								 int sqlstate, const char *reason);
 /* The batch is applied: what others see of it. */
 extern void weir_ingest_note_progress(Ingest *in, const EventBatch *b);
 

@@ -112,7 +112,7 @@ note_undecoded(Ingest *in, const EventBatch *b)
 	{
 		const DecodeError *e = &b->errors[i];
 
-		if (weir_ingest_stops_at(in, &b->msgs[e->record], e->reason))
+		if (weir_ingest_stops_at(in, &b->msgs[e->record], e->sqlstate, e->reason))
 			return false;
 		if (in->stream->on_error != STREAM_SKIP)
 			weir_append_letter(&in->append->letters, &b->msgs[e->record], 0,
@@ -304,12 +304,12 @@ write_rows(Ingest *in, ViewApply *a, const EventBatch *b)
 /* --- trouble ------------------------------------------------------------------------------ */
 
 static void
-leave(Ingest *in, IngestView *v, const char *reason)
+leave(Ingest *in, IngestView *v, int sqlstate, const char *reason)
 {
 	if (in->append->times > 0)
 		weir_view_postpone(v->slot, NULL);
 	in->append->times = 0;
-	weir_ingest_fail_view(in, v, reason);
+	weir_ingest_fail_view(in, v, sqlstate, reason);
 }
 
 static void
@@ -356,7 +356,7 @@ give_in(Ingest *in, IngestView *v, bool rows)
 		in->append->careful = true;
 	else
 	{
-		leave(in, v, e->message);
+		leave(in, v, e->sqlerrcode, e->message);
 		outcome = LEFT;
 	}
 	FreeErrorData(e);
@@ -428,7 +428,7 @@ attempt(Ingest *in, IngestView *v, const EventBatch *b)
 			rows = true;
 			if (!write_batch(in, v, joined))
 			{
-				leave(in, v, "");
+				leave(in, v, ERRCODE_SUCCESSFUL_COMPLETION, "");
 				outcome = LEFT;
 			}
 		}
@@ -524,7 +524,7 @@ attempt_positions(Ingest *in, IngestView *v)
 		else
 		{
 			AbortCurrentTransaction();
-			leave(in, v, "");
+			leave(in, v, ERRCODE_SUCCESSFUL_COMPLETION, "");
 			outcome = LEFT;
 		}
 	}

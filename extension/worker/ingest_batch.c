@@ -56,7 +56,7 @@ dead_letter(Ingest *in, const KafkaMessage *m, int sqlstate, const char *reason)
 
 		if (now - since > 2 * LETTER_PATIENCE_US)
 		{
-			weir_ingest_fail_all(in,
+			weir_ingest_fail_all(in, ERRCODE_OUT_OF_MEMORY,
 								 "no room for a dead letter in weir.memory_limit");
 			return false;
 		}
@@ -71,7 +71,8 @@ dead_letter(Ingest *in, const KafkaMessage *m, int sqlstate, const char *reason)
 }
 
 bool
-weir_ingest_stops_at(Ingest *in, const KafkaMessage *m, const char *reason)
+weir_ingest_stops_at(Ingest *in, const KafkaMessage *m, int sqlstate,
+					 const char *reason)
 {
 	char text[WEIR_ERROR_LEN];
 
@@ -81,7 +82,7 @@ weir_ingest_stops_at(Ingest *in, const KafkaMessage *m, const char *reason)
 			 "message at partition %d, offset " INT64_FORMAT
 			 " cannot be used: %s",
 			 m->partition, m->offset, reason);
-	weir_ingest_fail_all(in, text);
+	weir_ingest_fail_all(in, sqlstate, text);
 	return true;
 }
 
@@ -112,7 +113,8 @@ note_untimed(Ingest *in, const EventBatch *b)
 	{
 		if (!b->ok[i] || b->event_time[i] != WEIR_NO_TIME)
 			continue;
-		if (all && weir_ingest_stops_at(in, &b->msgs[i], no_time))
+		if (all && weir_ingest_stops_at(in, &b->msgs[i],
+										ERRCODE_NULL_VALUE_NOT_ALLOWED, no_time))
 			return false;
 		if (!dead_letter(in, &b->msgs[i], ERRCODE_NULL_VALUE_NOT_ALLOWED,
 						 no_time))
@@ -130,7 +132,7 @@ note_undecoded(Ingest *in, const EventBatch *b)
 		const DecodeError *e = &b->errors[i];
 		const KafkaMessage *m = &b->msgs[e->record];
 
-		if (weir_ingest_stops_at(in, m, e->reason) ||
+		if (weir_ingest_stops_at(in, m, e->sqlstate, e->reason) ||
 			!dead_letter(in, m, e->sqlstate, e->reason))
 			return false;
 	}
@@ -218,7 +220,8 @@ try_apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		/* A table that is locked before it was ever read: it comes again. */
-		weir_ingest_fail_view(in, v, weir_is_lock_error(e) ? "" : e->message);
+		weir_ingest_fail_view(in, v, e->sqlerrcode,
+							  weir_is_lock_error(e) ? "" : e->message);
 		FreeErrorData(e);
 		weir_ingest_begin_transaction(in);
 	}
@@ -251,6 +254,7 @@ try_settle(Ingest *in, IngestView *v)
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	volatile bool settled = false;
+	volatile int sqlstate = ERRCODE_OUT_OF_MEMORY;
 	const char *volatile reason =
 		"the states of its aggregates do not fit in weir.memory_limit";
 
@@ -270,13 +274,14 @@ try_settle(Ingest *in, IngestView *v)
 		RollbackAndReleaseCurrentSubTransaction();
 		if (ProcDiePending)
 			ReThrowError(e);
+		sqlstate = e->sqlerrcode;
 		reason = e->message;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;
 	if (!settled)
-		weir_ingest_fail_view(in, v, (const char *) reason);
+		weir_ingest_fail_view(in, v, sqlstate, (const char *) reason);
 }
 
 void

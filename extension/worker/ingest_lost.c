@@ -193,7 +193,7 @@ fail(Ingest *in, IngestView *v, int p, bool other, int64 low, int64 high)
 				 "topic \"%s\" was recreated: partition %d has another record at offset " INT64_FORMAT
 				 "; " WEIR_GO_ON_HINT,
 				 in->stream->topic, p, vp->last);
-	weir_ingest_fail_view(in, v, text);
+	weir_ingest_fail_view(in, v, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, text);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/fault.h"
+#include "checkpoint/checkpoint.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -41,7 +42,8 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 												 in->lane->npartitions);
 	}
 	else
-		weir_ingest_fail_view(in, v, "the query was changed");
+		weir_ingest_fail_view(in, v, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+							  "the query was changed");
 	weir_settings_leave(nest);
 	weir_become_again(before);
 	in->needs_snapshot = in->needs_snapshot || v->plan->needs_snapshot;
@@ -75,7 +77,7 @@ try_load_view(Ingest *in, IngestView *v, TupleDesc desc)
 		if (ProcDiePending)
 			ReThrowError(e);
 		v->apply = NULL;
-		weir_ingest_fail_view(in, v, e->message);
+		weir_ingest_fail_view(in, v, e->sqlerrcode, e->message);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
@@ -198,27 +200,33 @@ weir_ingest_part_view(Ingest *in, IngestView *v)
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 	weir_view_set_apart(v->slot->dboid, v->slot->view, true);
 	LWLockRelease(&weir_registry->lock);
-	weir_ingest_fail_view(in, v, "");
+	weir_ingest_fail_view(in, v, ERRCODE_SUCCESSFUL_COMPLETION, "");
 }
 
 void
-weir_ingest_fail_view(Ingest *in, IngestView *v, const char *reason)
+weir_ingest_fail_view(Ingest *in, IngestView *v, int sqlstate,
+					  const char *reason)
 {
+	bool first;
+
 	/* Of several workers the first one says why. */
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
-	if (!pg_atomic_read_u32(&v->slot->failed))
+	first = !pg_atomic_read_u32(&v->slot->failed);
+	if (first)
 		strlcpy(v->slot->error, reason, WEIR_ERROR_LEN);
 	pg_atomic_write_u32(&v->slot->failed, 1);
 	LWLockRelease(&weir_registry->lock);
+	if (first && reason[0])
+		weir_log_stop(v->row->name, sqlstate, reason);
 	if (v->apply)
 		let_go(in, v);
 	weir_wake_coordinator(in->lane);
 }
 
 void
-weir_ingest_fail_all(Ingest *in, const char *reason)
+weir_ingest_fail_all(Ingest *in, int sqlstate, const char *reason)
 {
 	for (int i = 0; i < in->nviews; i++)
 		if (in->views[i].apply)
-			weir_ingest_fail_view(in, &in->views[i], reason);
+			weir_ingest_fail_view(in, &in->views[i], sqlstate, reason);
 }

@@ -144,7 +144,10 @@ leave_out(Coordinator *co, CheckpointView *v)
 		strlcpy(co->lane->error, e->message, WEIR_ERROR_LEN);
 	}
 	else
+	{
 		v->error = e->message;
+		weir_log_stop(v->row ? v->row->name : "?", e->sqlerrcode, e->message);
+	}
 }
 
 static void
