@@ -171,6 +171,7 @@ CREATE TABLE weir.views (
     until       text,                       -- the same: where it ends; NULL: nowhere
     settings    text[] NOT NULL,            -- frozen: name, value, name, value ...
     keep_late   boolean NOT NULL,           -- late events go to late_event_log
+    notify      text,                       -- a channel: windows that close are notified
     state       text NOT NULL DEFAULT 'running'
                 CHECK (state IN ('running', 'paused', 'error', 'finished')),
     reason      text,                       -- why it is in error
@@ -361,9 +362,9 @@ CREATE FUNCTION weir.create_view(name text, query text,
         start text DEFAULT NULL, lateness interval DEFAULT '0',
         retention interval DEFAULT NULL, keep_late boolean DEFAULT false,
         memory_limit text DEFAULT NULL, on_memory_limit text DEFAULT 'wait',
-        until text DEFAULT NULL)
+        until text DEFAULT NULL, notify text DEFAULT NULL)
     RETURNS regclass LANGUAGE C AS 'MODULE_PATHNAME', 'weir_create_view';
-COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval, boolean, text, text, text) IS
+COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval, boolean, text, text, text, text) IS
     'define a continuous view; it starts when the transaction commits';
 
 CREATE FUNCTION weir.drop_view(name regclass) RETURNS void
@@ -380,18 +381,19 @@ CREATE FUNCTION weir.resume(view regclass) RETURNS void
 COMMENT ON FUNCTION weir.resume(regclass) IS
     'go on with a view that is paused, in error, or restored from a dump';
 
-CREATE FUNCTION weir.reset(view regclass, start text) RETURNS void
-    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_reset';
-COMMENT ON FUNCTION weir.reset(regclass, text) IS
-    'throw the results of a view away and compute them anew from ''earliest'', ''latest'', a time, an interval back from now, or offsets';
+CREATE FUNCTION weir.reset(view regclass, start text, until text DEFAULT NULL)
+    RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_reset';
+COMMENT ON FUNCTION weir.reset(regclass, text, text) IS
+    'throw the results of a view away and compute them anew from ''earliest'', ''latest'', a time, an interval back from now, or offsets, and up to such a place';
 
--- The last three are there to be refused, with a reason.
+-- query, start and lateness are there to be refused, with a reason.
 CREATE FUNCTION weir.alter_view(view regclass, retention text DEFAULT NULL,
         keep_late boolean DEFAULT NULL, memory_limit text DEFAULT NULL,
         on_memory_limit text DEFAULT NULL, query text DEFAULT NULL,
-        start text DEFAULT NULL, lateness text DEFAULT NULL)
+        start text DEFAULT NULL, lateness text DEFAULT NULL,
+        notify text DEFAULT NULL)
     RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_alter_view';
-COMMENT ON FUNCTION weir.alter_view(regclass, text, boolean, text, text, text, text, text) IS
+COMMENT ON FUNCTION weir.alter_view(regclass, text, boolean, text, text, text, text, text, text) IS
     'change what can be changed of a continuous view without computing it anew';
 
 CREATE FUNCTION weir.create_alert(name text, view regclass, condition text,
@@ -592,7 +594,7 @@ GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.sink
 -- Not the reason: it may quote a message.  weir.status shows it to those who may
 -- read the stream.
 GRANT SELECT (id, view, query, final, open, stream, lateness, retention, memory_limit, on_memory_limit,
-              start, until, settings, keep_late, state, created_at) ON weir.views TO PUBLIC;
+              start, until, settings, keep_late, notify, state, created_at) ON weir.views TO PUBLIC;
 
 -- --- looking into a topic ----------------------------------------------------
 

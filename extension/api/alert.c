@@ -8,6 +8,7 @@
  */
 #include "base/weir.h"
 
+#include "api/alter_view.h"
 #include "api/control.h"
 #include "catalog/pg_type.h"
 #include "catalog/spi.h"
@@ -33,9 +34,9 @@ enum
 static void
 check_condition(const ViewRow *row, const char *condition, const char *clear)
 {
-	WeirUser before = weir_become_owner(row->owner);
-	int nest = weir_settings_enter(row);
-	ViewPlan *plan = weir_plan_view(row->query);
+	ViewPlan *plan = weir_plan_of(row);
+	WeirUser before;
+	int nest;
 
 	if (weir_is_append(row) || plan->window.all.kind == WW_NONE)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -43,6 +44,8 @@ check_condition(const ViewRow *row, const char *condition, const char *clear)
 							   row->name),
 						errdetail("It has no windows that become final."),
 						errhint("Group by a window, such as weir.tumble.")));
+	before = weir_become_owner(row->owner);
+	nest = weir_settings_enter(row);
 	SPI_connect();
 	weir_alert_check(plan, condition);
 	if (clear)
@@ -57,7 +60,6 @@ static void
 check_arguments(FunctionCallInfo fcinfo)
 {
 	const char *name;
-	const char *channel;
 
 	for (int i = 0; i < NARGS; i++)
 		if (i != ARG_CLEAR && PG_ARGISNULL(i))
@@ -71,11 +73,7 @@ check_arguments(FunctionCallInfo fcinfo)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("an alert has a name of 1 to %d bytes",
 							   NAMEDATALEN - 1)));
-	channel = text_to_cstring(PG_GETARG_TEXT_PP(ARG_CHANNEL));
-	if (channel[0] == '\0' || strlen(channel) >= NAMEDATALEN)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a channel has a name of 1 to %d bytes",
-							   NAMEDATALEN - 1)));
+	(void) weir_read_channel(PG_GETARG_TEXT_PP(ARG_CHANNEL));
 }
 
 /* The view of an alert, or 0. */

@@ -31,7 +31,8 @@ enum
 	ARG_ON_MEMORY_LIMIT,
 	ARG_QUERY,
 	ARG_START,
-	ARG_LATENESS
+	ARG_LATENESS,
+	ARG_NOTIFY
 };
 
 int64
@@ -84,15 +85,52 @@ read_retention(ViewRow *row, FunctionCallInfo fcinfo)
 void
 weir_check_append(const ViewRow *row)
 {
-	if (!weir_is_append(row) ||
-		(row->retention == 0 && !row->keep_late && row->memory_limit == 0))
+	if (!weir_is_append(row) || (row->retention == 0 && !row->keep_late &&
+								 row->memory_limit == 0 && row->notify == NULL))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg(
-				 "retention, keep_late and memory_limit are for views with groups"),
+				 "retention, keep_late, memory_limit and notify are for views with groups"),
 			 errdetail(
 				 "The query has no aggregates: each record is written as it comes.")));
+}
+
+char *
+weir_read_channel(text *channel)
+{
+	char *name = text_to_cstring(channel);
+
+	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a channel has a name of 1 to %d bytes",
+							   NAMEDATALEN - 1)));
+	return name;
+}
+
+char *
+weir_read_notify(text *channel)
+{
+	char *name = weir_read_channel(channel);
+
+	return strcmp(name, "none") == 0 ? NULL : name;
+}
+
+void
+weir_check_final(const ViewRow *row, const ViewPlan *plan)
+{
+	if (plan->window.all.kind != WW_NONE)
+		return;
+	if (row->retention > 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a view without a window has no retention"),
+						errdetail("Nothing of it ever becomes final.")));
+	if (row->notify)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a view without a window has no closings to notify"),
+				 errdetail("Nothing of it ever becomes final."),
+				 errhint("Group by a window, such as weir.tumble.")));
 }
 
 static void
@@ -144,7 +182,11 @@ weir_alter_view(PG_FUNCTION_ARGS)
 	read_memory_limit(row, fcinfo);
 	if (!PG_ARGISNULL(ARG_KEEP_LATE))
 		row->keep_late = PG_GETARG_BOOL(ARG_KEEP_LATE);
+	if (!PG_ARGISNULL(ARG_NOTIFY))
+		row->notify = weir_read_notify(PG_GETARG_TEXT_PP(ARG_NOTIFY));
 	weir_check_append(row);
+	if (!PG_ARGISNULL(ARG_RETENTION) || !PG_ARGISNULL(ARG_NOTIFY))
+		weir_check_final(row, weir_plan_of(row));
 	weir_view_set_options(row);
 	if (row->keep_late != keep_late)
 		weir_view_begin_anew(row->id);

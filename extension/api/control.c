@@ -70,6 +70,18 @@ weir_owned_view(Oid relid)
 	return lock_view(relid, false);
 }
 
+ViewPlan *
+weir_plan_of(const ViewRow *row)
+{
+	WeirUser before = weir_become_owner(row->owner);
+	int nest = weir_settings_enter(row);
+	ViewPlan *plan = weir_plan_view(row->query);
+
+	weir_settings_leave(nest);
+	weir_become_again(before);
+	return plan;
+}
+
 Datum
 weir_pause(PG_FUNCTION_ARGS)
 {
@@ -93,18 +105,10 @@ static void
 check_portable(const ViewRow *row)
 {
 	ProgressRow *progress = weir_progress_load(row->id);
-	ViewPlan *plan;
-	WeirUser before;
-	int nest;
 
 	if (progress == NULL || progress->chunks == 0)
 		return;
-	before = weir_become_owner(row->owner);
-	nest = weir_settings_enter(row);
-	plan = weir_plan_view(row->query);
-	weir_settings_leave(nest);
-	weir_become_again(before);
-	weir_plan_require_portable(plan, get_rel_name(row->view));
+	weir_plan_require_portable(weir_plan_of(row), get_rel_name(row->view));
 }
 
 Datum
@@ -145,18 +149,37 @@ delete_final(const ViewRow *row)
 	weir_become_again(before);
 }
 
+/* The end that reset gives the view: as it was, "none", or a place. */
+static void
+take_until(ViewRow *row, FunctionCallInfo fcinfo, int arg)
+{
+	text *until = PG_ARGISNULL(arg) ? NULL : PG_GETARG_TEXT_PP(arg);
+
+	if (until && strcmp(text_to_cstring(until), "none") == 0)
+		row->until = NULL;
+	else if (until)
+		row->until = weir_read_until(until);
+}
+
 Datum
 weir_reset(PG_FUNCTION_ARGS)
 {
-	ViewRow *row = weir_controlled_view(PG_GETARG_OID(0));
-	char *start = weir_place_normal("start",
-									text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	ViewRow *row;
+	StreamDef *stream;
 
-	if (start[0] == '{')
-		weir_check_place(weir_stream_load(row->stream,
-										  weir_relation_owner(row->stream)),
-						 "start", start);
-	weir_view_set_start(row->id, start);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("view and start must not be NULL")));
+	row = weir_controlled_view(PG_GETARG_OID(0));
+	row->start = weir_place_normal("start",
+								   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	take_until(row, fcinfo, 2);
+	stream = weir_stream_load(row->stream, weir_relation_owner(row->stream));
+	if (row->start[0] == '{')
+		weir_check_place(stream, "start", row->start);
+	if (!PG_ARGISNULL(2))
+		weir_check_until(stream, row->until);
+	weir_view_set_places(row);
 	weir_progress_reset(row->id);
 	weir_view_set_home(row->id);
 	if (strcmp(row->state, "paused") != 0)

@@ -8,6 +8,7 @@
 #include "base/weir.h"
 
 #include "catalog/view.h"
+#include "plan/plan.h"
 
 /*
  * The view, locked, on a server where it can be changed.  The user must be its
@@ -16,5 +17,8 @@
  */
 extern ViewRow *weir_controlled_view(Oid relid);
 extern ViewRow *weir_owned_view(Oid relid);
+
+/* The view's plan, made as its owner and under its settings. */
+extern ViewPlan *weir_plan_of(const ViewRow *row);
 
 #endif /* WEIR_API_CONTROL_H */

@@ -337,30 +337,6 @@ freeze_settings(NewView *v)
 	}
 }
 
-/* Where the view ends, as it is kept. */
-static char *
-read_until(text *until)
-{
-	char *kept = weir_place_normal("until", text_to_cstring(until));
-	Place place;
-
-	weir_place_read(kept, &place);
-	if (place.kind == PLACE_EARLIEST)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("until must not be \"earliest\""),
-						errdetail("There would be nothing to read.")));
-	if (place.kind == PLACE_TIME &&
-		place.time > GetCurrentTransactionStartTimestamp())
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("until must not lie in the future"),
-				 errdetail(
-					 "A time stands for offsets, which nobody knows before."),
-				 errhint(
-					 "Use \"latest\" to stop at what there is now, or offsets.")));
-	return kept;
-}
-
 Datum
 weir_create_view(PG_FUNCTION_ARGS)
 {
@@ -383,14 +359,13 @@ weir_create_view(PG_FUNCTION_ARGS)
 		v.row.start = weir_place_normal("start",
 										text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	if (!PG_ARGISNULL(8))
-		v.row.until = read_until(PG_GETARG_TEXT_PP(8));
+		v.row.until = weir_read_until(PG_GETARG_TEXT_PP(8));
+	if (!PG_ARGISNULL(9))
+		v.row.notify = weir_read_notify(PG_GETARG_TEXT_PP(9));
 	resolve_name(&v, PG_GETARG_TEXT_PP(0));
 	make_relations(&v, sql);
 	weir_check_append(&v.row);
-	if (v.row.retention > 0 && v.plan->window.all.kind == WW_NONE)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a view without a window has no retention"),
-						errdetail("Nothing of it ever becomes final.")));
+	weir_check_final(&v.row, v.plan);
 	stream = weir_stream_load(v.row.stream, weir_relation_owner(v.row.stream));
 	if (v.row.start == NULL)
 		v.row.start = weir_place_normal("start", stream->start);
@@ -400,8 +375,7 @@ weir_create_view(PG_FUNCTION_ARGS)
 	WEIR_FAULT("create-view-stored");
 	weir_notify_at_commit();
 	weir_check_place(stream, "start", v.row.start);
-	if (v.row.until && v.row.until[0] == '{')
-		weir_check_place(stream, "until", v.row.until);
+	weir_check_until(stream, v.row.until);
 	PG_RETURN_OID(v.row.view);
 }
 

@@ -1,6 +1,6 @@
 /*
  * api/place_check.c
- *		Does a view's start fit its topic (see place_check.h)?
+ *		Where a view begins and ends, as users say it (see place_check.h).
  *
  * Backends, in the transaction that defines or resets a view.  Asks for up to
  * weir.broker_timeout, interruptibly; the connection is closed before this
@@ -9,10 +9,13 @@
  */
 #include "base/weir.h"
 
+#include "access/xact.h"
 #include "api/place_check.h"
 #include "base/guc.h"
 #include "catalog/place.h"
 #include "kafka/kafka.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 /* Partitions of the topic; -1, after a warning: there is no answer, or none. */
 static int
@@ -62,4 +65,34 @@ weir_check_place(const StreamDef *stream, const char *what, const char *kept)
 						misfit),
 				 errhint("Give an offset for each of its %d partitions, such as {\"0\": 17, \"1\": 4}.",
 						 n)));
+}
+
+char *
+weir_read_until(text *until)
+{
+	char *kept = weir_place_normal("until", text_to_cstring(until));
+	Place place;
+
+	weir_place_read(kept, &place);
+	if (place.kind == PLACE_EARLIEST)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("until must not be \"earliest\""),
+						errdetail("There would be nothing to read.")));
+	if (place.kind == PLACE_TIME &&
+		place.time > GetCurrentTransactionStartTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("until must not lie in the future"),
+				 errdetail(
+					 "A time stands for offsets, which nobody knows before."),
+				 errhint(
+					 "Use \"latest\" to stop at what there is now, or offsets.")));
+	return kept;
+}
+
+void
+weir_check_until(const StreamDef *stream, const char *until)
+{
+	if (until && until[0] == '{')
+		weir_check_place(stream, "until", until);
 }

@@ -127,18 +127,12 @@ no_final_rows(const ViewRow *row, const char *why)
 static ViewPlan *
 plan_of(const ViewRow *row)
 {
-	WeirUser before;
 	ViewPlan *plan;
-	int nest;
 
 	if (weir_is_append(row))
 		no_final_rows(row,
 					  "It has no windows; its rows come from single messages.");
-	before = weir_become_owner(row->owner);
-	nest = weir_settings_enter(row);
-	plan = weir_plan_view(row->query);
-	weir_settings_leave(nest);
-	weir_become_again(before);
+	plan = weir_plan_of(row);
 	if (plan->window.all.kind == WW_NONE)
 		no_final_rows(row,
 					  "It has no window, so that no row of it is ever final.");

@@ -62,7 +62,7 @@ weir_become_again(WeirUser user)
 	"v.start, v.settings, v.state, h.database, p.generation, "            \
 	"v.keep_late, coalesce(v.memory_limit, 0), v.on_memory_limit, "       \
 	"coalesce((extract(epoch from v.retention) * 1000000)::bigint, 0), "  \
-	"v.until "                                                            \
+	"v.until, v.notify "                                                  \
 	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "           \
 	"LEFT JOIN weir.progress p ON p.view = v.id "
 
@@ -147,6 +147,7 @@ read_view(int row, MemoryContext cxt)
 	v->stops_at_limit = strcmp(get_text(row, 15, cxt), "error") == 0;
 	v->retention = DatumGetInt64(weir_spi_get(row, 16, &isnull));
 	v->until = get_text(row, 17, cxt);
+	v->notify = get_text(row, 18, cxt);
 	v->owner = weir_relation_owner(v->query);
 	v->name = get_rel_name(v->view);
 	v->name = MemoryContextStrdup(cxt, v->name ? v->name : "?");
@@ -344,15 +345,16 @@ weir_view_set_state(int32 id, const char *state, const char *reason)
 }
 
 void
-weir_view_set_start(int32 id, const char *start)
+weir_view_set_places(const ViewRow *row)
 {
-	Oid types[] = {INT4OID, TEXTOID};
-	Datum values[2];
+	Oid types[] = {INT4OID, TEXTOID, TEXTOID};
+	Datum values[lengthof(types)];
 
-	values[0] = Int32GetDatum(id);
-	values[1] = CStringGetTextDatum(start);
-	execute("UPDATE weir.views SET start = $2 WHERE id = $1", 2, types, values,
-			NULL, SPI_OK_UPDATE);
+	values[0] = Int32GetDatum(row->id);
+	values[1] = CStringGetTextDatum(row->start);
+	values[2] = CStringGetTextDatum(row->until ? row->until : "");
+	execute("UPDATE weir.views SET start = $2, until = nullif($3, '') WHERE id = $1",
+			lengthof(types), types, values, NULL, SPI_OK_UPDATE);
 }
 
 void
@@ -371,7 +373,7 @@ weir_view_set_home(int32 id)
 void
 weir_view_set_options(const ViewRow *row)
 {
-	Oid types[] = {INT4OID, INT8OID, TEXTOID, INT8OID, BOOLOID};
+	Oid types[] = {INT4OID, INT8OID, TEXTOID, INT8OID, BOOLOID, TEXTOID};
 	Datum values[lengthof(types)];
 
 	values[0] = Int32GetDatum(row->id);
@@ -379,10 +381,11 @@ weir_view_set_options(const ViewRow *row)
 	values[2] = CStringGetTextDatum(row->stops_at_limit ? "error" : "wait");
 	values[3] = Int64GetDatum(row->retention);
 	values[4] = BoolGetDatum(row->keep_late);
+	values[5] = CStringGetTextDatum(row->notify ? row->notify : "");
 	execute("UPDATE weir.views SET memory_limit = nullif($2, 0), "
 			"on_memory_limit = $3, "
 			"retention = justify_hours(nullif($4, 0) * interval '1 microsecond'), "
-			"keep_late = $5 WHERE id = $1",
+			"keep_late = $5, notify = nullif($6, '') WHERE id = $1",
 			lengthof(types), types, values, NULL, SPI_OK_UPDATE);
 }
 

@@ -30,6 +30,7 @@ typedef struct ViewRow
 	bool keep_late; /* late events go to weir.late_events */
 	char *start;    /* as weir_place_normal has made it */
 	char *until;    /* the same: where the view ends; NULL: nowhere */
+	char *notify;   /* the channel that closings are notified on, or NULL */
 	int nsettings;  /* names and values, alternating */
 	char **settings;
 	char *state;
@@ -87,9 +88,10 @@ extern void weir_view_delete(int32 id);
 extern void weir_view_set_state(int32 id, const char *state, const char *reason);
 /* Raise the generation: lanes that run it let go of it, and it starts again. */
 extern void weir_view_begin_anew(int32 id);
-extern void weir_view_set_start(int32 id, const char *start);
+/* start and until as the row says. */
+extern void weir_view_set_places(const ViewRow *row);
 extern void weir_view_set_home(int32 id);
-/* retention, memory_limit, stops_at_limit and keep_late as the row says. */
+/* retention, memory_limit, stops_at_limit, keep_late and notify as the row says. */
 extern void weir_view_set_options(const ViewRow *row);
 
 /* Latest committed as of the active snapshot, or NULL. */

@@ -20,11 +20,9 @@
 #include "catalog/pg_type.h"
 #include "catalog/spi.h"
 #include "checkpoint/checkpoint.h"
-#include "commands/async.h"
 #include "miscadmin.h"
 #include "plan/alert.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -32,8 +30,6 @@
 
 /* A NOTIFY has room for a little less than 8000 bytes. */
 #define PAYLOAD_MAX   7900
-/* A queue that nobody empties must not stop checkpoints. */
-#define QUEUE_MOST    0.5
 /* Columns of weir_alert_prepare. */
 #define VERDICT_NATTS 4
 
@@ -155,16 +151,10 @@ notify(CheckpointView *v, const Alert *a, const Verdict *verdict,
 
 	if (strlen(payload) > PAYLOAD_MAX)
 		payload = payload_of(a, v->row->name, verdict, state, false);
-	if (DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage,
-										   (Datum) 0)) > QUEUE_MOST)
+	if (!weir_checkpoint_notify(v, a->channel, payload))
 		ereport(LOG,
 				(errmsg("alert \"%s\" is not notified: the queue of notifications is full",
 						a->name)));
-	else
-	{
-		Async_Notify(a->channel, payload);
-		v->notifies = true;
-	}
 	MemoryContextSwitchTo(old);
 }
 

@@ -135,6 +135,13 @@ extern void weir_alerts_add(AlertWriter *w, Datum *values, bool *nulls);
 extern void weir_alerts_end(AlertWriter *w);
 
 /*
+ * NOTIFY with the commit, which is then synchronous (notify.c).  False: not done,
+ * since the queue of notifications is half full.
+ */
+extern bool weir_checkpoint_notify(CheckpointView *v, const char *channel,
+								   const char *payload);
+
+/*
  * Make sure that v_final has a partition for a window (partition.c).  retention:
  * of the view, or 0; a partition is then much shorter, since it goes as a whole.
  */

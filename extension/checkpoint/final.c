@@ -228,6 +228,7 @@ weir_final_write(FinalWriter *w, int64 window, const char *key,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("a rule or trigger of \"%s\" changed what an insert does",
 						get_rel_name(w->v->row->final))));
+	w->nrows++;
 	weir_sink_add(w->sink, w->values, w->nulls);
 	weir_alerts_add(w->alerts, w->values, w->nulls);
 }
@@ -272,11 +273,25 @@ merge_one(void *arg, PaneGroup *g)
 }
 
 void
-weir_final_begin_window(CheckpointView *v, int64 window)
+weir_final_begin_window(FinalWriter *w, int64 window, int64 start, int64 end)
 {
+	CheckpointView *v = w->v;
+
 	weir_ensure_partition(v->row->final, window, v->plan->window.all.step,
 						  v->row->retention);
 	v->next.windows_final++;
+	w->first_start = Min(w->first_start, start);
+	w->last_end = Max(w->last_end, end);
+}
+
+/* The same of a window of a fixed length, or between two dates. */
+static void
+begin_window(FinalWriter *w, int64 window)
+{
+	const WindowSpec *spec = &w->v->plan->window;
+
+	weir_final_begin_window(w, window, weir_window_start(spec, window),
+							weir_window_end(spec, window));
 }
 
 /* All panes closed[first..last) are of one window. */
@@ -288,7 +303,7 @@ write_window(FinalWriter *w, MergeTable *merge, int first, int last)
 					 .writer = w,
 					 .window = v->closed[first].pane->windows.last};
 
-	weir_final_begin_window(v, m.window);
+	begin_window(w, m.window);
 	if (last - first == 1)
 	{
 		weir_each_group(v->closed[first].pane, write_one, &m);
@@ -352,7 +367,7 @@ compare_panes(const void *a, const void *b)
 
 /* Begin each window that some pane has, and this checkpoint closes. */
 static void
-begin_windows(CheckpointView *v, PaneList *list, const Closing *c)
+begin_windows(FinalWriter *w, PaneList *list, const Closing *c)
 {
 	int64 next = c->next;
 
@@ -362,8 +377,8 @@ begin_windows(CheckpointView *v, PaneList *list, const Closing *c)
 		const PaneWindows *p = &list->panes[i]->windows;
 
 		for (next = Max(next, p->first); next <= Min(p->last, c->upto);
-			 next += v->plan->window.all.step)
-			weir_final_begin_window(v, next);
+			 next += w->v->plan->window.all.step)
+			begin_window(w, next);
 	}
 }
 
@@ -382,7 +397,7 @@ write_overlapping(FinalWriter *w, PaneList *list)
 	uint64 ngroups = 0;
 	MergeGroup group;
 
-	begin_windows(v, list, &c);
+	begin_windows(w, list, &c);
 	for (int i = 0; i < list->n; i++)
 		ngroups += list->panes[i]->ngroups;
 	o.npasses = ngroups / PASS_GROUPS + 1;
@@ -404,7 +419,9 @@ write_overlapping(FinalWriter *w, PaneList *list)
 void
 weir_write_final(CheckpointView *v)
 {
-	FinalWriter w = {.v = v};
+	FinalWriter w = {.v = v,
+					 .first_start = PG_INT64_MAX,
+					 .last_end = PG_INT64_MIN};
 	SessionClosing *sessions = NULL;
 	PaneList list = {0};
 	WeirUser user;
@@ -433,6 +450,7 @@ weir_write_final(CheckpointView *v)
 		write_windows(&w);
 	weir_sink_end(w.sink);
 	weir_alerts_end(w.alerts);
+	weir_notify_closing(&w);
 	SPI_finish();
 	weir_settings_leave(nest);
 	weir_become_again(user);

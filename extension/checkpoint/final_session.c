@@ -246,7 +246,7 @@ weir_write_sessions(FinalWriter *w, SessionClosing *c)
 		FinalSession *s = &c->sessions[i];
 		int64 end = s->span.last + v->plan->window.all.size;
 
-		weir_final_begin_window(v, end);
+		weir_final_begin_window(w, end, s->span.first, end);
 		weir_final_write(w, end, s->key,
 						 weir_sessions_combine(c->table, &s->span, s->pieces,
 											   s->npieces));

@@ -496,6 +496,15 @@ weir_setup_joining(Coordinator *co)
 
 /* --- the catalog changes ------------------------------------------------------------------- */
 
+/* The row outlives the one that it was read with. */
+static void
+take_channel(CheckpointView *v, const char *channel)
+{
+	if (v->row->notify)
+		pfree(v->row->notify);
+	v->row->notify = channel ? MemoryContextStrdup(v->cxt, channel) : NULL;
+}
+
 static void
 recheck_view(CheckpointView *v)
 {
@@ -510,6 +519,7 @@ recheck_view(CheckpointView *v)
 	}
 	set_limit(v, row);
 	v->row->retention = row->retention;
+	take_channel(v, row->notify);
 	v->retention.done_upto = WEIR_NO_TIME;
 	if (pg_class_aclcheck(row->stream, row->owner, ACL_SELECT) != ACLCHECK_OK)
 	{

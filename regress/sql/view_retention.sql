@@ -98,6 +98,21 @@ SELECT weir.alter_view('v', retention => '1 hour');
 ROLLBACK;
 SELECT retention FROM weir.views WHERE view = 'v'::regclass;
 
+-- The channel that closings are notified on (what is notified: regress/t/058_alerts.pl).
+SELECT weir.alter_view('v', notify => 'closed');
+SELECT notify, retention FROM weir.views WHERE view = 'v'::regclass;
+SELECT weir.alter_view('v', on_memory_limit => 'wait');
+SELECT notify FROM weir.views WHERE view = 'v'::regclass;
+SELECT weir.alter_view('v', notify => 'none');
+SELECT notify FROM weir.views WHERE view = 'v'::regclass;
+SELECT weir.alter_view('v', notify => '');
+SELECT weir.alter_view('v', notify => repeat('x', 64));
+SELECT weir.create_view('x', $$SELECT count(*) FROM events$$, notify => 'closed');
+SELECT weir.create_view('x', $$SELECT n FROM events$$, notify => 'closed');
+SELECT weir.create_view('totals', $$SELECT count(*) FROM events$$);
+SELECT weir.alter_view('totals', notify => 'closed');
+SELECT weir.alter_view('totals', retention => '1 day');
+
 -- Refused.
 SELECT weir.create_view('x', $$SELECT count(*) FROM events$$, retention => '1 day');
 SELECT weir.create_view('x', :q, retention => '1 month');

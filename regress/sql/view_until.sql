@@ -88,7 +88,38 @@ SELECT weir.resume('v');
 SELECT wait_for($$(state('v') = 'finished')$$);
 SELECT sum(n) FROM v;
 
--- Refused.
+-- reset with an end: a view that went on is computed between two places, and is
+-- finished; without one it goes on again.
+SELECT weir.reset('on', '{"0": 5, "1": 0, "2": 3, "3": 0}', until => '{"0": 15, "1": 10, "2": 3, "3": 12}');
+SELECT weir.flush('on');
+SELECT wait_for($$(state('on') = 'finished')$$);
+SELECT * FROM windows('on') WHERE open > 0;
+SELECT count(*) FROM ((TABLE "on" EXCEPT ALL
+    SELECT weir.tumble(ts, '10 s') AS w, part, count(*) AS n, sum(n) AS total FROM events
+    WHERE (part = 0 AND off >= 5 AND off < 15) OR (part = 1 AND off < 10) OR (part = 3 AND off < 12) GROUP BY 1, 2)
+  UNION ALL (SELECT weir.tumble(ts, '10 s') AS w, part, count(*) AS n, sum(n) AS total FROM events
+    WHERE (part = 0 AND off >= 5 AND off < 15) OR (part = 1 AND off < 10) OR (part = 3 AND off < 12) GROUP BY 1, 2
+    EXCEPT ALL TABLE "on")) d;
+SELECT start, until FROM weir.views WHERE view = '"on"'::regclass;
+SELECT weir.reset('on', 'earliest');
+SELECT weir.flush('on');
+SELECT wait_for($$(state('on') = 'finished')$$);
+SELECT until IS NOT NULL AS kept, (SELECT sum(n) FROM "on") FROM weir.views WHERE view = '"on"'::regclass;
+SELECT weir.reset('on', 'earliest', until => 'none');
+SELECT weir.flush('on');
+SELECT state('on') <> 'finished' AS goes_on, (SELECT sum(n) + (SELECT late FROM weir.status WHERE view_name = '"on"'::regclass) = (SELECT count(*) FROM events) FROM "on") AS all;
+SELECT weir.reset('archive', 'earliest', until => '{"0": 4, "1": 4, "2": 4, "3": 4}');
+SELECT weir.flush('archive');
+SELECT wait_for($$(state('archive') = 'finished')$$);
+SELECT part, count(*), max(off) FROM archive GROUP BY 1 ORDER BY 1;
+
+-- Refused; what is refused changes nothing.
+SELECT weir.reset('on', 'earliest', until => 'earliest');
+SELECT weir.reset('on', 'earliest', until => '{"0": 1}');
+SELECT weir.reset('on', 'earliest', until => 'some day');
+SELECT weir.reset('on', NULL);
+SELECT weir.reset(NULL, 'earliest');
+SELECT until FROM weir.views WHERE view = '"on"'::regclass;
 SELECT weir.create_view('x', :q, until => 'earliest');
 SELECT weir.create_view('x', :q, until => 'tomorrow');
 SELECT weir.create_view('x', :q, until => '{"0": 1}');

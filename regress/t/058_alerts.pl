@@ -53,4 +53,37 @@ like($out, qr/notification "weir" with payload "\{"alert": "long", "view": "even
 	'one without it, where it is too long');
 is(sql($node, q{SELECT length("row" ->> 'long') FROM weir.alerts WHERE name = 'long'}), 27_000, 'which is recorded as a whole');
 
+# 3. Closings: each window and each row is in one notification; none after the view
+# was altered.
+sub listen_for
+{
+	my ($from, $count) = @_;
+	my ($rc, $text) = $node->psql('postgres', join("\n", 'LISTEN closings;', map {
+		qq{INSERT INTO events (country, ts, amount, part)
+			SELECT 'C' || g, timestamptz '2024-03-01' + $_ * interval '10 s', 1, g % 3 FROM generate_series(1, 9) g;
+		SELECT weir.flush('events');}
+	} $from .. $from + $count - 1));
+
+	return $text;
+}
+sql($node, q{SELECT weir.create_view('few', $$SELECT weir.tumble(ts, '1 hour') AS w, count(*) AS n FROM events GROUP BY 1$$,
+	notify => 'closings')});
+sql($node, q{SELECT weir.alter_view('events_v', notify => 'closings')});
+$out = listen_for(0, 5);
+my ($windows, $rows) = (0, 0);
+foreach (split /\n/, $out)
+{
+	next unless /"closings" with payload "\{"view": "events_v", "windows": (\d+), "first_start": "2024-03-01T[^"]+", "last_end": "2024-03-01T[^"]+", "rows": (\d+)\}"/;
+	$windows += $1;
+	$rows += $2;
+}
+is($windows, sql($node, q{SELECT count(DISTINCT w) FROM events_v_final WHERE w >= '2024-03-01'}), 'each window that closes is notified');
+is($rows, sql($node, q{SELECT count(*) FROM events_v_final WHERE w >= '2024-03-01'}), 'and the number of their rows');
+cmp_ok($rows, '>', 0, 'there are some');
+like($out, qr/"view": "few", "windows": \d+/, 'another view notifies on the same channel, as it was made to');
+is(sql($node, q{SELECT string_agg(view || ':' || notify, ' ' ORDER BY id) FROM weir.views}), 'events_v:closings few:closings',
+	'weir.views has the channels');
+sql($node, q{SELECT weir.alter_view('events_v', notify => 'none')});
+unlike(listen_for(6, 3), qr/"events_v"/, 'nothing is notified of a view that was told not to');
+
 done_testing();
