@@ -175,6 +175,7 @@ CREATE TABLE weir.views (
     state       text NOT NULL DEFAULT 'running'
                 CHECK (state IN ('running', 'paused', 'error', 'finished')),
     reason      text,                       -- why it is in error
+    state_since timestamptz NOT NULL DEFAULT now(),
     created_at  timestamptz NOT NULL DEFAULT now()
 );
 
@@ -450,11 +451,11 @@ CREATE FUNCTION weir.is_monitor() RETURNS bool
     LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_role_monitor';
 
 CREATE FUNCTION weir.running_views(OUT id int, OUT lane int, OUT state text,
-        OUT error text, OUT events bigint, OUT late bigint, OUT dead bigint,
+        OUT since timestamptz, OUT error text, OUT events bigint, OUT late bigint, OUT dead bigint,
         OUT lost bigint,
-        OUT lag bigint, OUT events_per_second bigint,
+        OUT lag bigint, OUT lag_time interval, OUT events_per_second bigint,
         OUT freshness_p50_ms float8, OUT freshness_p99_ms float8,
-        OUT windows_open bigint, OUT windows_final bigint,
+        OUT windows_open bigint, OUT groups_open bigint, OUT windows_final bigint,
         OUT memory bigint, OUT watermark timestamptz, OUT held int,
         OUT queue_memory bigint, OUT workers int,
         OUT messages_left bigint, OUT progress float8)
@@ -465,7 +466,8 @@ CREATE FUNCTION weir.running_partitions(OUT id int, OUT partition int,
         OUT start_offset bigint, OUT "position" bigint, OUT committed bigint,
         OUT high_watermark bigint, OUT lag bigint, OUT watermark timestamptz,
         OUT idle boolean, OUT events bigint, OUT late bigint, OUT dead bigint,
-        OUT held boolean, OUT lost bigint)
+        OUT held boolean, OUT lost bigint, OUT low_watermark bigint,
+        OUT last_message timestamptz)
     RETURNS SETOF record LANGUAGE C STRICT
     AS 'MODULE_PATHNAME', 'weir_running_partitions';
 
@@ -483,9 +485,11 @@ CREATE VIEW weir.status WITH (security_barrier) AS
            CASE WHEN v.state <> 'running' THEN v.state
                 WHEN h.view IS NULL THEN 'paused: restored'
                 ELSE coalesce(r.state, 'starting') END AS state,
+           CASE WHEN v.state = 'running' AND h.view IS NOT NULL THEN coalesce(r.since, v.state_since)
+                ELSE v.state_since END AS state_since,
            coalesce(r.events, (SELECT sum(x) FROM unnest(p.events) x), 0)::bigint AS events,
            coalesce(r.events_per_second, 0) AS events_per_second,
-           r.lag,
+           r.lag, r.lag_time,
            CASE WHEN v.state = 'finished' THEN 0 ELSE r.messages_left END AS messages_left,
            CASE WHEN v.state = 'finished' THEN 100 ELSE trunc(r.progress::numeric, 1) END AS progress,
            CASE WHEN v.state = 'finished' OR r.messages_left = 0 THEN interval '0'
@@ -497,10 +501,14 @@ CREATE VIEW weir.status WITH (security_barrier) AS
            coalesce(r.lost, (SELECT sum(x) FROM unnest(p.lost) x), 0)::bigint AS lost,
            r.freshness_p50_ms, r.freshness_p99_ms,
            CASE WHEN v.open IS NOT NULL THEN r.windows_open END AS windows_open,
+           CASE WHEN v.open IS NOT NULL THEN r.groups_open END AS groups_open,
            CASE WHEN v.open IS NOT NULL THEN p.windows_final END AS windows_final,
            r.watermark,
+           CASE WHEN pg_catalog.isfinite(r.watermark)
+                THEN pg_catalog.clock_timestamp() - r.watermark END AS watermark_lag,
            weir.microseconds_to_time(p.closed_upto) AS closed_upto,
            r.memory, v.memory_limit, r.queue_memory, r.held, r.lane, r.workers,
+           greatest(p.incarnation - 1, 0) AS restarts,
            coalesce(CASE WHEN weir.sees_reason(v.view, v.stream) THEN v.reason END, r.error,
                CASE WHEN r.id IS NULL AND v.state = 'running' THEN weir.problem() END) AS error
     FROM weir.views v
@@ -513,9 +521,9 @@ CREATE VIEW weir.status WITH (security_barrier) AS
 CREATE VIEW weir.partitions WITH (security_barrier) AS
     SELECT v.view AS view_name, v.stream, c.partition, c.start_offset, c.end_offset,
            coalesce(r.position, c.committed) AS "position", c.committed,
-           r.high_watermark, r.lag,
+           r.low_watermark, r.high_watermark, r.lag,
            coalesce(r.watermark, weir.microseconds_to_time(c.watermark)) AS watermark,
-           r.idle, coalesce(r.events, c.events) AS events,
+           r.idle, r.last_message, coalesce(r.events, c.events) AS events,
            coalesce(r.late, c.late) AS late,
            coalesce(r.dead, c.dead) AS dead_letters,
            coalesce(r.lost, c.lost) AS lost, r.held
@@ -530,6 +538,13 @@ CREATE VIEW weir.partitions WITH (security_barrier) AS
     LEFT JOIN weir.running_partitions() r
         ON r.id = v.id AND r.partition = c.partition
     WHERE weir.sees(v.view, v.stream);
+
+-- What is counted, for Prometheus.
+CREATE FUNCTION weir.metric_rows(OUT name text, OUT labels jsonb, OUT value float8)
+    RETURNS SETOF record LANGUAGE C STRICT ROWS 1000
+    AS 'MODULE_PATHNAME', 'weir_metric_rows';
+CREATE VIEW weir.metrics AS
+    SELECT name, labels, value FROM weir.metric_rows();
 
 -- Messages that could not be used, of the streams that the reader may read.
 CREATE VIEW weir.dead_letters WITH (security_barrier) AS
@@ -590,11 +605,11 @@ CREATE VIEW weir.alerts WITH (security_barrier) AS
     WHERE weir.is_monitor() OR pg_catalog.has_table_privilege(v.view, 'SELECT');
 GRANT SELECT ON weir.alert_rules, weir.alerts TO PUBLIC;
 
-GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions TO PUBLIC;
+GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions, weir.metrics TO PUBLIC;
 -- Not the reason: it may quote a message.  weir.status shows it to those who may
 -- read the stream.
 GRANT SELECT (id, view, query, final, open, stream, lateness, retention, memory_limit, on_memory_limit,
-              start, until, settings, keep_late, notify, state, created_at) ON weir.views TO PUBLIC;
+              start, until, settings, keep_late, notify, state, state_since, created_at) ON weir.views TO PUBLIC;
 
 -- --- looking into a topic ----------------------------------------------------
 

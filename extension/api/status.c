@@ -8,6 +8,7 @@
  */
 #include "base/weir.h"
 
+#include "base/clock.h"
 #include "catalog/access.h"
 #include "catalog/extension.h"
 #include "catalog/pg_type.h"
@@ -31,15 +32,18 @@ typedef struct ViewStatus
 	int32 id;
 	int lane;
 	const char *state;
+	TimestampTz since; /* it has been in this state */
 	char error[WEIR_ERROR_LEN];
 	ViewPartition total; /* sums; watermark: the closing one */
 	int64 lag;
+	int64 delay; /* the same in us */
 	int64 left;  /* offsets between the view and where it is to be ... */
 	int64 whole; /* ... and between its start and there */
 	int64 rate;
 	double p50;
 	double p99;
 	int64 windows;
+	int64 groups;
 	uint64 bytes;
 	int workers;
 	int held;     /* partitions that are held back */
@@ -53,8 +57,8 @@ typedef struct OpenPanes
 	int n; /* that there are; beyond capacity they are not kept */
 	int capacity;
 	WwSpec window;
-	int64 sessions; /* that panes have */
-	int64 first;    /* open window, or WEIR_NO_TIME */
+	int64 groups; /* that panes have */
+	int64 first;  /* open window, or WEIR_NO_TIME */
 } OpenPanes;
 
 /* Upper bound, in ms, of the share-quantile of a lane's freshness. */
@@ -81,67 +85,6 @@ freshness(const Lane *lane, double share)
 	return -1;
 }
 
-/* Does the coordinator or a worker wait for its broker? */
-static bool
-lane_waits(const Lane *lane)
-{
-	bool waits = lane->broker_down;
-
-	for (int w = 0; w < lane->nworkers; w++)
-		waits = waits || lane->workers[w].broker_down;
-	return waits;
-}
-
-/* Does it wait for the topic to be there? */
-static bool
-lane_has_no_topic(const Lane *lane)
-{
-	bool none = lane->no_topic;
-
-	for (int w = 0; w < lane->nworkers; w++)
-		none = none || lane->workers[w].no_topic;
-	return none;
-}
-
-/* What the lane, else a worker, has to say. */
-static const char *
-lane_error(const Lane *lane)
-{
-	const char *error = lane->error;
-
-	for (int w = 0; w < lane->nworkers && error[0] == '\0'; w++)
-		error = lane->workers[w].error;
-	return error;
-}
-
-static bool
-lane_is_idle(const Lane *lane)
-{
-	for (int p = 0; p < lane->npartitions; p++)
-		if (!weir_partition_is_idle(&lane->parts[p]))
-			return false;
-	return true;
-}
-
-static const char *
-lane_state(const Lane *lane)
-{
-	if (lane->state == LANE_BACKOFF)
-		return "restarting";
-	if (lane_has_no_topic(lane))
-		return "waiting for topic";
-	if (lane_waits(lane))
-		return "waiting for broker";
-	if (lane->state != LANE_RUNNING)
-		return "starting";
-	for (int w = 0; w < lane->nworkers; w++)
-		if (pg_atomic_read_u32((pg_atomic_uint32 *) &lane->workers[w].blocked))
-			return "out of memory";
-	if (weir_lane_is_behind(lane))
-		return "catching up";
-	return lane_is_idle(lane) ? "idle" : "running";
-}
-
 static bool
 is_open(const ViewSlot *slot, const Pane *pane)
 {
@@ -154,8 +97,7 @@ note_pane(OpenPanes *open, const ViewSlot *slot, const Pane *pane)
 {
 	if (!is_open(slot, pane))
 		return;
-	if (slot->window.kind == WW_SESSION)
-		open->sessions += pane->ngroups - pane->ndead;
+	open->groups += pane->ngroups - pane->ndead;
 	if (open->n < open->capacity)
 		open->panes[open->n] = pane->windows;
 	open->n++;
@@ -166,7 +108,7 @@ static void
 begin_panes(OpenPanes *open, const ViewSlot *slot)
 {
 	open->n = 0;
-	open->sessions = 0;
+	open->groups = 0;
 	open->window = slot->window;
 	open->first = WEIR_NO_TIME;
 	/* Else a pane is open as a whole, or not at all. */
@@ -191,7 +133,7 @@ count_windows(OpenPanes *open)
 	int64 n = 0;
 
 	if (open->window.kind == WW_SESSION)
-		return open->sessions;
+		return open->groups;
 	qsort(open->panes, open->n, sizeof(PaneWindows), compare_panes);
 	for (int i = 0; i < open->n; i++)
 	{
@@ -263,6 +205,24 @@ fill_memory(ViewStatus *s, const Lane *lane)
 
 /* Registry lock held. */
 static void
+fill_state(ViewStatus *s, const ViewSlot *slot, const Lane *lane)
+{
+	LaneCondition condition = weir_lane_condition(lane);
+	bool postponed = slot->postponed[0] != '\0';
+
+	s->state = postponed ? "postponed" : weir_condition_name(condition);
+	strlcpy(s->error, postponed ? slot->postponed : weir_lane_error(lane),
+			WEIR_ERROR_LEN);
+	if (postponed)
+		s->since = slot->postponed_since;
+	else if (condition == lane->condition && lane->condition_since != 0)
+		s->since = lane->condition_since;
+	else
+		s->since = weir_clock_wall();
+}
+
+/* Registry lock held. */
+static void
 fill_status(ViewStatus *s, OpenPanes *open, ViewSlot *slot)
 {
 	Lane *lane = &weir_registry->lanes[slot->lane];
@@ -272,10 +232,9 @@ fill_status(ViewStatus *s, OpenPanes *open, ViewSlot *slot)
 	s->id = slot->view;
 	s->lane = slot->lane;
 	s->stream = lane->stream;
-	s->state = slot->postponed[0] ? "postponed" : lane_state(lane);
-	strlcpy(s->error, slot->postponed[0] ? slot->postponed : lane_error(lane),
-			WEIR_ERROR_LEN);
+	fill_state(s, slot, lane);
 	s->lag = weir_lane_lag(lane);
+	s->delay = weir_lane_delay(lane);
 	s->rate = weir_lane_rate(lane);
 	s->workers = lane->state == LANE_RUNNING ? lane->nworkers : 0;
 	s->p50 = freshness(lane, 0.5);
@@ -313,21 +272,34 @@ read_status(ViewStatus *s, ViewSlot *slot, bool *live)
 		pfree(open.panes);
 	}
 	if (mine)
+	{
 		s->windows = count_windows(&open);
+		s->groups = open.groups;
+	}
 	pfree(open.panes);
 	return mine;
+}
+
+static Interval *
+as_interval(int64 us)
+{
+	Interval *i = palloc0(sizeof(Interval));
+
+	i->time = us;
+	return i;
 }
 
 static void
 put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 {
-	Datum values[21];
-	bool nulls[21] = {false};
+	Datum values[24];
+	bool nulls[24] = {false};
 	int i = 0;
 
 	values[i++] = Int32GetDatum(s->id);
 	values[i++] = Int32GetDatum(s->lane);
 	values[i++] = CStringGetTextDatum(s->state);
+	values[i++] = TimestampTzGetDatum(s->since);
 	nulls[i] = s->error[0] == '\0' || !weir_sees_errors(InvalidOid, s->stream);
 	values[i++] = CStringGetTextDatum(s->error);
 	for (int k = i; k < (int) lengthof(nulls); k++)
@@ -337,12 +309,14 @@ put_view(ReturnSetInfo *rsinfo, const ViewStatus *s, bool live)
 	values[i++] = Int64GetDatum(s->total.dead);
 	values[i++] = Int64GetDatum(s->total.lost);
 	values[i++] = Int64GetDatum(s->lag);
+	values[i++] = IntervalPGetDatum(as_interval(s->delay));
 	values[i++] = Int64GetDatum(s->rate);
 	nulls[i] = nulls[i] || s->p50 < 0;
 	values[i++] = Float8GetDatum(s->p50);
 	nulls[i] = nulls[i] || s->p99 < 0;
 	values[i++] = Float8GetDatum(s->p99);
 	values[i++] = Int64GetDatum(s->windows);
+	values[i++] = Int64GetDatum(s->groups);
 	nulls[i] = true;
 	values[i++] = (Datum) 0;
 	values[i++] = Int64GetDatum((int64) s->bytes);
@@ -379,6 +353,7 @@ put_backoff(ReturnSetInfo *rsinfo, const VisibleViews *visible)
 			memcpy(ids, lane->ids, sizeof(int32) * n);
 			strlcpy(s.error, lane->error, WEIR_ERROR_LEN);
 			s.stream = lane->stream;
+			s.since = lane->condition_since;
 		}
 		LWLockRelease(&weir_registry->lock);
 		s.lane = i;
@@ -421,8 +396,8 @@ static void
 put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v,
 			  const LanePartition *l)
 {
-	Datum values[14];
-	bool nulls[14] = {false};
+	Datum values[16];
+	bool nulls[16] = {false};
 	int i = 0;
 
 	values[i++] = Int32GetDatum(id);
@@ -440,6 +415,10 @@ put_partition(ReturnSetInfo *rsinfo, int32 id, const ViewPartition *v,
 	values[i++] = Int64GetDatum(v->dead);
 	values[i++] = BoolGetDatum(l->held);
 	values[i++] = Int64GetDatum(v->lost);
+	nulls[i] = l->low < 0;
+	values[i++] = Int64GetDatum(l->low);
+	nulls[i] = l->timestamp < 0;
+	values[i++] = TimestampTzGetDatum(l->timestamp - WEIR_EPOCH_SHIFT);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

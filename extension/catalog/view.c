@@ -339,8 +339,9 @@ weir_view_set_state(int32 id, const char *state, const char *reason)
 	values[0] = Int32GetDatum(id);
 	values[1] = CStringGetTextDatum(state);
 	values[2] = reason ? CStringGetTextDatum(reason) : (Datum) 0;
-	execute("UPDATE weir.views SET state = $2, reason = $3 WHERE id = $1", 3,
-			types, values, reason ? "   " : "  n", SPI_OK_UPDATE);
+	execute("UPDATE weir.views SET state = $2, reason = $3, state_since = clock_timestamp() "
+			"WHERE id = $1",
+			3, types, values, reason ? "   " : "  n", SPI_OK_UPDATE);
 	weir_view_begin_anew(id);
 }
 

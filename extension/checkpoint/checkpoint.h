@@ -53,6 +53,7 @@ typedef struct CheckpointView
 	LostRange *lost;      /* found before its start, in cxt */
 	int64 seq;            /* of the last chunk written */
 	int64 next_seq;
+	int64 written; /* bytes of changed groups, by this attempt */
 	bool notifies; /* this checkpoint: its commit has to be durable */
 	bool gone;     /* dropped, paused, reset or failed */
 	bool to_send;  /* this checkpoint has put rows into the outbox */

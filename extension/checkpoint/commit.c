@@ -53,6 +53,7 @@ write_view(CheckpointView *v, const Lane *lane)
 	v->next = v->progress;
 	v->next_seq = v->seq;
 	v->to_send = false;
+	v->written = 0;
 	gather_parts(v, lane);
 	v->next.closed_upto = wc_raise(v->next.closed_upto, v->slot->closing);
 
@@ -160,9 +161,52 @@ take_over(CheckpointView *v)
 	v->slot->closed_upto = v->progress.closed_upto;
 }
 
+/* How long what is committed now took from its topic to here. */
+static LatencyCount
+count_settled(Lane *lane)
+{
+	int64 now = weir_clock_wall() + WEIR_EPOCH_SHIFT;
+	LatencyCount count = {0};
+
+	for (int w = 0; w < lane->nworkers; w++)
+	{
+		LatencyCells *s = &lane->workers[w].settled;
+
+		for (int i = 0; i < s->n; i++)
+			weir_latency_count(&count, now - s->cells[i].time, s->cells[i].n);
+		s->n = 0;
+	}
+	return count;
+}
+
+static int64
+records_of(const ProgressRow *p)
+{
+	int64 n = 0;
+
+	for (int i = 0; i < p->nparts; i++)
+		n += p->parts[i].events + p->parts[i].dead;
+	return n;
+}
+
+/*
+ * The attempt is committed.  A view that was left out before is counted with
+ * those that are committed now.
+ */
+static void
+note_committed(CheckpointLane *c, CheckpointView *v, const LatencyCount *count)
+{
+	c->lane->metrics.checkpoint_bytes += v->written;
+	if (!v->plan->append)
+		weir_latency_add(&v->slot->metrics->commit, count,
+						 records_of(&v->next) - records_of(&v->progress));
+}
+
 static void
 after_commit(CheckpointLane *c)
 {
+	LatencyCount count = count_settled(c->lane);
+
 	weir_settle_postponed(c);
 	for (int i = 0; i < c->nviews; i++)
 	{
@@ -170,6 +214,7 @@ after_commit(CheckpointLane *c)
 
 		if (!wc_commit(&v->attempt))
 			continue;
+		note_committed(c, v, &count);
 		take_over(v);
 		if (v->to_send)
 			weir_wake_sender(MyDatabaseId);
@@ -224,6 +269,7 @@ give_in(CheckpointLane *c, bool *skip, int current, TransactionId xid)
 {
 	ErrorData *e;
 
+	c->lane->metrics.checkpoint_failures++;
 	MemoryContextSwitchTo(c->cxt);
 	e = CopyErrorData();
 	if (current < 0 && !weir_is_lock_error(e))

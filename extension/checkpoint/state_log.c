@@ -107,6 +107,7 @@ insert_chunk(Relation rel, CheckpointView *v, int shard, const Chunk *chunk)
 	heap_freetuple(tuple);
 	pfree(bytes);
 	v->next.chunks++;
+	v->written += len;
 }
 
 static void

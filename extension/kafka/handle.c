@@ -204,6 +204,13 @@ weir_handle_topic(KafkaHandle *h, const char *topic, char *err, size_t errlen)
 	return h->topic;
 }
 
+/* weir_kafka_version: see kafka.h. */
+const char *
+weir_kafka_version(void)
+{
+	return rd_kafka_version_str();
+}
+
 /* weir_kafka_sqlstate: the SQLSTATE for a code of librdkafka. */
 int
 weir_kafka_sqlstate(int code)

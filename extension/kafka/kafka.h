@@ -47,6 +47,9 @@ struct NearestName;
 extern void
 weir_kafka_nearest_setting(struct NearestName *nearest, KafkaSettingPlace place);
 
+/* librdkafka's version, as "2.0.2". */
+extern const char *weir_kafka_version(void);
+
 /* The SQLSTATE that fits an error code of librdkafka (KafkaEvent.code). */
 extern int weir_kafka_sqlstate(int code);
 

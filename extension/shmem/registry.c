@@ -7,6 +7,7 @@
  */
 #include "base/weir.h"
 
+#include "base/clock.h"
 #include "shmem/shmem.h"
 
 #define LEAST_QUEUE_KB 1024
@@ -79,6 +80,8 @@ void
 weir_view_postpone(ViewSlot *slot, const char *why)
 {
 	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	if (slot->postponed[0] == '\0')
+		slot->postponed_since = weir_clock_wall();
 	strlcpy(slot->postponed, why ? why : "", WEIR_ERROR_LEN);
 	LWLockRelease(&weir_registry->lock);
 }
@@ -181,6 +184,16 @@ weir_lane_committed(Lane *lane)
 	return last;
 }
 
+/* Another stream takes the lane's place. */
+static void
+forget_lane(Lane *lane)
+{
+	lane->failures = 0;
+	memset((void *) &lane->metrics, 0, sizeof(lane->metrics));
+	for (int w = 0; w < WEIR_MAX_WORKERS; w++)
+		memset((void *) &lane->workers[w].metrics, 0, sizeof(WorkerMetrics));
+}
+
 /*
  * weir_lane_claim prefers the lane that this stream had before, whose count of
  * failures goes on.
@@ -202,13 +215,14 @@ weir_lane_claim(Oid dboid, Oid stream)
 	if (lane == NULL)
 		return -1;
 	if (lane->dboid != dboid || lane->stream != stream)
-		lane->failures = 0;
+		forget_lane(lane);
 	lane->dboid = dboid;
 	lane->stream = stream;
 	lane->append = false;
 	lane->nviews = 0;
 	lane->nids = 0;
 	lane->restart_at = 0;
+	lane->condition_since = 0;
 	lane->error[0] = '\0';
 	lane->ended = false;
 	lane->delayed = false;
@@ -240,6 +254,7 @@ weir_view_claim(Oid dboid, int32 view, int64 generation, int lane)
 		pg_atomic_write_u32(&v->detached, 0);
 		v->error[0] = '\0';
 		v->postponed[0] = '\0';
+		v->metrics = weir_view_metrics_claim(dboid, view);
 		return i;
 	}
 	return -1;

@@ -37,6 +37,8 @@ segment_size(void)
 					mul_size(weir_settings.max_lanes, MAXALIGN(sizeof(Lane))));
 	size = add_size(size, mul_size(weir_settings.max_views,
 								   MAXALIGN(sizeof(ViewSlot))));
+	size = add_size(size, mul_size(weir_settings.max_views,
+								   MAXALIGN(sizeof(ViewMetrics))));
 	size = add_size(size, arena_size());
 	return add_size(size, 2 * PG_CACHE_LINE_SIZE);
 }
@@ -70,12 +72,25 @@ init_lane(Lane *lane)
 }
 
 static void
+init_metrics(ViewMetrics *m)
+{
+	for (int i = 0; i < WEIR_LATENCY_CLASSES; i++)
+	{
+		pg_atomic_init_u64(&m->freshness.n[i], 0);
+		pg_atomic_init_u64(&m->commit.n[i], 0);
+	}
+	pg_atomic_init_u64(&m->freshness.sum, 0);
+	pg_atomic_init_u64(&m->commit.sum, 0);
+}
+
+static void
 init_view(ViewSlot *view, int tranche)
 {
 	LWLockInitialize(&view->marks_lock, tranche);
 	pg_atomic_init_u64(&view->life, 0);
 	pg_atomic_init_u32(&view->failed, 0);
 	pg_atomic_init_u32(&view->detached, 0);
+	view->metrics = NULL;
 	weir_account_init(&view->memory);
 	for (int s = 0; s < WEIR_MAX_WORKERS; s++)
 	{
@@ -102,10 +117,16 @@ init_segment(Registry *reg)
 	reg->views = (ViewSlot *) p;
 	memset(p, 0, reg->max_views * sizeof(ViewSlot));
 	p += MAXALIGN(reg->max_views * sizeof(ViewSlot));
+	reg->metrics = (ViewMetrics *) p;
+	memset(p, 0, reg->max_views * sizeof(ViewMetrics));
+	p += MAXALIGN(reg->max_views * sizeof(ViewMetrics));
 	for (int i = 0; i < reg->max_lanes; i++)
 		init_lane(&reg->lanes[i]);
 	for (int i = 0; i < reg->max_views; i++)
+	{
 		init_view(&reg->views[i], reg->lane_tranche);
+		init_metrics(&reg->metrics[i]);
+	}
 
 	p = (char *) TYPEALIGN(PG_CACHE_LINE_SIZE, p);
 	reg->arena = wb_init(p, arena_size(), ARENA_MIN_BLOCK);

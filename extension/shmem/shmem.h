@@ -17,6 +17,7 @@
 #include "core/progress.h"
 #include "core/window.h"
 #include "port/atomics.h"
+#include "shmem/metrics.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -107,6 +108,8 @@ typedef struct ViewSlot
 	int64 retired_at;               /* monotonic us */
 	char postponed[WEIR_ERROR_LEN]; /* why its checkpoints are; coordinator,
 									 * of an append view the workers */
+	TimestampTz postponed_since;
+	ViewMetrics *metrics;
 	/* Set once by the coordinator before workers start. */
 	uint64 fingerprint; /* of the plan that workers run */
 	WwSpec window;      /* of calendar days or months: about as long */
@@ -148,8 +151,10 @@ typedef struct LanePartition
 	volatile int64 position;
 	volatile int64 high;
 	volatile int64 last_event; /* monotonic us of the last event or start */
-	volatile int64 durable;    /* committed and flushed; by the coordinator */
-	volatile int64 group;      /* the least of that over the stream's lanes */
+	volatile int64 timestamp;  /* Kafka's, of the last message; -1: none */
+	volatile int64 low;     /* first offset that the broker has; -1: unknown */
+	volatile int64 durable; /* committed and flushed; by the coordinator */
+	volatile int64 group;   /* the least of that over the stream's lanes */
 	volatile bool at_end;
 	volatile bool silent;     /* at its end, no event for idle_timeout ... */
 	volatile int64 silent_at; /* ... since this time (monotonic us) */
@@ -257,7 +262,24 @@ typedef struct LaneWorker
 	volatile bool broker_down;
 	volatile bool no_topic; /* it does not exist */
 	char error[WEIR_ERROR_LEN];
+	WorkerMetrics metrics;
+	/* Messages not committed; settled is the coordinator's, as frozen is. */
+	LatencyCells applied;
+	LatencyCells settled;
 } LaneWorker;
+
+/* What a lane is doing, as weir.status says. */
+typedef enum LaneCondition
+{
+	LANE_IS_STARTING,
+	LANE_WAITS_FOR_TOPIC,
+	LANE_WAITS_FOR_BROKER,
+	LANE_CATCHES_UP,
+	LANE_RUNS,
+	LANE_IS_IDLE,
+	LANE_LACKS_MEMORY,
+	LANE_RESTARTS
+} LaneCondition;
 
 typedef struct Lane
 {
@@ -276,6 +298,8 @@ typedef struct Lane
 	int failures; /* in a row, for the back-off */
 	TimestampTz restart_at;
 	char error[WEIR_ERROR_LEN];
+	LaneCondition condition; /* as last noted, and since when */
+	TimestampTz condition_since;
 	/* Flags, set by anybody, with the coordinator's latch. */
 	pg_atomic_uint32 stop;
 	pg_atomic_uint32 recheck; /* the catalog changed */
@@ -298,6 +322,7 @@ typedef struct Lane
 	volatile bool no_topic;    /* ... and for the topic */
 	/* Offsets for Kafka's tools: bumped when durable[] of parts has changed. */
 	pg_atomic_uint64 durable;
+	LaneMetrics metrics;
 } Lane;
 
 /* The process that writes a database's final windows to topics. */
@@ -345,6 +370,7 @@ typedef struct Registry
 	int max_views;
 	Lane *lanes;
 	ViewSlot *views;
+	ViewMetrics *metrics; /* max_views */
 	struct WbArena *arena;
 } Registry;
 
@@ -394,6 +420,30 @@ extern bool weir_lost_add(LostRange **list, const LostRange *range);
 /* Append one list to another, and leave it empty. */
 extern void weir_lost_move(LostRange **to, LostRange **from);
 extern void weir_lost_free(LostRange **list);
+
+/* --- what a lane is doing (condition.c) ------------------------------------- */
+
+extern const char *weir_condition_name(LaneCondition condition);
+/* Registry lock held. */
+extern LaneCondition weir_lane_condition(const Lane *lane);
+/* What the lane, else a worker, has to say; registry lock held. */
+extern const char *weir_lane_error(const Lane *lane);
+/*
+ * Note what the lane is doing, and since when.  True: something else than it was
+ * doing at the last call.
+ */
+extern bool weir_lane_note_condition(Lane *lane);
+/*
+ * How old the last message is of a partition that is not read to its end, in us;
+ * the greatest, or 0.  Registry lock held.
+ */
+extern int64 weir_lane_delay(const Lane *lane);
+
+/* --- latencies of a view (metrics.c); registry lock held ---------------------- */
+
+/* NULL: nothing was counted yet. */
+extern ViewMetrics *weir_view_metrics(Oid dboid, int32 view);
+extern ViewMetrics *weir_view_metrics_claim(Oid dboid, int32 view);
 
 /* --- registry (registry.c); each takes the registry lock itself ----------- */
 

@@ -30,6 +30,8 @@
 #define HEALTHY_US  (30 * USECS_PER_SEC)
 #define BLOCKED_US  (USECS_PER_SEC / 10)
 #define APART_US    (10 * USECS_PER_SEC)
+#define NOTE_US     USECS_PER_SEC
+#define BOUNDS_US   (30 * USECS_PER_SEC)
 
 /* Thousandths of its memory below which a view may share a lane again. */
 #define APART_PRESSURE 250
@@ -86,18 +88,72 @@ end_lane(Coordinator *co)
 	proc_exit(0);
 }
 
-static bool
-any_view_left(const Coordinator *co)
+static int
+views_left(const Coordinator *co)
 {
+	int n = 0;
+
 	for (int i = 0; i < co->c.nviews; i++)
-		if (!co->c.views[i]->gone)
-			return true;
-	return false;
+		n += !co->c.views[i]->gone;
+	return n;
+}
+
+/*
+ * Trouble, and its end; what a healthy lane does is nothing to log.  What is said
+ * while a lane is set up setup.c logs.
+ */
+static void
+log_condition(Coordinator *co)
+{
+	Lane *lane = co->lane;
+	LaneCondition condition = lane->condition;
+	bool trouble = condition == LANE_WAITS_FOR_TOPIC ||
+				   condition == LANE_WAITS_FOR_BROKER ||
+				   condition == LANE_LACKS_MEMORY;
+	char error[WEIR_ERROR_LEN];
+
+	if (lane->state != LANE_RUNNING || trouble == co->trouble)
+		return;
+	co->trouble = trouble;
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	strlcpy(error, weir_lane_error(lane), WEIR_ERROR_LEN);
+	LWLockRelease(&weir_registry->lock);
+	if (!trouble)
+		ereport(LOG, (errmsg("weir lane %d goes on reading stream \"%s.%s\"",
+							 weir_lane_number(lane), co->c.stream->nspname,
+							 co->c.stream->relname)));
+	else
+		ereport(LOG,
+				(errmsg("weir lane %d stands still on stream \"%s.%s\": %s",
+						weir_lane_number(lane), co->c.stream->nspname,
+						co->c.stream->relname, weir_condition_name(condition)),
+				 error[0] ? errdetail_log("%s.", error) : 0));
+}
+
+/* Once a second: what the lane is doing, for weir.status and pg_stat_activity. */
+static void
+note_condition(Coordinator *co)
+{
+	Lane *lane = co->lane;
+	int64 now = weir_clock_monotonic();
+	bool changed;
+
+	if (now < co->next_note)
+		return;
+	co->next_note = now + NOTE_US;
+	changed = weir_lane_note_condition(lane);
+	if (changed)
+		log_condition(co);
+	weir_worker_say(false, psprintf("%s, %d views of %s.%s",
+									weir_condition_name(lane->condition),
+									views_left(co), co->c.stream->nspname,
+									co->c.stream->relname));
 }
 
 void
 weir_coordinator_wait(Coordinator *co, long ms)
 {
+	note_condition(co);
 	if (ms > 0)
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
@@ -110,7 +166,7 @@ weir_coordinator_wait(Coordinator *co, long ms)
 		MemoryContextSwitchTo(co->cxt);
 	}
 	if (co->lane->state != LANE_RUNNING &&
-		(pg_atomic_read_u32(&co->lane->stop) || !any_view_left(co)))
+		(pg_atomic_read_u32(&co->lane->stop) || views_left(co) == 0))
 		end_lane(co);
 }
 
@@ -324,24 +380,46 @@ publish_durable(Coordinator *co)
 }
 
 static void
+note_checkpoint(Coordinator *co, int64 began, bool committed)
+{
+	LaneMetrics *m = &co->lane->metrics;
+	bool all = committed;
+
+	m->checkpoint_us += weir_clock_monotonic() - began;
+	if (!committed)
+		return;
+	m->checkpoints++;
+	for (int i = 0; i < co->c.nviews; i++)
+		all = all && (co->c.views[i]->gone ||
+					  co->c.views[i]->postponed.unwritten == 0);
+	if (all)
+		m->settled_at = began;
+}
+
+static void
 checkpoint(Coordinator *co)
 {
 	Lane *lane = co->lane;
 	uint64 wanted = pg_atomic_read_u64(&lane->checkpoint_wanted);
 	bool requested = wanted > pg_atomic_read_u64(&lane->checkpoint_done);
 	bool stop = pg_atomic_read_u32(&lane->stop) != 0;
+	int64 began = weir_clock_monotonic();
 	bool committed;
 
 	weir_record_failures(co);
 	detach_gone(co);
 	WEIR_FAULT("coordinator-before-watermarks");
 	if (!prepare(co) && !requested && !stop)
+	{
+		lane->metrics.settled_at = began;
 		return;
+	}
 	co->published = publications(lane);
 	WEIR_FAULT("coordinator-before-barrier");
 	raise_barrier(co);
 	WEIR_FAULT("coordinator-barrier-complete");
 	committed = weir_checkpoint_commit(&co->c, requested || stop);
+	note_checkpoint(co, began, committed);
 	weir_record_failures(co);
 	MemoryContextSwitchTo(co->cxt);
 	if (!committed)
@@ -376,6 +454,28 @@ look_for_partitions(Coordinator *co)
 							 co->c.stream->topic, n)));
 		pg_atomic_write_u32(&co->lane->stop, 1);
 	}
+}
+
+/* Which offsets the broker still has. */
+static void
+look_for_bounds(Coordinator *co)
+{
+	Lane *lane = co->lane;
+	int n = lane->npartitions;
+	int32 *partitions = palloc(sizeof(int32) * n);
+	int64 *low = palloc(sizeof(int64) * n);
+	int64 *high = palloc(sizeof(int64) * n);
+	char err[256];
+
+	for (int p = 0; p < n; p++)
+		partitions[p] = p;
+	if (weir_client_bounds(co->client, co->c.stream->topic, n, partitions, low,
+						   high, 500, err, sizeof(err)))
+		for (int p = 0; p < n; p++)
+			lane->parts[p].low = low[p];
+	pfree(partitions);
+	pfree(low);
+	pfree(high);
 }
 
 /* --- two lanes of a stream become one ----------------------------------------------------------- */
@@ -500,6 +600,11 @@ loop(Coordinator *co)
 			co->next_metadata = now + METADATA_US;
 			look_for_partitions(co);
 		}
+		if (now >= co->next_bounds)
+		{
+			co->next_bounds = now + BOUNDS_US;
+			look_for_bounds(co);
+		}
 		if (now >= co->next_join)
 		{
 			co->next_join = now + JOIN_US;
@@ -533,7 +638,7 @@ weir_coordinator_main(Datum arg)
 		weir_setup_views(co);
 		WEIR_FAULT("setup-planned");
 		weir_record_failures(co);
-		if (!any_view_left(co))
+		if (views_left(co) == 0)
 			end_lane(co);
 		weir_setup_lane(co);
 		weir_record_failures(co);
@@ -545,6 +650,7 @@ weir_coordinator_main(Datum arg)
 		LWLockRelease(&weir_registry->lock);
 		co->started = weir_clock_monotonic();
 		co->next_metadata = co->started + METADATA_US;
+		co->lane->metrics.settled_at = co->started;
 		co->published = publications(co->lane) - 1;
 		/* What has changed while the lane was set up. */
 		weir_recheck_views(co);

@@ -39,6 +39,9 @@ typedef struct Coordinator
 	int64 next_metadata;
 	int64 next_join;
 	int64 next_finish;
+	int64 next_note; /* of what the lane is doing */
+	int64 next_bounds;
+	bool trouble;     /* as logged */
 	uint64 published; /* publications at the last checkpoint */
 	XLogRecPtr last_commit;
 	bool durable_pending;

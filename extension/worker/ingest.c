@@ -212,6 +212,7 @@ take_barrier(Ingest *in, uint64 barrier)
 		if (in->views[i].apply)
 			weir_apply_freeze(in->views[i].apply);
 	weir_letters_move(&in->self->letters, &in->self->frozen);
+	weir_cells_move(&in->self->applied, &in->self->settled);
 	WEIR_FAULT("ingest-frozen");
 	we_take(&in->barrier, barrier);
 	pg_write_barrier();
@@ -422,6 +423,7 @@ static int
 drop_known(Ingest *in, int n)
 {
 	Lane *lane = in->lane;
+	int64 bytes = 0;
 	int kept = 0;
 
 	for (int i = 0; i < n; i++)
@@ -431,10 +433,14 @@ drop_known(Ingest *in, int n)
 		if (m->partition >= lane->npartitions || lane->parts[m->partition].held ||
 			m->offset < lane->parts[m->partition].position)
 			continue;
+		bytes += m->len + m->key_len;
 		if (kept != i)
 			in->msgs[kept] = *m;
 		kept++;
 	}
+	in->self->metrics.messages += kept;
+	in->self->metrics.bytes += bytes;
+	in->self->metrics.batches += kept > 0;
 	return kept;
 }
 
@@ -516,7 +522,9 @@ turn(Ingest *in)
 	int kept;
 	long linger;
 
+	weir_ingest_stage(in, STAGE_COPY);
 	weir_ingest_barrier(in);
+	weir_ingest_stage(in, STAGE_FETCH);
 	serve_joining(in);
 	if (in->away)
 	{
@@ -526,6 +534,7 @@ turn(Ingest *in)
 	linger = in->append ? weir_append_linger(in) : 0;
 	if (linger > 0)
 	{
+		weir_ingest_stage(in, STAGE_WAIT);
 		wait_on_latch(linger);
 		return;
 	}
@@ -547,6 +556,7 @@ turn(Ingest *in)
 			weir_ingest_append(in, kept);
 		else
 			weir_ingest_batch(in, kept);
+		weir_ingest_stage(in, STAGE_FETCH);
 	}
 	weir_consumer_release(in->consumer);
 	for (int i = 0; i < nevents; i++)
@@ -566,6 +576,7 @@ turn(Ingest *in)
 		we_next(&in->barrier, pg_atomic_read_u64(&in->lane->barrier)) ==
 			WE_NOTHING)
 	{
+		weir_ingest_stage(in, STAGE_WAIT);
 		(void) WaitLatchOrSocket(MyLatch,
 								 WL_LATCH_SET | WL_SOCKET_READABLE |
 									 WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -600,7 +611,7 @@ weir_ingest_main(Datum arg)
 		prepare(ingest);
 		WEIR_FAULT("ingest-prepared");
 		open_consumer(ingest);
-		ingest->second = weir_clock_monotonic();
+		ingest->second = ingest->stage_since = weir_clock_monotonic();
 		for (;;)
 		{
 			weir_worker_interrupts();

@@ -4,8 +4,9 @@
  *		ingest_views.c (which views it serves), ingest_batch.c (a batch of
  *		messages through decode and views), ingest_append.c (the same for an append
  *		view, which it writes itself), ingest_memory.c
- *		(without room), ingest_align.c (which partitions are held back) and
- *		ingest_lost.c (what the topic no longer has).
+ *		(without room), ingest_align.c (which partitions are held back),
+ *		ingest_lost.c (what the topic no longer has) and ingest_metrics.c (what it
+ *		counts).
  */
 #ifndef WEIR_WORKER_INGEST_H
 #define WEIR_WORKER_INGEST_H
@@ -38,6 +39,7 @@ typedef struct IngestView
 	ViewPlan *plan;
 	ViewApply *apply; /* NULL: the view has left */
 	MemoryWait wait;
+	uint64 taken;   /* records of the batch under way that are the view's */
 	bool *replaced; /* by partition: its last record is another one now */
 } IngestView;
 
@@ -55,6 +57,7 @@ typedef struct IngestLast
 {
 	int32 partition;
 	int64 offset;
+	int64 timestamp; /* Kafka's, us since 1970, or -1 */
 	uint32 print;
 } IngestLast;
 
@@ -97,6 +100,8 @@ typedef struct Ingest
 	int64 second;     /* of the rate */
 	int64 second_events;
 	int seconds;
+	WorkerStage stage; /* what its time goes to ... */
+	int64 stage_since; /* ... since then (monotonic us) */
 } Ingest;
 
 /* --- ingest.c -------------------------------------------------------------- */
@@ -134,9 +139,8 @@ extern void weir_ingest_part_view(Ingest *in, IngestView *v);
 extern void weir_ingest_batch(Ingest *in, int n);
 /* Before a barrier: groups say all that was applied.  A view that cannot fails. */
 extern void weir_ingest_settle(Ingest *in);
-/* Watermarks of the broker, idleness, rate: what weir.status shows. */
+/* Watermarks of the broker and idleness: what weir.status shows. */
 extern void weir_ingest_note_partitions(Ingest *in);
-extern void weir_ingest_note_rate(Ingest *in);
 /* The broker has answered: what was said of it being away is over. */
 extern void weir_ingest_broker_answers(Ingest *in);
 
@@ -191,6 +195,20 @@ extern bool weir_ingest_patience_is_over(const Ingest *in, int64 since);
 extern void weir_ingest_note_seen(Ingest *in, int n);
 /* Under memory pressure hold back the partitions that are ahead; else let go. */
 extern void weir_ingest_align(Ingest *in);
+/* --- ingest_metrics.c --------------------------------------------------------- */
+
+/* From now on its time goes to this. */
+extern void weir_ingest_stage(Ingest *in, WorkerStage stage);
+/*
+ * Records that the view has counted by now in the partitions of the batch under
+ * way; of parts, which are the view's.
+ */
+extern uint64 weir_ingest_counted(const Ingest *in, const ViewPartition *parts);
+/* A batch is applied: how old its messages are, for the views that took some. */
+extern void weir_ingest_note_latency(Ingest *in, const EventBatch *b);
+/* Once a second: rate, and what pg_stat_activity shows. */
+extern void weir_ingest_note_rate(Ingest *in);
+
 /* --- ingest_lost.c ------------------------------------------------------------ */
 
 /*

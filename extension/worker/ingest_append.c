@@ -370,6 +370,7 @@ give_in(Ingest *in, IngestView *v, bool rows)
 static bool
 wait_to_resume(Ingest *in, IngestView *v)
 {
+	weir_ingest_stage(in, STAGE_WAIT);
 	while (v->apply && weir_clock_monotonic() < in->append->resume)
 	{
 		(void) WaitLatch(MyLatch,
@@ -382,6 +383,7 @@ wait_to_resume(Ingest *in, IngestView *v)
 		weir_ingest_barrier(in);
 		(void) weir_ingest_drop_failed(in);
 	}
+	weir_ingest_stage(in, STAGE_APPLY);
 	return v->apply != NULL;
 }
 
@@ -451,6 +453,7 @@ append_batch(Ingest *in, IngestView *v, const EventBatch *b)
 {
 	Outcome outcome;
 
+	weir_ingest_stage(in, STAGE_APPLY);
 	in->append->careful = false;
 	memcpy(in->append->before, v->apply->parts, parts_size(in));
 	while ((outcome = attempt(in, v, b)) == AGAIN)
@@ -459,7 +462,10 @@ append_batch(Ingest *in, IngestView *v, const EventBatch *b)
 	if (outcome == LEFT)
 		return false;
 	trouble_is_over(in, v);
+	weir_ingest_stage(in, STAGE_PUBLISH);
 	weir_apply_publish(v->apply);
+	v->taken = weir_ingest_counted(in, v->apply->parts) -
+			   weir_ingest_counted(in, in->append->before);
 	weir_ingest_note_progress(in, b);
 	return true;
 }

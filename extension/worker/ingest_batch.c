@@ -182,7 +182,9 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 		return;
 	weir_lost_take_last(in, v->apply);
 	WEIR_FAULT("ingest-before-publish");
+	weir_ingest_stage(in, STAGE_PUBLISH);
 	weir_apply_publish(v->apply);
+	weir_ingest_stage(in, STAGE_APPLY);
 }
 
 void
@@ -304,27 +306,11 @@ weir_ingest_settle(Ingest *in)
 
 /* --- what others see of it ------------------------------------------------------------ */
 
-static void
-note_freshness(LaneWorker *w, int64 us)
-{
-	int slot = 0;
-
-	us = Max(us, 1);
-	while (us >= 8)
-	{
-		us >>= 1;
-		slot += 4;
-	}
-	slot += (int) (us & 3);
-	w->freshness[Min(slot, WEIR_FRESHNESS_SLOTS - 1)]++;
-}
-
 void
 weir_ingest_note_progress(Ingest *in, const EventBatch *b)
 {
 	Lane *lane = in->lane;
 	int64 now = weir_clock_monotonic();
-	int64 wall = weir_clock_wall() + WEIR_EPOCH_SHIFT;
 
 	for (int i = 0; i < b->n; i++)
 	{
@@ -336,26 +322,10 @@ weir_ingest_note_progress(Ingest *in, const EventBatch *b)
 		p->last_event = now;
 		p->silent = false;
 	}
-	for (int i = 0; i < b->n; i += 16)
-		if (b->msgs[i].timestamp > 0)
-			note_freshness(in->self, wall - b->msgs[i].timestamp);
+	for (int i = 0; i < in->nlast; i++)
+		lane->parts[in->last[i].partition].timestamp = in->last[i].timestamp;
+	weir_ingest_note_latency(in, b);
 	in->second_events += b->n;
-}
-
-void
-weir_ingest_note_rate(Ingest *in)
-{
-	int64 now = weir_clock_monotonic();
-
-	if (now - in->second < USECS_PER_SEC)
-		return;
-	in->self->rate = in->second_events * USECS_PER_SEC / (now - in->second);
-	in->second = now;
-	in->second_events = 0;
-	/* What was long ago fades: half of it every ten seconds. */
-	if (++in->seconds % 10 == 0)
-		for (int i = 0; i < WEIR_FRESHNESS_SLOTS; i++)
-			in->self->freshness[i] /= 2;
 }
 
 /*
@@ -410,18 +380,30 @@ weir_ingest_broker_answers(Ingest *in)
 
 /* --- the batch ---------------------------------------------------------------------------- */
 
+/* ... and note how many of its records are new to the view. */
+static void
+count_view(Ingest *in, IngestView *v, const EventBatch *b)
+{
+	uint64 before = weir_ingest_counted(in, v->apply->parts);
+
+	try_apply_view(in, v, b);
+	v->taken = v->apply ? weir_ingest_counted(in, v->apply->parts) - before : 0;
+}
+
 /* Apply a decoded batch to all views.  False: the stream stops here. */
 static bool
 apply_batch(Ingest *in, const EventBatch *b)
 {
+	weir_ingest_stage(in, STAGE_APPLY);
 	if (!note_undecoded(in, b))
 		return false;
 	for (int i = 0; i < in->nviews; i++)
 		if (in->views[i].apply)
 		{
-			try_apply_view(in, &in->views[i], b);
+			count_view(in, &in->views[i], b);
 			WEIR_FAULT("ingest-view-applied");
 		}
+	weir_ingest_stage(in, STAGE_PUBLISH);
 	weir_ingest_note_progress(in, b);
 	return true;
 }
@@ -432,9 +414,12 @@ weir_ingest_decode(Ingest *in, int n)
 	WeirUser before = weir_become_owner(in->stream->owner);
 	EventBatch *b;
 
+	weir_ingest_stage(in, STAGE_DECODE);
 	b = n > 0 ? weir_decode(in->decoder, in->msgs, n)
 			  : weir_decode_more(in->decoder);
 	weir_become_again(before);
+	if (b)
+		in->self->metrics.malformed += b->nerrors;
 	return b;
 }
 

@@ -337,6 +337,7 @@ weir_lost_note_last(Ingest *in, int n)
 		past->batch = in->batch;
 		in->last[in->nlast].partition = m->partition;
 		in->last[in->nlast].offset = m->offset;
+		in->last[in->nlast].timestamp = m->timestamp;
 		in->last[in->nlast++].print = weir_message_fingerprint(m);
 	}
 }

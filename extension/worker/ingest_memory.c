@@ -50,6 +50,7 @@ weir_ingest_wait_end(Ingest *in)
 void
 weir_ingest_wait_step(Ingest *in, bool all)
 {
+	weir_ingest_stage(in, STAGE_WAIT);
 	weir_wake_coordinator(in->lane);
 	if (all)
 		(void) weir_retired_give_up();
@@ -58,7 +59,9 @@ weir_ingest_wait_step(Ingest *in, bool all)
 	ResetLatch(MyLatch);
 	weir_worker_interrupts();
 	weir_ingest_note_partitions(in);
+	weir_ingest_stage(in, STAGE_COPY);
 	weir_ingest_barrier(in);
+	weir_ingest_stage(in, STAGE_APPLY);
 }
 
 /*

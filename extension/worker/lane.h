@@ -39,6 +39,14 @@ extern void weir_worker_begin(Oid dboid);
 /* Serve interrupts, reload, the postmaster's death. */
 extern void weir_worker_interrupts(void);
 
+/*
+ * What pg_stat_activity and the process's title say of it, when that changes;
+ * at most once a second, please.
+ */
+extern void weir_worker_say(bool busy, const char *text);
+/* A number of which only the size matters, to two digits. */
+extern int64 weir_coarse(int64 n);
+
 /* Views of a lane that coordinator and ingest worker both load. */
 extern int weir_lane_number(const Lane *lane);
 

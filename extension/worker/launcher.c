@@ -320,7 +320,9 @@ after_end(Launcher *l, Lane *lane)
 													   250 << Min(lane->failures,
 																  8)));
 	lane->failures++;
+	lane->metrics.failures++;
 	lane->state = LANE_BACKOFF;
+	(void) weir_lane_note_condition(lane);
 }
 
 static void

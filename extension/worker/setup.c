@@ -374,6 +374,7 @@ lay_out_lane(Coordinator *co, int npartitions)
 		lp->partition = p;
 		lp->position = PG_INT64_MAX;
 		lp->watermark = WEIR_NO_TIME;
+		lp->timestamp = lp->low = -1;
 		for (int i = 0; i < co->c.nviews; i++)
 			if (!co->c.views[i]->gone)
 				lp->position = Min(lp->position,

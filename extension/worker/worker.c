@@ -18,6 +18,7 @@
 #include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/ps_status.h"
 #include "worker/lane.h"
 
 void
@@ -61,6 +62,8 @@ weir_worker_begin(Oid dboid)
 	 * that a user can plant; a view's own settings are put on for its
 	 * expressions alone.
 	 */
+	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_SUSET,
+					PGC_S_OVERRIDE);
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET,
 					PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed",
@@ -86,6 +89,28 @@ weir_worker_interrupts(void)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
+}
+
+void
+weir_worker_say(bool busy, const char *text)
+{
+	static char said[NAMEDATALEN * 4];
+
+	if (strncmp(said, text, sizeof(said) - 1) == 0)
+		return;
+	strlcpy(said, text, sizeof(said));
+	set_ps_display(said);
+	pgstat_report_activity(busy ? STATE_RUNNING : STATE_IDLE, said);
+}
+
+int64
+weir_coarse(int64 n)
+{
+	int64 unit = 1;
+
+	while (n / unit >= 100)
+		unit *= 10;
+	return n / unit * unit;
 }
 
 int
