@@ -110,6 +110,13 @@ wp_restart(WpPartition *p, int64_t offset)
 	p->last_print = 0;
 }
 
+/* The first offset of which nothing was taken. */
+static inline int64_t
+wp_untouched(const WpPartition *p)
+{
+	return p->position + (p->record > 0);
+}
+
 /* Count a record that is the view's, see wp_take. */
 static inline bool
 wp_count(WpPartition *p, bool usable, int64_t time, int64_t delay,
@@ -140,6 +147,7 @@ wp_take(WpPartition *p, int64_t offset, bool usable, int64_t time,
 	if (offset < p->position)
 		return false;
 	p->position = offset + 1;
+	p->record = 0; /* the message may have been several records once */
 	return wp_count(p, usable, time, delay, watermark);
 }
 

@@ -302,7 +302,7 @@ publish(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 			weir_pane_publish(a->touched_pane[t]);
 	}
 	for (int p = 0; p < a->npartitions; p++)
-		shard->parts[p].reach = a->parts[p].position;
+		shard->parts[p].reach = wp_untouched(&a->parts[p]);
 	LWLockRelease(&shard->lock);
 }
 

@@ -291,6 +291,15 @@ weir_ingest_barrier(Ingest *in)
 		copy_slice(in);
 }
 
+bool
+weir_ingest_between(Ingest *in)
+{
+	weir_worker_interrupts();
+	weir_ingest_check_coordinator(in);
+	weir_ingest_barrier(in);
+	return weir_ingest_drop_failed(in);
+}
+
 /* --- events ------------------------------------------------------------------------------ */
 
 static void

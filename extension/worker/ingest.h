@@ -110,6 +110,11 @@ typedef struct Ingest
 extern void weir_ingest_barrier(Ingest *in);
 /* A lane without its coordinator is over: exit. */
 extern void weir_ingest_check_coordinator(const Ingest *in);
+/*
+ * Between two batches of the same messages: what does not wait for their end, since
+ * they may hold any number of records.  In no transaction.  False: no view is left.
+ */
+extern bool weir_ingest_between(Ingest *in);
 
 /* --- ingest_views.c --------------------------------------------------------- */
 

@@ -491,7 +491,7 @@ weir_ingest_append(Ingest *in, int n)
 		return;
 	weir_lost_note_last(in, n);
 	b = decode(in, n);
-	while (b != NULL && append_batch(in, v, b))
+	while (b != NULL && append_batch(in, v, b) && weir_ingest_between(in))
 		b = decode(in, 0);
 	in->append->full = n == in->capacity;
 	weir_ingest_broker_answers(in);

@@ -2,7 +2,8 @@
  * worker/ingest_batch.c
  *		A batch of messages through decode and every view of the lane.
  *
- * One transaction per batch.  Decoding runs as the stream's owner and each view
+ * One transaction per batch.  Messages that hold many records are several batches,
+ * with room for a barrier between them.  Decoding runs as the stream's owner and each view
  * as its own, in security-restricted operations.  A view that raises for what is
  * no row's fault fails alone; the others go on with the batch.
  *
@@ -423,20 +424,34 @@ weir_ingest_decode(Ingest *in, int n)
 	return b;
 }
 
+/*
+ * As many records of the messages as a batch has room for, in a transaction.
+ * False: that was all.  A view that has gone back has not had what is before the
+ * rest, so that is not for now, either.
+ */
+static bool
+apply_some(Ingest *in, int n)
+{
+	EventBatch *b;
+	bool more;
+
+	weir_ingest_begin_transaction(in);
+	b = weir_ingest_decode(in, n);
+	WEIR_FAULT("ingest-decoded");
+	more = b != NULL && apply_batch(in, b) && b->record != NULL &&
+		   !in->went_back;
+	weir_ingest_end_transaction(in);
+	return more;
+}
+
 void
 weir_ingest_batch(Ingest *in, int n)
 {
-	EventBatch *b;
-
 	if (!weir_ingest_drop_failed(in))
 		return;
-	weir_ingest_begin_transaction(in);
 	weir_lost_note_last(in, n);
-	b = weir_ingest_decode(in, n);
-	WEIR_FAULT("ingest-decoded");
-	while (b != NULL && apply_batch(in, b))
-		b = weir_ingest_decode(in, 0);
-	weir_ingest_end_transaction(in);
+	while (apply_some(in, n) && weir_ingest_between(in))
+		n = 0;
 	weir_ingest_broker_answers(in);
 	WEIR_FAULT("ingest-applied");
 }

@@ -70,7 +70,7 @@ keep_positions(ViewSlot *slot)
 	{
 		const ViewPartition *own = &slot->shards[dealt[p].worker].parts[p];
 
-		slot->shards[0].parts[p].position = Max(own->position, own->reach);
+		slot->shards[0].parts[p].position = Max(wp_untouched(own), own->reach);
 	}
 	for (int s = 0; s < slot->nshards; s++)
 		weir_chunks_free(&slot->shards[s]);

@@ -182,6 +182,25 @@ add_view(Coordinator *co)
 	return v;
 }
 
+static inline const char *
+or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+/* What the bytes of its messages mean. */
+static void
+describe_format(StringInfo d, const StreamDef *s)
+{
+	appendStringInfo(d, "%d %d %d %d %d %d %d %s\n", s->format, s->key_format,
+					 s->records, s->deletes, s->csv.delimiter, s->csv.quote,
+					 s->csv.escape, or_empty(s->csv.null));
+	appendStringInfo(d, "%s\n%s\n%s\n%s\n%s\n", or_empty(s->avro_schema),
+					 or_empty(s->avro_key_schema), or_empty(s->registry.url),
+					 or_empty(s->registry.username),
+					 or_empty(s->registry.password));
+}
+
 /* All that workers take from a stream's definition, as text. */
 static char *
 describe_stream(const StreamDef *s)
@@ -191,21 +210,22 @@ describe_stream(const StreamDef *s)
 
 	initStringInfo(&d);
 	appendStringInfo(&d,
-					 "%s %d %d %d %d " INT64_FORMAT " " INT64_FORMAT
+					 "%s %d %d %d " INT64_FORMAT " " INT64_FORMAT
 					 " " INT64_FORMAT " " INT64_FORMAT " %d %u\n",
-					 s->topic, s->format, s->on_error, s->offset_reset,
-					 s->event_time, s->watermark_delay, s->max_ahead,
-					 s->idle_timeout, s->idle_advance, s->workers, s->owner);
+					 s->topic, s->on_error, s->offset_reset, s->event_time,
+					 s->watermark_delay, s->max_ahead, s->idle_timeout,
+					 s->idle_advance, s->workers, s->owner);
+	describe_format(&d, s);
 	for (int i = 0; i < s->ncolumns; i++)
 	{
 		const StreamColumn *c = &s->columns[i];
 
 		appendStringInfo(&d,
-						 "%s %u %d %u %d %d %s " INT64_FORMAT "/" INT64_FORMAT
-						 "\n",
-						 c->name ? c->name : "", c->type, c->typmod,
-						 c->collation, c->not_null, c->source,
-						 c->path ? c->path : "", c->unit_num, c->unit_den);
+						 "%s %u %d %u %d %d %d %d %s " INT64_FORMAT
+						 "/" INT64_FORMAT "\n",
+						 or_empty(c->name), c->type, c->typmod, c->collation,
+						 c->not_null, c->source, c->envelope, c->path_literal,
+						 or_empty(c->path), c->unit_num, c->unit_den);
 	}
 	foreach(lc, s->settings)
 	{

@@ -23,9 +23,9 @@ BEGIN
         EXIT WHEN reached;
         IF clock_timestamp() > deadline THEN
             RAISE 'timed out waiting for %', condition
-                USING DETAIL = (SELECT string_agg(s::text, E'\n') FROM weir.status s);
+                USING DETAIL = (SELECT coalesce(string_agg(s::text, E'\n'), 'no views') FROM weir.status s);
         END IF;
-        PERFORM pg_sleep(0.01);
+        PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
     END LOOP;
 END $$;
 
