@@ -551,6 +551,16 @@ is_blocked(const Coordinator *co, int64 now)
 	return false;
 }
 
+/* Is a view to leave, which takes a barrier? */
+static bool
+any_leaves(const Coordinator *co)
+{
+	for (int i = 0; i < co->c.nviews; i++)
+		if (co->c.views[i]->gone && co->detach_barrier[i] == 0)
+			return true;
+	return false;
+}
+
 /* Has a reload changed what workers are started with? */
 static bool
 needs_other_workers(const Coordinator *co)
@@ -576,10 +586,12 @@ loop(Coordinator *co)
 						 pg_atomic_read_u64(&lane->checkpoint_done);
 
 		weir_crew_check(co);
+		weir_record_failures(co);
 		/* A reload may have made it shorter. */
 		co->next_checkpoint = Min(co->next_checkpoint, now + interval);
 		if (now >= co->next_checkpoint || requested ||
-			pg_atomic_read_u32(&lane->stop) || is_blocked(co, now))
+			pg_atomic_read_u32(&lane->stop) || is_blocked(co, now) ||
+			any_leaves(co))
 		{
 			co->last_checkpoint = now;
 			co->next_checkpoint = now + interval;

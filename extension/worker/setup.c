@@ -526,8 +526,9 @@ take_channel(CheckpointView *v, const char *channel)
 	v->row->notify = channel ? MemoryContextStrdup(v->cxt, channel) : NULL;
 }
 
+/* Asks for a checkpoint where the change takes one. */
 static void
-recheck_view(CheckpointView *v)
+recheck_view(Coordinator *co, CheckpointView *v)
 {
 	ProgressRow *p = weir_progress_load(v->slot->view);
 	ViewRow *row = weir_view_load(v->slot->view);
@@ -547,8 +548,11 @@ recheck_view(CheckpointView *v)
 		v->gone = true;
 		v->error = MemoryContextStrdup(v->cxt, NO_RIGHT);
 	}
-	else
+	else if (v->progress.advance != p->advance)
+	{
 		v->progress.advance = p->advance;
+		co->next_checkpoint = 0;
+	}
 }
 
 void
@@ -565,7 +569,7 @@ weir_recheck_views(Coordinator *co)
 		if (!ours)
 			co->c.views[i]->gone = true;
 		if (!co->c.views[i]->gone)
-			recheck_view(co->c.views[i]);
+			recheck_view(co, co->c.views[i]);
 	}
 	end();
 	MemoryContextReset(co->c.cxt);
