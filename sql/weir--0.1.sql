@@ -105,6 +105,14 @@ CREATE FUNCTION weir.cumulate(ts timestamp, step interval, size interval,
 COMMENT ON FUNCTION weir.cumulate(timestamptz, interval, interval, timestamptz) IS
     'ends of the cumulating windows that hold ts';
 
+-- True of every event in a batch; a view leaves out those that are late for the window.
+CREATE FUNCTION weir.in_time(window_start timestamptz) RETURNS boolean
+    LANGUAGE SQL IMMUTABLE PARALLEL SAFE RETURN true;
+CREATE FUNCTION weir.in_time(window_start timestamp) RETURNS boolean
+    LANGUAGE SQL IMMUTABLE PARALLEL SAFE RETURN true;
+COMMENT ON FUNCTION weir.in_time(timestamptz) IS
+    'condition of a continuous view: the event was in time for its tumbling window';
+
 -- --- aggregates -------------------------------------------------------------
 
 CREATE FUNCTION weir.first_step(bytea, anyelement, "any") RETURNS bytea
@@ -143,6 +151,15 @@ CREATE AGGREGATE weir.topk(value anyelement, k int) (
     sfunc = weir.topk_step, stype = internal, combinefunc = weir.topk_combine,
     serialfunc = weir.topk_serialize, deserialfunc = weir.topk_deserialize,
     finalfunc = weir.topk_final, parallel = safe);
+-- Stands in the query of a view over another one, and is not called there.
+CREATE FUNCTION weir.merge_step(anyelement, anyelement) RETURNS anyelement
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_merge_step';
+CREATE FUNCTION weir.merge_final(anyelement) RETURNS anyelement
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'weir_merge_step';
+CREATE AGGREGATE weir.merge(anyelement) (
+    sfunc = weir.merge_step, stype = anyelement, finalfunc = weir.merge_final, parallel = safe);
+COMMENT ON AGGREGATE weir.merge(anyelement) IS
+    'the aggregate behind a column of a continuous view, over all events of the group: in a view over that view';
 -- A state that somebody made up could have any bytes: they are the aggregates' own.
 REVOKE ALL ON FUNCTION weir.first_step(bytea, anyelement, "any"), weir.last_step(bytea, anyelement, "any"),
     weir.first_combine(bytea, bytea), weir.last_combine(bytea, bytea), weir.first_final(bytea, anyelement, "any") FROM PUBLIC;
@@ -162,6 +179,8 @@ CREATE TABLE weir.views (
     open        regclass,                   -- windows that are open; NULL: an
                 -- append view, whose rows are in "view", which is also "final"
     stream      regclass NOT NULL,
+    upstream    regclass,                   -- the view that it is over; NULL: the stream
+    definition  text,                       -- the query as written, over "upstream"
     lateness    interval NOT NULL,
     retention   interval,                   -- that final windows are kept; NULL: for ever
     memory_limit bigint,                    -- bytes; NULL: only weir.memory_limit
@@ -360,7 +379,7 @@ SELECT pg_catalog.pg_extension_config_dump('weir.outbox', '');
 -- --- control ---------------------------------------------------------------
 
 CREATE FUNCTION weir.create_view(name text, query text,
-        start text DEFAULT NULL, lateness interval DEFAULT '0',
+        start text DEFAULT NULL, lateness interval DEFAULT NULL,
         retention interval DEFAULT NULL, keep_late boolean DEFAULT false,
         memory_limit text DEFAULT NULL, on_memory_limit text DEFAULT 'wait',
         until text DEFAULT NULL, notify text DEFAULT NULL)
@@ -608,7 +627,7 @@ GRANT SELECT ON weir.alert_rules, weir.alerts TO PUBLIC;
 GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions, weir.metrics TO PUBLIC;
 -- Not the reason: it may quote a message.  weir.status shows it to those who may
 -- read the stream.
-GRANT SELECT (id, view, query, final, open, stream, lateness, retention, memory_limit, on_memory_limit,
+GRANT SELECT (id, view, query, final, open, stream, upstream, definition, lateness, retention, memory_limit, on_memory_limit,
               start, until, settings, keep_late, notify, state, state_since, created_at) ON weir.views TO PUBLIC;
 
 -- --- looking into a topic ----------------------------------------------------

@@ -57,6 +57,17 @@ advance_view(Oid relid, TimestampTz upto)
 						get_rel_name(row->view))));
 }
 
+/* Of a view, and of those over it, for which the same events are late then. */
+static void
+advance_views(Oid relid, TimestampTz upto)
+{
+	ListCell *lc;
+
+	advance_view(relid, upto);
+	foreach(lc, weir_views_over(relid))
+		advance_views(((ViewRow *) lfirst(lc))->view, upto);
+}
+
 /* The views (of int: ids) that run with the stream now: in its main lane. */
 static List *
 views_of_main_lane(Oid stream)
@@ -129,7 +140,7 @@ weir_advance_watermark(PG_FUNCTION_ARGS)
 	if (weir_is_stream(target))
 		advance_stream(target, upto);
 	else
-		advance_view(target, upto);
+		advance_views(target, upto);
 	weir_notify_at_commit();
 	PG_RETURN_VOID();
 }

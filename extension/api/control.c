@@ -12,6 +12,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "api/cascade.h"
 #include "api/control.h"
 #include "api/hooks.h"
 #include "api/place_check.h"
@@ -161,6 +162,31 @@ take_until(ViewRow *row, FunctionCallInfo fcinfo, int arg)
 		row->until = weir_read_until(until);
 }
 
+/* The view begins anew, and so do those over it: what they are made of is gone. */
+static void
+reset_view(ViewRow *row, bool sets_until)
+{
+	ListCell *lc;
+
+	weir_view_set_places(row);
+	weir_progress_reset(row->id);
+	weir_view_set_home(row->id);
+	if (strcmp(row->state, "paused") != 0)
+		weir_view_set_state(row->id, "running", NULL);
+
+	WEIR_FAULT("reset-stored");
+	delete_final(row);
+	foreach(lc, weir_views_over(row->view))
+	{
+		ViewRow *over = weir_controlled_view(((ViewRow *) lfirst(lc))->view);
+
+		over->start = row->start;
+		if (sets_until)
+			over->until = row->until;
+		reset_view(over, sets_until);
+	}
+}
+
 Datum
 weir_reset(PG_FUNCTION_ARGS)
 {
@@ -179,14 +205,7 @@ weir_reset(PG_FUNCTION_ARGS)
 		weir_check_place(stream, "start", row->start);
 	if (!PG_ARGISNULL(2))
 		weir_check_until(stream, row->until);
-	weir_view_set_places(row);
-	weir_progress_reset(row->id);
-	weir_view_set_home(row->id);
-	if (strcmp(row->state, "paused") != 0)
-		weir_view_set_state(row->id, "running", NULL);
-
-	WEIR_FAULT("reset-stored");
-	delete_final(row);
+	reset_view(row, !PG_ARGISNULL(2));
 	weir_notify_at_commit();
 	PG_RETURN_VOID();
 }
@@ -242,6 +261,32 @@ drop_rest(const ViewRow *row, DropBehavior behavior)
 }
 
 /*
+ * The views over a view that goes: with it if the statement said CASCADE.  What
+ * they are is known to the catalog only, as after a restore.
+ */
+static void
+drop_over(const ViewRow *row, DropBehavior behavior)
+{
+	ListCell *lc;
+
+	if (behavior != DROP_CASCADE)
+	{
+		weir_refuse_to_drop(row);
+		return;
+	}
+	foreach(lc, weir_views_over(row->view))
+	{
+		const ViewRow *over = lfirst(lc);
+
+		ereport(NOTICE,
+				(errmsg("drop cascades to continuous view \"%s\"", over->name)));
+		weir_view_delete(over->id);
+		drop_over(over, behavior);
+		drop_rest(over, behavior);
+	}
+}
+
+/*
  * Relations of a continuous view were dropped, by whatever statement: drop the
  * rest of it and its row.  The rest's own event finds no row any more.
  */
@@ -282,7 +327,10 @@ weir_on_drop(PG_FUNCTION_ARGS)
 	}
 	for (int i = 0; i < n; i++)
 		if (rows[i])
+		{
+			drop_over(rows[i], behavior);
 			drop_rest(rows[i], behavior);
+		}
 	SPI_finish();
 	weir_become_again(user);
 	if (n > 0)

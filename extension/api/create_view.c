@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "api/alter_view.h"
+#include "api/cascade.h"
 #include "api/hooks.h"
 #include "api/memory_limit.h"
 #include "api/place_check.h"
@@ -152,7 +153,8 @@ check_lateness(Interval *lateness)
 static void
 check_windowless(const NewView *v)
 {
-	if (v->plan->window.all.kind == WW_NONE && v->row.lateness != 0)
+	if (v->plan->window.all.kind == WW_NONE &&
+		v->plan->inner.all.kind == WW_NONE && v->row.lateness != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("lateness needs a window"),
@@ -175,12 +177,17 @@ check_state(void)
 	PreventCommandIfReadOnly("a change of continuous views");
 }
 
+/* Whoever owns the view reads the stream, one over another view, too. */
 static void
-check_stream_access(Oid stream)
+check_stream_access(const NewView *v)
 {
-	if (pg_class_aclcheck(stream, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE,
-					   get_rel_name(stream));
+	Oid stream = v->row.stream;
+
+	if (pg_class_aclcheck(stream, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+		return;
+	if (OidIsValid(v->row.upstream))
+		weir_refuse_stream(&v->row);
+	aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, get_rel_name(stream));
 }
 
 /* --- relations ------------------------------------------------------------------------- */
@@ -188,11 +195,14 @@ check_stream_access(Oid stream)
 static void
 run_ddl(const char *sql)
 {
-	int result = SPI_execute(sql, false, 0);
+	int result;
 
+	SPI_connect();
+	result = SPI_execute(sql, false, 0);
 	if (result < 0)
 		elog(ERROR, "statement failed with %s: %s",
 			 SPI_result_code_string(result), sql);
+	SPI_finish();
 }
 
 static Oid
@@ -300,17 +310,26 @@ depend(Oid dependent, Oid on)
 static void
 make_relations(NewView *v, const char *sql)
 {
-	SPI_connect();
+	char *flat;
+
 	run_ddl(psprintf("CREATE VIEW %s AS %s", quoted_name(v, "_query"), sql));
 	v->row.query = made(v, "_query");
 	if (get_rel_persistence(v->row.query) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("a continuous view cannot use temporary objects")));
+	flat = weir_over_view(&v->row);
+	if (flat)
+	{
+		v->row.definition = unconstify(char *, sql);
+		run_ddl(psprintf("CREATE OR REPLACE VIEW %s AS %s",
+						 quoted_name(v, "_query"), flat));
+		CommandCounterIncrement();
+	}
 	v->plan = weir_plan_view(v->row.query);
 	check_windowless(v);
 	v->row.stream = v->plan->stream;
-	check_stream_access(v->row.stream);
+	check_stream_access(v);
 	if (v->plan->append)
 		make_table(v);
 	else
@@ -318,7 +337,6 @@ make_relations(NewView *v, const char *sql)
 		make_final(v);
 		make_open(v);
 	}
-	SPI_finish();
 	depend(v->row.final, v->row.query);
 	if (OidIsValid(v->row.open))
 		depend(v->row.open, v->row.query);
@@ -345,12 +363,12 @@ weir_create_view(PG_FUNCTION_ARGS)
 	char *sql;
 
 	check_state();
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3) || PG_ARGISNULL(5))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("name, query, lateness and keep_late must not be NULL")));
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(5))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("name, query and keep_late must not be NULL")));
 	sql = check_query(PG_GETARG_TEXT_PP(1));
-	v.row.lateness = check_lateness(PG_GETARG_INTERVAL_P(3));
+	v.row.lateness = PG_ARGISNULL(3) ? WEIR_NO_LATENESS
+									 : check_lateness(PG_GETARG_INTERVAL_P(3));
 	if (!PG_ARGISNULL(4))
 		v.row.retention = weir_read_retention(PG_GETARG_INTERVAL_P(4));
 	v.row.keep_late = PG_GETARG_BOOL(5);
@@ -369,7 +387,8 @@ weir_create_view(PG_FUNCTION_ARGS)
 	stream = weir_stream_load(v.row.stream, weir_relation_owner(v.row.stream));
 	if (v.row.start == NULL)
 		v.row.start = weir_place_normal("start", stream->start);
-	freeze_settings(&v);
+	if (v.row.settings == NULL)
+		freeze_settings(&v);
 	v.row.id = weir_view_insert(&v.row);
 	weir_view_set_options(&v.row);
 	WEIR_FAULT("create-view-stored");
@@ -388,10 +407,10 @@ weir_drop_view(PG_FUNCTION_ARGS)
 
 	check_state();
 	row = weir_view_require(relid);
+	weir_refuse_to_drop(row);
 	query = quote_qualified_identifier(get_namespace_name(
 										   get_rel_namespace(row->query)),
 									   get_rel_name(row->query));
-	SPI_connect();
 	run_ddl(psprintf("DROP %s %s", weir_is_append(row) ? "TABLE" : "VIEW",
 					 quote_qualified_identifier(get_namespace_name(
 													get_rel_namespace(relid)),
@@ -399,7 +418,6 @@ weir_drop_view(PG_FUNCTION_ARGS)
 	WEIR_FAULT("drop-view-half");
 	if (OidIsValid(get_rel_namespace(row->query)))
 		run_ddl(psprintf("DROP VIEW %s", query));
-	SPI_finish();
 	weir_notify_at_commit();
 	PG_RETURN_VOID();
 }

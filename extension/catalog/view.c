@@ -62,7 +62,7 @@ weir_become_again(WeirUser user)
 	"v.start, v.settings, v.state, h.database, p.generation, "            \
 	"v.keep_late, coalesce(v.memory_limit, 0), v.on_memory_limit, "       \
 	"coalesce((extract(epoch from v.retention) * 1000000)::bigint, 0), "  \
-	"v.until, v.notify "                                                  \
+	"v.until, v.notify, coalesce(v.upstream::oid, 0::oid) "               \
 	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "           \
 	"LEFT JOIN weir.progress p ON p.view = v.id "
 
@@ -148,6 +148,7 @@ read_view(int row, MemoryContext cxt)
 	v->retention = DatumGetInt64(weir_spi_get(row, 16, &isnull));
 	v->until = get_text(row, 17, cxt);
 	v->notify = get_text(row, 18, cxt);
+	v->upstream = get_oid(row, 19);
 	v->owner = weir_relation_owner(v->query);
 	v->name = get_rel_name(v->view);
 	v->name = MemoryContextStrdup(cxt, v->name ? v->name : "?");
@@ -224,6 +225,12 @@ weir_views_load(Oid stream)
 					  ObjectIdGetDatum(stream));
 }
 
+List *
+weir_views_over(Oid view)
+{
+	return load_views("v.upstream = $1", OIDOID, ObjectIdGetDatum(view));
+}
+
 ViewRow *
 weir_view_require(Oid relid)
 {
@@ -265,8 +272,9 @@ settings_array(const ViewRow *v)
 int32
 weir_view_insert(const ViewRow *v)
 {
-	Oid types[] = {OIDOID,  OIDOID,  OIDOID,       OIDOID,  OIDOID, INT8OID,
-				   INT8OID, TEXTOID, TEXTARRAYOID, BOOLOID, TEXTOID};
+	Oid types[] = {OIDOID,  OIDOID,  OIDOID,  OIDOID,       OIDOID,
+				   INT8OID, INT8OID, TEXTOID, TEXTARRAYOID, BOOLOID,
+				   TEXTOID, OIDOID,  TEXTOID};
 	Datum values[lengthof(types)];
 	WeirUser user = weir_become_system();
 	bool isnull;
@@ -283,12 +291,14 @@ weir_view_insert(const ViewRow *v)
 	values[8] = settings_array(v);
 	values[9] = BoolGetDatum(v->keep_late);
 	values[10] = CStringGetTextDatum(v->until ? v->until : "");
+	values[11] = ObjectIdGetDatum(v->upstream);
+	values[12] = CStringGetTextDatum(v->definition ? v->definition : "");
 
 	SPI_connect();
 	weir_spi("INSERT INTO weir.views (view, query, final, open, stream, lateness, "
-			 "retention, start, settings, keep_late, until) VALUES ($1, $2, $3, nullif($4, 0::oid), $5, "
+			 "retention, start, settings, keep_late, until, upstream, definition) VALUES ($1, $2, $3, nullif($4, 0::oid), $5, "
 			 "$6 * interval '1 microsecond', justify_hours(nullif($7, 0) * interval '1 microsecond'), "
-			 "$8, $9, $10, nullif($11, '')) RETURNING id",
+			 "$8, $9, $10, nullif($11, ''), nullif($12, 0::oid), nullif($13, '')) RETURNING id",
 			 lengthof(types), types, values, NULL, SPI_OK_INSERT_RETURNING);
 	id = DatumGetInt32(weir_spi_get(0, 1, &isnull));
 	SPI_finish();

@@ -22,6 +22,8 @@ typedef struct ViewRow
 	Oid final;
 	Oid open; /* InvalidOid: an append view, and final is the view itself */
 	Oid stream;
+	Oid upstream;       /* the view that it is over; InvalidOid: the stream */
+	char *definition;   /* as written, over upstream; only when inserted */
 	Oid owner;          /* of the view */
 	int64 lateness;     /* us */
 	int64 retention;    /* us that final windows are kept; 0: for ever */
@@ -66,6 +68,8 @@ extern ViewRow *weir_view_of_relation(Oid relid);
 extern ViewRow *weir_view_of_open(Oid relid);
 /* By the view that holds its query. */
 extern ViewRow *weir_view_of_query(Oid relid);
+/* Those that are defined over this view, and only the direct ones. */
+extern List *weir_views_over(Oid view);
 /* By any of the relations that belong to it: query, final, open. */
 extern ViewRow *weir_view_of_part(Oid relid);
 /* All views, or those of one stream; List of ViewRow. */

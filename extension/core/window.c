@@ -151,6 +151,8 @@ ww_start(const WwSpec *w, int64_t name)
 int64_t
 ww_end(const WwSpec *w, int64_t name)
 {
+	if (w->kind == WW_NONE)
+		return WW_END_OF_ALL;
 	return is_named_by_end(w) ? name : name + w->size;
 }
 

@@ -50,7 +50,9 @@ typedef enum WwKind
  * The only pane where there are no windows: it closes later than anything, and is
  * an event's whatever its time.
  */
-#define WW_ALL_TIME INT64_MAX
+#define WW_ALL_TIME   INT64_MAX
+/* Where it ends: later than anything closes, and 300 years can still be added. */
+#define WW_END_OF_ALL (INT64_MAX - INT64_C(10000000000000000))
 
 typedef struct WwSpec
 {

@@ -9,6 +9,9 @@
  * A row goes into the pane of all its windows, or, if it is late for some, into
  * the one of those that are left (core/window.h).  Neighbours are mostly of one
  * pane, so windows are computed once for a run of rows.
+ *
+ * Where windows are made up of others (a view over a view), a row that is late for
+ * the inner one is late for all, whichever of them are open.
  */
 #include "base/weir.h"
 
@@ -96,6 +99,56 @@ assign_all_time(ViewApply *a, const int32 *rows, int nrows)
 	return nrows;
 }
 
+/*
+ * The inner window of time t, and the outer ones, which are those of its start.
+ * Returns when it closes.  An outer one could end before it only where it were
+ * not made up of inner ones: in a zone whose clocks were off by seconds.
+ */
+static int64
+find_nested(const ViewApply *a, int64 t, WwPane *inner, WwPane *outer)
+{
+	int64 close;
+
+	if (!weir_window_pane(&a->plan->inner, t, inner) ||
+		!IS_VALID_TIMESTAMP(inner->upto + a->lateness))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("window out of range")));
+	close = inner->upto + a->lateness;
+	if (a->plan->window.all.kind != WW_NONE)
+		return Min(close, find_windows(a, inner->from, outer));
+	outer->first = outer->last = WW_ALL_TIME;
+	return close;
+}
+
+static int
+assign_nested(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
+{
+	WwPane inner = {0}; /* of the last row; none yet */
+	WwPane outer = {0};
+	int64 close = 0;
+	int kept = 0;
+
+	for (int i = 0; i < nrows; i++)
+	{
+		int32 row = rows[i];
+		int64 t = b->event_time[row];
+
+		if (t < inner.from || t >= inner.upto)
+			close = find_nested(a, t, &inner, &outer);
+		if (outer.last < outer.first)
+			continue;
+		if (!wp_is_late(close, a->watermark[row], a->closed_upto))
+		{
+			a->first[row] = outer.first;
+			a->last[row] = outer.last;
+			rows[kept++] = row;
+		}
+		else if (!weir_apply_late(a, b, row, inner.from, inner.upto))
+			return -1;
+	}
+	return kept;
+}
+
 int
 weir_apply_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 {
@@ -103,6 +156,8 @@ weir_apply_windows(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 	int64 close = 0;   /* when its first window closes */
 	int kept = 0;
 
+	if (a->plan->inner.all.kind != WW_NONE)
+		return assign_nested(a, b, rows, nrows);
 	if (a->plan->window.all.kind == WW_NONE)
 		return assign_all_time(a, rows, nrows);
 	if (a->sessions)

@@ -49,6 +49,8 @@ plan_aggregate_hint(Oid aggfn)
 {
 	const char *name = get_func_name(aggfn);
 
+	if (plan_is_merge(aggfn))
+		return "weir.merge is for columns of a continuous view that are aggregates: select from that view.";
 	for (int i = 0; aggfn < FirstGenbkiObjectId && i < lengthof(advice); i++)
 	{
 		size_t len = strlen(advice[i].name);

@@ -122,11 +122,40 @@ plan_plain_column(Expr *expr)
 	return IsA(expr, Var) ? ((Var *) expr)->varattno : InvalidAttrNumber;
 }
 
+/* take_in_time: the quals without weir.in_time(), which is no condition on rows. */
+static Node *
+take_in_time(PlanContext *cxt, Node *quals)
+{
+	List *others = NIL;
+	ListCell *lc;
+
+	foreach(lc, make_ands_implicit((Expr *) quals))
+	{
+		Node *window = plan_in_time_argument(lfirst(lc));
+
+		if (window == NULL)
+			others = lappend(others, lfirst(lc));
+		else if (!plan_is_window(window) ||
+				 (cxt->in_time && !equal(cxt->in_time, window)))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg(
+						 "weir.in_time must be over the one window that events have to be in time for"),
+					 errhint(
+						 "Write WHERE weir.in_time(weir.tumble(event_time, size)), once.")));
+		else
+			cxt->in_time = (FuncExpr *) window;
+	}
+	if (cxt->in_time == NULL)
+		return quals;
+	return others ? (Node *) make_ands_explicit(others) : NULL;
+}
+
 /* plan_where: the quals, as a list that is implicitly ANDed. */
 static void
 plan_where(PlanContext *cxt)
 {
-	Node *quals = cxt->query->jointree->quals;
+	Node *quals = take_in_time(cxt, cxt->query->jointree->quals);
 
 	if (quals == NULL)
 		return;

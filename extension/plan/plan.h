@@ -49,7 +49,9 @@ typedef struct ViewPlan
 	JoinPlan *join; /* the tables that it is joined with, or NULL */
 	List *where;    /* implicitly ANDed, over the stream */
 	WindowSpec window;
-	int nkeys; /* without the window */
+	WindowSpec inner; /* a tumble that events must be in time for, windows of
+					   * which make up those of window; WW_NONE: there is none */
+	int nkeys;        /* without the window */
 	KeySpec *keys;
 	int naccums;
 	AccumSpec *accums;
@@ -85,6 +87,13 @@ extern ViewPlan *weir_plan_view(Oid query_rel);
 
 /* The same from a Query, as parsed and rewritten (not yet planned). */
 extern ViewPlan *weir_plan_query(Query *query);
+
+/*
+ * The query of a view relation that selects from a continuous view, as one that
+ * selects from that view's stream (cascade.c): its text, and the view in *over.
+ * NULL: it does not.  Raises for what cannot be put together from the events.
+ */
+extern char *weir_plan_flatten(Oid query_rel, Oid *over);
 
 /*
  * Raises when open windows of this plan that were kept as bytes in another

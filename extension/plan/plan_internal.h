@@ -13,6 +13,7 @@
  *	agg_distinct.c	... and those with DISTINCT
  *	join.c			FROM with tables, as a query of its own
  *	append.c		a query without groups: all of it is over the stream
+ *	cascade.c		before all that, once: a query over a view, made one over its stream
  *	plan.c			puts it together and rewrites what is shown
  *
  * Expressions are compared with equal() as the parser left them and simplified
@@ -34,12 +35,15 @@ typedef struct PlanContext
 	Query *query; /* our copy; Vars are PLAN_VARNO's */
 	const StreamDef *stream;
 	ViewPlan *plan;
-	FuncExpr *window; /* the window's call, as written; NULL: none */
-	List *keys;       /* of Expr, as written; parallel to plan->keys */
-	List *aggrefs;    /* of Aggref, as written; parallel to plan->aggs */
+	FuncExpr *window;  /* the window's call, as written; NULL: none */
+	FuncExpr *in_time; /* the window in WHERE to be in time for, or NULL */
+	List *keys;        /* of Expr, as written; parallel to plan->keys */
+	List *aggrefs;     /* of Aggref, as written; parallel to plan->aggs */
 } PlanContext;
 
-/* refuse.c: raise for a shape that cannot be; else the only item of FROM. */
+/* refuse.c: raise for a clause that no view can have. */
+extern void plan_check_clauses(const Query *query);
+/* The same, and for a FROM that cannot be; else its only item. */
 extern RangeTblEntry *plan_check_shape(Query *query, int *rtindex);
 /* Raise if node refers to system columns or whole rows of the stream. */
 extern void plan_check_columns(Node *node, const StreamDef *stream);
@@ -52,8 +56,12 @@ extern void plan_check_functions(Node *node);
 extern bool plan_is_window(Node *node);
 /* Raise if node calls weir.session. */
 extern void plan_check_no_session(Node *node);
-/* Fill cxt->plan->window from cxt->window. */
+/* Fill cxt->plan->window and inner from cxt->window and in_time. */
 extern void plan_window(PlanContext *cxt);
+/* The argument of weir.in_time(), which node calls, or NULL. */
+extern Node *plan_in_time_argument(Node *node);
+/* weir.in_time() of a window. */
+extern Expr *plan_in_time(FuncExpr *window);
 
 /* keys.c */
 extern void plan_key(KeySpec *key, Expr *expr, Oid eq_opr, bool hashable);
@@ -82,6 +90,9 @@ extern void plan_set_catalog(ViewPlan *plan, AggSpec *agg, AccumSpec *spec,
 							 const Aggref *aggref, bool keep);
 /* What to use instead of an aggregate. */
 extern const char *plan_aggregate_hint(Oid aggfn);
+
+/* cascade.c: is it weir.merge? */
+extern bool plan_is_merge(Oid aggfn);
 
 /* agg_distinct.c: an aggregate over a set. */
 extern void

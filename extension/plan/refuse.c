@@ -209,8 +209,8 @@ check_from(Query *query, int *rtindex)
 	return rte;
 }
 
-RangeTblEntry *
-plan_check_shape(Query *query, int *rtindex)
+void
+plan_check_clauses(const Query *query)
 {
 	int i;
 
@@ -223,6 +223,12 @@ plan_check_shape(Query *query, int *rtindex)
 							errmsg("%s", r->message),
 							errdetail("%s", r->detail), errhint("%s", r->hint)));
 	}
+}
+
+RangeTblEntry *
+plan_check_shape(Query *query, int *rtindex)
+{
+	plan_check_clauses(query);
 	return check_from(query, rtindex);
 }
 

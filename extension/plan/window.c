@@ -10,8 +10,10 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_func.h"
 #include "plan/interval.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -210,7 +212,7 @@ optional_argument(const FuncExpr *call, int n, Datum *value)
 }
 
 static void
-plan_tumble(WindowSpec *window, const FuncExpr *call, const WindowFunction *f)
+read_tumble(WindowSpec *window, const FuncExpr *call, const WindowFunction *f)
 {
 	Datum origin;
 	Datum zone;
@@ -225,31 +227,21 @@ plan_tumble(WindowSpec *window, const FuncExpr *call, const WindowFunction *f)
 					 has_zone ? TextDatumGetCString(zone) : NULL);
 }
 
-void
-plan_window(PlanContext *cxt)
+/* read_window: what a call says. */
+static void
+read_window(FuncExpr *call, WindowSpec *window)
 {
-	WindowSpec *window = &cxt->plan->window;
-	const WindowFunction *f = window_function((Node *) cxt->window);
-	FuncExpr *call;
+	const WindowFunction *f = window_function((Node *) call);
 
-	if (cxt->window == NULL)
-	{
-		window->all = (WwSpec){.kind = WW_NONE, .step = 1};
-		window->type = window->result = TIMESTAMPTZOID;
-		return;
-	}
-	check_event_time(linitial(cxt->window->args), cxt->stream);
-
-	cxt->plan->needs_time = true;
 	/* fills in the default of origin, too; with a NULL it is one itself */
-	call = (FuncExpr *) eval_const_expressions(NULL, (Node *) cxt->window);
+	call = (FuncExpr *) eval_const_expressions(NULL, (Node *) call);
 	if (!IsA(call, FuncExpr))
 		refuse_argument();
 	window->result = call->funcresulttype;
 	window->type = exprType(linitial(call->args));
 	if (f->kind == WW_TUMBLE)
 	{
-		plan_tumble(window, call, f);
+		read_tumble(window, call, f);
 		return;
 	}
 	window->all.kind = f->kind;
@@ -267,4 +259,144 @@ plan_window(PlanContext *cxt)
 				 errdetail("In a continuous view an event can be in at most %d windows.",
 						   MAX_OVERLAP),
 				 errhint("Use a longer %s.", f->step_name)));
+}
+
+/* --- windows over windows -------------------------------------------------------- */
+
+/* innermost: what the window, and those that it is over, are over in the end. */
+static Node *
+innermost(Node *call)
+{
+	while (plan_is_window(call))
+		call = linitial(((FuncExpr *) call)->args);
+	return call;
+}
+
+/* starts_inner: does a window of inner begin where the first one of outer does? */
+static bool
+starts_inner(const WindowSpec *outer, const WindowSpec *inner)
+{
+	WwPane start;
+	WwPane pane;
+
+	return weir_window_pane(outer, 0, &start) &&
+		   weir_window_pane(inner, start.from, &pane) && pane.from == start.from;
+}
+
+/*
+ * nests: does each window of outer consist of whole windows of inner?  Clocks of
+ * time zones differ from UTC by multiples of a quarter of an hour (long ago by
+ * others, which exec/apply_window.c allows for).
+ */
+static bool
+nests(const WindowSpec *outer, const WindowSpec *inner)
+{
+	const WeirCalendar *o = &outer->calendar;
+	const WeirCalendar *i = &inner->calendar;
+	int64 size = inner->all.size;
+
+	if (!outer->by_date && !inner->by_date)
+		return outer->all.size % size == 0 && outer->all.step % size == 0 &&
+			   (outer->all.origin - inner->all.origin) % size == 0;
+	if (!inner->by_date)
+		return (o->zone ? 15 * USECS_PER_MINUTE : USECS_PER_DAY) % size == 0 &&
+			   inner->all.origin % size == 0 && starts_inner(outer, inner);
+	if (!outer->by_date || o->zone != i->zone)
+		return false;
+	if (i->months)
+		return o->months && o->months % i->months == 0 &&
+			   starts_inner(outer, inner);
+	return (i->days == 1 || (o->days && o->days % i->days == 0)) &&
+		   starts_inner(outer, inner);
+}
+
+static void
+check_nesting(const WindowSpec *outer, const WindowSpec *inner)
+{
+	if (outer->all.kind == WW_SESSION || inner->all.kind != WW_TUMBLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg(
+					 "only tumbling windows can make up others, and no sessions"),
+				 errdetail(
+					 "Each window must consist of whole ones of those below, which do not overlap."),
+				 errhint("Use the stream instead of the view over it.")));
+	if (outer->type != inner->result || !nests(outer, inner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the windows do not consist of whole windows below"),
+				 errdetail(
+					 "Each must begin and end where one of those does that it is made of."),
+				 errhint(
+					 "Choose a size (and slide, or step) that is a multiple of the size below, with an origin where a window begins there; below days and months the size must divide 15 minutes.")));
+}
+
+/* plan_nested: cxt->plan->inner, of a window over another or of weir.in_time. */
+static void
+plan_nested(PlanContext *cxt)
+{
+	ViewPlan *plan = cxt->plan;
+	WindowSpec outer = plan->window;
+	Node *arg = cxt->window ? linitial(cxt->window->args) : NULL;
+
+	for (; arg && plan_is_window(arg); arg = linitial(((FuncExpr *) arg)->args))
+	{
+		memset(&plan->inner, 0, sizeof(plan->inner));
+		read_window((FuncExpr *) arg, &plan->inner);
+		check_nesting(&outer, &plan->inner);
+		outer = plan->inner;
+	}
+	if (cxt->in_time == NULL)
+		return;
+	check_event_time(innermost((Node *) cxt->in_time), cxt->stream);
+	memset(&plan->inner, 0, sizeof(plan->inner));
+	read_window(cxt->in_time, &plan->inner);
+	/* Without a window all time is one. */
+	if (cxt->window == NULL)
+		outer = plan->inner;
+	check_nesting(&outer, &plan->inner);
+}
+
+void
+plan_window(PlanContext *cxt)
+{
+	WindowSpec *window = &cxt->plan->window;
+
+	if (cxt->window)
+	{
+		check_event_time(innermost((Node *) cxt->window), cxt->stream);
+		read_window(cxt->window, window);
+	}
+	else
+	{
+		window->all = (WwSpec){.kind = WW_NONE, .step = 1};
+		window->type = window->result = TIMESTAMPTZOID;
+	}
+	plan_nested(cxt);
+	cxt->plan->needs_time = cxt->window || cxt->in_time;
+}
+
+/* --- weir.in_time ------------------------------------------------------------------- */
+
+Node *
+plan_in_time_argument(Node *node)
+{
+	char *name = IsA(node, FuncExpr) ? weir_function(((FuncExpr *) node)->funcid)
+									 : NULL;
+
+	return name && strcmp(name, "in_time") == 0
+			   ? linitial(((FuncExpr *) node)->args)
+			   : NULL;
+}
+
+Expr *
+plan_in_time(FuncExpr *window)
+{
+	Oid type = window->funcresulttype;
+	Oid function = LookupFuncName(list_make2(makeString(WEIR_SCHEMA),
+											 makeString("in_time")),
+								  1, &type, false);
+
+	return (Expr *) makeFuncExpr(function, BOOLOID, list_make1(window),
+								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }

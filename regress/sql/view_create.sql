@@ -78,7 +78,6 @@ SELECT weir.create_view('v', 'SELEC');
 SELECT weir.create_view('v', :q, start => 'yesterday-ish');
 SELECT weir.create_view('v', :q, lateness => '-1 s');
 SELECT weir.create_view('v', :q, lateness => '1 month');
-SELECT weir.create_view('v', :q, lateness => NULL);
 SELECT weir.create_view('v', :q, retention => '0');
 SELECT weir.create_view('v', $$SELECT weir.tumble(ts, '5 s') AS w, count(*), count(*) FROM events GROUP BY 1$$);
 SELECT weir.create_view('v', $$SELECT weir.tumble(ts, '5 s') AS w, NULL, count(*) FROM events GROUP BY 1$$) = 'v'::regclass AS made;
