@@ -4,7 +4,8 @@
 #
 # They run against real Kafka: one broker for all files, which this starts,
 # unless WEIR_TEST_KAFKA=host:port names another.  Tests that stop or kill
-# Kafka start one of their own.  The environment is the one that PGXS's
+# Kafka start one of their own.  Two files run at a time (regress/lib/prove.pl), or
+# WEIR_TEST_JOBS=N: each has its own folders, servers and topics.  The environment is the one that PGXS's
 # prove_installcheck makes.  WEIR_TEST_VERBOSE=1 shows each test.
 #
 # The last line is "N passed, N failed"; the exit status says the same.  Logs of
@@ -44,7 +45,7 @@ as_user env TESTDIR="$work" TESTDATADIR="$work/tmp_check" \
 	PG_REGRESS="$pg_tests/regress/pg_regress" \
 	PERL5LIB="$pg_tests/perl:$tree/regress/lib" \
 	WEIR_TEST_KAFKA="$shared" \
-	WEIR_TEST_VERBOSE="${WEIR_TEST_VERBOSE:-0}" \
+	WEIR_TEST_VERBOSE="${WEIR_TEST_VERBOSE:-0}" WEIR_TEST_JOBS="${WEIR_TEST_JOBS:-}" \
 	perl "$tree/regress/lib/prove.pl" "${tests[@]}" 2>&1 |
 	tee "$work/out" || status=${PIPESTATUS[0]}
 if [ "$status" -ne 0 ]; then

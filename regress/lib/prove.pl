@@ -6,16 +6,27 @@
 # tests, runs none, dies or exits with an error counts as one failure.  What failed
 # is told again before that line, with what it said: a log that is cut to its end
 # still has the reason.
+#
+# Two files run at a time, or as many as WEIR_TEST_JOBS says, those first that take
+# longest; one, if each test is to be shown.  A file says in comments of its own:
+#
+#     # Takes 100 s.      about that long by itself; without it, not long
+#     # Runs alone.       when nothing else runs, after all others
 
 use strict;
 use warnings;
 
 use TAP::Harness;
 use TAP::Parser::Aggregator;
+use TAP::Parser::Multiplexer;
+use TAP::Parser::Scheduler::Job;
 
+my $verbose = $ENV{WEIR_TEST_VERBOSE} // 0;
+my $jobs = $verbose ? 1 : $ENV{WEIR_TEST_JOBS} || 2;
 my $harness = TAP::Harness->new(
 	{
-		verbosity => $ENV{WEIR_TEST_VERBOSE} // 0,
+		jobs => $jobs,
+		verbosity => $verbose,
 		merge => 1,
 		timer => 1,
 		lib => [ grep { $_ } split /:/, $ENV{PERL5LIB} // '' ],
@@ -47,7 +58,7 @@ $harness->callback(
 					push @failed, $result->raw;
 					$room--;
 				}
-				elsif ($result->is_unknown && $result->raw =~ /\S/)
+				elsif ($result->is_bailout || $result->is_unknown && $result->raw =~ /\S/)
 				{
 					push @said, $result->raw;
 					shift @said if @said > $lines_kept;
@@ -62,13 +73,62 @@ $harness->callback(
 			});
 	});
 
-# One by one, so that a file that bails out stops no other.
-$aggregate->start;
-foreach my $file (@ARGV)
+# The files in the order in which they start; what a file says of itself.
+sub in_order
 {
-	next
-	  if eval { $harness->aggregate_tests($aggregate, [ $file, $file =~ s{.*/}{}r ]); 1 };
-	print "$file: $@";
+	my %says;
+
+	foreach my $file (@_)
+	{
+		open my $in, '<', $file or next;
+		while (<$in>)
+		{
+			$says{$file}{takes} = $1 if /^# Takes (\d+) s\.$/;
+			$says{$file}{alone} = 1 if /^# Runs alone\.$/;
+		}
+	}
+	return map { { file => $_, alone => $says{$_}{alone} // 0 } }
+	  sort {
+		($says{$a}{alone} // 0) <=> ($says{$b}{alone} // 0)
+		  || ($says{$b}{takes} // 0) <=> ($says{$a}{takes} // 0)
+	  } @_;
+}
+
+# The harness's own loop ends all of them when one bails out, which is none of the
+# others' business: it exits with an error, and that counts.
+my $running = TAP::Parser::Multiplexer->new;
+my @waiting = in_order(@ARGV);
+
+sub start_some
+{
+	while (@waiting && $running->parsers < ($waiting[0]{alone} ? 1 : $jobs))
+	{
+		my $file = (shift @waiting)->{file};
+		my $job = TAP::Parser::Scheduler::Job->new($file, $file =~ s{.*/}{}r);
+		my ($parser, $session) = $harness->make_parser($job);
+
+		$running->add($parser, [ $session, $job ]);
+		$parser->start_time($parser->get_time);
+		$parser->start_times($parser->get_times);
+	}
+	return;
+}
+
+$harness->formatter->prepare(map { s{.*/}{}r } @ARGV);
+$aggregate->start;
+start_some();
+while (my ($parser, $stash, $result) = $running->next)
+{
+	my ($session, $job) = @$stash;
+
+	if (defined $result)
+	{
+		$session->result($result);
+		next;
+	}
+	$harness->finish_parser($parser, $session);
+	$aggregate->add($job->description, $parser);
+	start_some();
 }
 $aggregate->stop;
 $harness->summary($aggregate);

@@ -3,6 +3,8 @@
 # Binaries are those of the tree this file lies in, or of $WEIR_TOP.  Brokers
 # listen on ports of their own choosing and end with this test, because their
 # standard input does.
+#
+# Takes 15 s.
 
 use strict;
 use warnings;

@@ -5,6 +5,8 @@
 #
 # WEIR_SEEDS="4 5 6" chooses the runs, "random" makes ten of any seed; without it
 # they are 1, 2 and 3.
+#
+# Takes 40 s.
 
 use strict;
 use warnings;

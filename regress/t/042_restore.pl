@@ -1,5 +1,7 @@
 # What a view has in memory after a restart is what it had before, and no more;
 # its log holds each pane once, whatever happens between two recoveries.
+#
+# Takes 40 s.
 
 use strict;
 use warnings;

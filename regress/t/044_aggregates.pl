@@ -3,6 +3,8 @@
 # functions that raise amid batches; crashes of the server and of workers; one and
 # two workers; a cache that holds no state; a dump that is restored; a limit that is
 # met.  Every view against the batch oracle.
+#
+# Takes 36 s.
 
 use strict;
 use warnings;

@@ -1,5 +1,7 @@
 # What Kafka does to its readers: it stops, is killed and comes back, makes topics
 # late, adds partitions, and holds messages of all sizes and codecs.
+#
+# Takes 88 s.
 
 use strict;
 use warnings;
@@ -165,7 +167,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 			'an outage is no idleness');
 	}
 	$kafka->start;
-	ok(wait_until($node, 'SELECT count(*) > 0 FROM silent_v_final', 30),
+	ok(wait_until($node, 'SELECT count(*) > 0 FROM silent_v_final'),
 		'idleness is, once the broker is back');
 	state_is($v, "'running', 'idle'", 'the lane goes on when the broker is back');
 	produce($kafka, $topic, '--count', $n, @later, '--seed', 2);
@@ -182,7 +184,7 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 	my $producer = start_producer($kafka, $topic, '--count', $n, '--rate', 5000,
 		'--idempotence', '--late', 0.01, @from);
 
-	ok(wait_until($node, 'SELECT sum(n) > 2000 FROM killed_v', 60), 'events arrive');
+	ok(wait_until($node, 'SELECT sum(n) > 2000 FROM killed_v'), 'events arrive');
 	$kafka->kill;
 	$kafka->start;
 	finish_producer($producer);
@@ -196,12 +198,12 @@ my @later = ('--start-time', '2024-01-01T01:00:00Z');
 	$kafka->stop;
 	$node->start;
 	ok( wait_until($node, q{SELECT bool_and(state IN ('waiting for broker', 'starting')) AND
-			bool_or(state = 'waiting for broker') FROM weir.status}, 30),
+			bool_or(state = 'waiting for broker') FROM weir.status}),
 		'lanes wait for the broker from the start')
 	  || diag(sql($node, 'TABLE weir.status'));
 	is(events_counted($node, { view => 'codecs_v' }), 5 * $n / 4, 'views can be read');
 	$kafka->start;
-	ok( wait_until($node, q{SELECT bool_and(state IN ('running', 'idle')) FROM weir.status}, 90),
+	ok( wait_until($node, q{SELECT bool_and(state IN ('running', 'idle')) FROM weir.status}),
 		'all run when it is back') || diag(sql($node, 'TABLE weir.status'));
 }
 

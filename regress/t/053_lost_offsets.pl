@@ -2,6 +2,8 @@
 # a view is paused, the server is down, or the view runs and is behind.  By
 # offset_reset the view stops, or goes on at what is left or at the end; what it
 # skipped is in weir.lost_ranges, to the offset, and is all that is missing.
+#
+# Takes 53 s.
 
 use strict;
 use warnings;
@@ -20,7 +22,7 @@ sub state_is
 	my ($v, $states, $name) = @_;
 
 	return ok(wait_until($node, "SELECT state IN ($states) FROM weir.status"
-				. " WHERE view_name = '$v->{view}'::regclass", 60), $name)
+				. " WHERE view_name = '$v->{view}'::regclass"), $name)
 	  || diag(sql($node, 'TABLE weir.status'));
 }
 
@@ -129,7 +131,7 @@ foreach my $reset ('earliest', 'latest', 'error')
 	$node->stop('fast');
 	produce($kafka, $topic, '--count', 1000, '--seed', 2);
 
-	my $end = time + 60;
+	my $end = time + 180;
 
 	# A segment is closed by the next message, and never deleted while it is open.
 	until ((grep { $_ >= 1000 } $kafka->begins_of_topic($topic)) == 2 || time > $end)
@@ -214,7 +216,7 @@ foreach my $reset ('earliest', 'error')
 	sql($node, "SELECT weir.pause('$v->{view}')");
 	produce($kafka, $topic, '--count', 1000, '--key', 'type', '--seed', 2);
 
-	my $end = time + 60;
+	my $end = time + 180;
 	my $rows;
 
 	sql($node, 'CREATE VIEW compacted_size AS SELECT count(*) FROM compacted');

@@ -163,13 +163,13 @@ registry_down();
 $node->stop;
 $node->start;
 sql($node, 'INSERT INTO raw SELECT v1(i), i % 3 FROM generate_series(601, 700) i');
-ok(wait_until($node, "SELECT error ~ 'could not get schema [12] from .*out of order' FROM weir.status", 60), 'the status says what is missing')
+ok(wait_until($node, "SELECT error ~ 'could not get schema [12] from .*out of order' FROM weir.status"), 'the status says what is missing')
   || diag(sql($node, 'TABLE weir.status'));
 is(sql($node, 'SELECT count(*) FROM weir.dead_letters'), 9, 'no message is refused for that');
 my ($rc, undef, $err) = $node->psql('postgres', 'SELECT * FROM events');
 like($err, qr/could not get schema \d from "$url": the registry answers with status 500: out of order/, 'a query says so, too');
 unlink "$dir/down";
-ok(wait_until($node, "SELECT error IS NULL AND state IN ('running', 'idle') FROM weir.status", 120), 'and goes on by itself');
+ok(wait_until($node, "SELECT error IS NULL AND state IN ('running', 'idle') FROM weir.status"), 'and goes on by itself');
 equal('after the registry was away');
 
 # 4. a crash

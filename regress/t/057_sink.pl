@@ -1,6 +1,8 @@
 # Sinks: each final window is in the topic once, for readers of committed messages,
 # whatever is killed, and nothing is missing; keys; what is refused; what happens
 # when the broker is away, a sink is dropped, a database is copied or dropped.
+#
+# Takes 107 s.
 
 use strict;
 use warnings;
@@ -39,7 +41,7 @@ sub sent
 	my ($name) = @_;
 
 	sql($node, "SELECT weir.flush('events_v', '60 s')");
-	ok(wait_until($node, q{SELECT pending = 0 FROM weir.sinks WHERE view_name = 'events_v'::regclass}, 90), "$name: nothing is left to be sent")
+	ok(wait_until($node, q{SELECT pending = 0 FROM weir.sinks WHERE view_name = 'events_v'::regclass}), "$name: nothing is left to be sent")
 	  || diag(sql($node, 'TABLE weir.sinks'));
 	is( sql($node, q{
 		WITH there AS (SELECT w, country, n, amount, page FROM windows),
@@ -128,11 +130,11 @@ foreach my $point (qw(sender-rows-taken sender-written sender-opened))
 		sql($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'weir sender'})
 		  if $point eq 'sender-opened';
 		$producer = next_chunk();
-		ok(fault_reached($node, 60), "$action at $point");
+		ok(fault_reached($node), "$action at $point");
 		clear_faults($node);
 		finish_producer($producer);
 		log_says($node, qr/all server processes terminated/, $log) if $action eq 'panic';
-		ok(wait_until($node, 'SELECT true', 60), 'the server is there');
+		ok(wait_until($node, 'SELECT true'), 'the server is there');
 		sent("$action at $point");
 	}
 }
@@ -141,7 +143,7 @@ foreach my $turn (1 .. 3)
 	my $producer = next_chunk();
 	my $before = sql($node, 'SELECT sent + pending FROM weir.sinks');
 
-	wait_until($node, "SELECT sent + pending > $before FROM weir.sinks", 30);
+	wait_until($node, "SELECT sent + pending > $before FROM weir.sinks");
 	crash($node);
 	finish_producer($producer);
 	sent("crash $turn of the server");
@@ -154,7 +156,7 @@ foreach my $turn (1 .. 3)
 	finish_producer($producer);
 	sent('before the broker goes');
 	$kafka->kill;
-	ok( wait_until($node, q{SELECT state = 'waiting for broker' FROM weir.status}, 60),
+	ok( wait_until($node, q{SELECT state = 'waiting for broker' FROM weir.status}),
 		'the view waits for the broker');
 	$kafka->start;
 	finish_producer(next_chunk());
@@ -173,7 +175,7 @@ my $final = sql($node, 'SELECT count(*) FROM events_v_final');
 sql($node, qq{SELECT weir.create_sink('events_v', '$out', key => '{}')});
 finish_producer(next_chunk());
 sql($node, q{SELECT weir.flush('events_v')});
-ok(wait_until($node, 'SELECT pending = 0 AND sent > 0 FROM weir.sinks', 60), 'a new one sends');
+ok(wait_until($node, 'SELECT pending = 0 AND sent > 0 FROM weir.sinks'), 'a new one sends');
 is(sql($node, "SELECT (SELECT count(*) FROM windows) - $had = (SELECT count(*) FROM events_v_final) - $final"),
 	't', 'what has closed since');
 is(sql($node, 'SELECT count(*) > 0 FROM windows WHERE key IS NULL'), 't', 'without a key, if none is wanted');

@@ -62,7 +62,7 @@ foreach my $round (0 .. 3)
 	sql($node, "INSERT INTO events_raw SELECT message(m), m % 3 FROM generate_series($round * 200 + 1, $round * 200 + 200) m");
 	if ($round == 1)
 	{
-		ok(fault_reached($node, 60), 'a worker ends amid a message');
+		ok(fault_reached($node), 'a worker ends amid a message');
 		clear_faults($node);
 	}
 	else
@@ -88,7 +88,7 @@ sql($node, q{INSERT INTO large_raw SELECT string_agg(json_build_object('id', i, 
 	FROM generate_series(1, 9000) i});
 my $amid = q{SELECT positions = '{0}' AND records[1] BETWEEN 1 AND 8999 FROM weir.progress
 	WHERE view = (SELECT id FROM weir.views WHERE view = 'l'::regclass)};
-ok(wait_until($node, $amid, 60), 'a view without memory commits a part of a message')
+ok(wait_until($node, $amid), 'a view without memory commits a part of a message')
   || diag(sql($node, 'TABLE weir.status'));
 # (What commits after it takes it to disk.)
 sql($node, 'CREATE TABLE durable ()');

@@ -2,6 +2,8 @@
 # goes backwards, never exceeds what was produced, has no window twice and none
 # missing, whatever the isolation, the plan or the cursor; and a SELECT sees an
 # event long before the next checkpoint.
+#
+# Runs alone.
 
 use strict;
 use warnings;
@@ -138,7 +140,7 @@ sub check_answer
 
 my $producer = start_producer($kafka, $topic, '--count', $count, '--rate', $rate,
 	'--start-time', '2024-01-01T00:00:00Z', '--seed', 60);
-my $end = time + 60 + $count / $rate;
+my $end = time + 180 + $count / $rate;
 my $whole = 0;
 
 until ($whole || time > $end)
@@ -206,7 +208,7 @@ $_->{session}->finish foreach @readers;
 
 	foreach my $try (1 .. 20)
 	{
-		my $given_up = time + 30;
+		my $given_up = time + 180;
 		my $produced;
 
 		# The time is that of the message's acknowledgement, when INSERT returns.

@@ -88,7 +88,7 @@ sub beginnings { return $reader->query('SELECT sum(incarnation) FROM weir.progre
 sub read_until_caught_up
 {
 	my ($before) = @_;
-	my $end = time + 60;
+	my $end = time + 180;
 	my $running = "SELECT count(*) = 2 AND bool_and(state IN ('running', 'idle') AND lag < 1000)"
 	  . " AND (SELECT sum(incarnation) FROM weir.progress) >= $before + 2 FROM weir.status";
 
@@ -179,7 +179,7 @@ nothing_wrong('several failures');
 	$final = $reader->query('SELECT count(DISTINCT w) FROM v_final');
 	set_fault($node, 'ingest-fetched' => 'wait');
 	release_fault($node);
-	$end = time + 30;
+	$end = time + 180;
 	until ($reader->query('SELECT count(DISTINCT w) FROM v_final') >= $final + 3 || time > $end)
 	{
 		read_all();

@@ -1,6 +1,8 @@
 # What administrators do to a server: databases dropped, copied, dumped and
 # restored, the extension dropped, a standby read and promoted, a server without
 # the library, and one with too few workers.
+#
+# Takes 22 s.
 
 use strict;
 use warnings;
@@ -162,7 +164,7 @@ is(error_of($node, 'postgres', 'DROP DATABASE two WITH (FORCE)'), '', 'and with 
 	my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
 
 	sql($node, q{SELECT weir.pause('v')}, 'one');
-	ok(wait_until($node, 'SELECT bool_and(lane IS NULL) FROM weir.status', 30, 'one'), 'paused');
+	ok(wait_until($node, 'SELECT bool_and(lane IS NULL) FROM weir.status', undef, 'one'), 'paused');
 
 	my $before = total('one', 'v');
 	my $final = sql($node, 'SELECT count(*) FROM v_final', 'one');
@@ -203,7 +205,7 @@ is(error_of($node, 'postgres', 'DROP DATABASE two WITH (FORCE)'), '', 'and with 
 	$standby->start;
 	more($topic);
 	is(flushed_total('one', 'v'), $produced, 'the primary counts');
-	ok( wait_until($standby, "SELECT sum(n) = $produced FROM v", 60, 'one'),
+	ok( wait_until($standby, "SELECT sum(n) = $produced FROM v", undef, 'one'),
 		'the standby shows final windows and the open ones of the last checkpoint')
 	  || diag('the standby has ' . total('one', 'v', $standby));
 	is(sql($standby, 'SELECT count(*) FROM v_final', 'one'),
@@ -235,12 +237,12 @@ is(error_of($node, 'postgres', 'DROP DATABASE two WITH (FORCE)'), '', 'and with 
 	my $producer = start_producer($kafka, $topic, '--count', $n, '--rate', 5000, '--seed', 11,
 		'--start-time', sprintf('2024-01-01T00:00:%02dZ', $produced / 1000));
 
-	ok(wait_until($node, "SELECT sum(n) > $produced + 500 FROM v", 30, 'one'), 'more comes');
+	ok(wait_until($node, "SELECT sum(n) > $produced + 500 FROM v", undef, 'one'), 'more comes');
 	$node->stop('immediate');
 	$standby->promote;
 	finish_producer($producer);
 	$produced += $n;
-	ok(wait_until($standby, q{SELECT state IN ('running', 'idle') FROM weir.status}, 90, 'one'),
+	ok(wait_until($standby, q{SELECT state IN ('running', 'idle') FROM weir.status}, undef, 'one'),
 		'a promoted standby starts its lanes')
 	  || diag(sql($standby, 'TABLE weir.status', 'one'));
 	is(error_of($standby, 'one', q{SELECT weir.flush('v')}), '', 'flush');
@@ -282,7 +284,7 @@ foreach my $workers (2, 3)
 	$from = log_end($node);
 	$node->start;
 	ok( wait_until($node, q{SELECT coalesce(error, '') ~ 'max_worker_processes|background worker'
-			FROM weir.status WHERE view_name = 'v'::regclass}, 20, 'one'),
+			FROM weir.status WHERE view_name = 'v'::regclass}, undef, 'one'),
 		"$workers workers: the status names what is missing")
 	  || diag(sql($node, 'TABLE weir.status', 'one'));
 	ok(log_says($node, qr/Raise max_worker_processes/, $from), "$workers workers: the log has a hint");

@@ -45,7 +45,7 @@ cmp_ok($groups * 200, '>', 2 * ($limit / 2) * 1024 * 1024,
 
 sql($node, "SELECT weir.create_view('uneven', \$\$ $query \$\$)");
 my ($held, $most, $state) = (0, 0, '');
-my $end = time + 120;
+my $end = time + 180;
 
 while (time < $end)
 {

@@ -1,6 +1,8 @@
 # When a partition is idle: read to its end and silent, and its leader has said so.
 # A broker that hangs, an open transaction and a start are no silence, and close
 # nothing.
+#
+# Takes 43 s.
 
 use strict;
 use warnings;
@@ -165,7 +167,7 @@ foreach my $end (qw(committed aborted))
 	sql($node, "SELECT weir.create_view('history_v', \$\$ $v{query} \$\$)");
 	foreach (1 .. 3)
 	{
-		wait_until($node, 'SELECT count(*) > 0 FROM history_v', 30);
+		wait_until($node, 'SELECT count(*) > 0 FROM history_v');
 		crash($node);
 	}
 	$archive = archive_stream($node, stream => 'history');

@@ -8,6 +8,8 @@
 #
 # WEIR_SEEDS="4 5 6" chooses the runs, "random" makes ten of any seed; without it
 # they are 2 and 4.
+#
+# Takes 22 s.
 
 use strict;
 use warnings;

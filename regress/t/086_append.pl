@@ -2,6 +2,8 @@
 # is filtered, projected and joined equals its query, over seeds of disorder and several
 # ingest workers; through kill -9 of the worker and of the postmaster, restarts,
 # a broker that hangs, locks on the table, and a reset.
+#
+# Takes 43 s.
 
 use strict;
 use warnings;

@@ -6,6 +6,8 @@
 # A checkpoint each 20 ms and autovacuum each second are about what they are in
 # production, fifty times as fast.  There are 600 in all, and 3600, an hour's
 # worth, if WEIR_SEEDS is 'random', as in check-long.
+#
+# Runs alone.
 
 use strict;
 use warnings;

@@ -100,7 +100,7 @@ sub start_mock
 	my $self = bless { kind => 'mock' }, $class;
 	my $file = PostgreSQL::Test::Utils::tempdir('broker') . '/address';
 	my @args = map { ('--topic', "$_:$topic{$_}") } sort keys %topic;
-	my $end = time + 30;
+	my $end = time + 180;
 
 	# Perl's own pipe, since nobody else inherits it: the broker then ends with
 	# this process, however that ends.
@@ -212,7 +212,7 @@ sub create_topic
 sub _await_topic
 {
 	my ($self, $name) = @_;
-	my $end = time + 60;
+	my $end = time + 180;
 
 	foreach my $address (split /,/, $self->{address})
 	{

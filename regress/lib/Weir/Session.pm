@@ -20,13 +20,13 @@ use IPC::Run;
 
 my $questions = 0;
 
-# new($node, %options): dbname (postgres), timeout in seconds (120), on_error
+# new($node, %options): dbname (postgres), timeout in seconds (300), on_error
 sub new
 {
 	my ($class, $node, %o) = @_;
 	my $self = bless { in => '', out => '', err => '', %o }, $class;
 
-	$self->{timer} = IPC::Run::timeout($o{timeout} // 120);
+	$self->{timer} = IPC::Run::timeout($o{timeout} // 300);
 	$self->{handle} = IPC::Run::start(
 		[
 			'psql', '-XAtq', '-v', 'ON_ERROR_STOP=0', '-d',

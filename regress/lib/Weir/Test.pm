@@ -39,6 +39,10 @@ our @EXPORT = (
 	@Weir::Oracle::EXPORT,
 	@Test::More::EXPORT);
 
+# For how long to wait, in seconds, for what has to come: another test runs beside
+# this one, and the machine may be busy with more.
+my $patience = 180;
+
 my $clusters = 0;
 
 # cluster(@lines): a new server with Weir, started.  @lines go to its
@@ -68,7 +72,7 @@ sub crash
 {
 	my ($node) = @_;
 	my $pid = $node->{_pid};
-	my $end = time + 60;
+	my $end = time + $patience;
 
 	$node->kill9;
 	sleep 0.01 while kill(0, $pid) && time < $end;
@@ -222,7 +226,7 @@ sub hold_transaction
 {
 	my ($kafka, $topic, @args) = @_;
 	my $before = $kafka->end_of_topic($topic);
-	my $end = time + 60;
+	my $end = time + $patience;
 	my $p = start_producer($kafka, $topic, '--transaction', 1_000_000_000,
 		'--rate', 1e-6, '--timeout', 600, @args);
 
@@ -265,11 +269,11 @@ sub log_end
 }
 
 # log_says($node, $regexp, $from, $timeout): wait until the log, from there on,
-# has it, at most $timeout seconds (30).  Returns whether it did.
+# has it, at most $timeout seconds (180).  Returns whether it did.
 sub log_says
 {
 	my ($node, $regexp, $from, $timeout) = @_;
-	my $end = time + ($timeout // 30);
+	my $end = time + ($timeout // $patience);
 	my $found;
 
 	do
@@ -281,12 +285,12 @@ sub log_says
 }
 
 # wait_until($node, $query, $timeout, $dbname): until the query returns t, at
-# most $timeout seconds (60).  Errors, such as those of a server that starts,
+# most $timeout seconds (180).  Errors, such as those of a server that starts,
 # count as not yet.  Returns whether it did, and says what it got instead.
 sub wait_until
 {
 	my ($node, $query, $timeout, $dbname) = @_;
-	my $end = time + ($timeout // 60);
+	my $end = time + ($timeout // $patience);
 	my ($out, $err);
 
 	do
@@ -316,12 +320,12 @@ sub set_fault
 }
 
 # fault_reached($node, $timeout): wait until a process is at an armed point, at
-# most $timeout seconds (30).  Returns its process id, or nothing.
+# most $timeout seconds (180).  Returns its process id, or nothing.
 sub fault_reached
 {
 	my ($node, $timeout) = @_;
 	my $file = $node->data_dir . '/weir_fault_reached';
-	my $end = time + ($timeout // 30);
+	my $end = time + ($timeout // $patience);
 
 	while (time < $end)
 	{
