@@ -5,7 +5,7 @@
 #   make demo               the whole path on this machine, see scripts/demo
 #   make check              every test; ends with "N passed, N failed"
 #   make check-long         the same, with a longer fuzz and soak and random seeds
-#   make check-unit, check-sim, check-cost, check-fuzz, check-regress, check-tap   its parts
+#   make check-unit, check-sim, check-cost, check-fuzz, check-regress, check-docs, check-tap   its parts
 #   make bench              how fast, beside what; ROWS="drain reads" for some, see bench/
 #   make bench-peers        ... and beside Spark, Flink and Python, which it fetches
 #   make lint, make format  the rules of the tree; clang-format
@@ -106,6 +106,9 @@ check-debug-build:
 check-regress: check-debug-build producer
 	regress/run-regress.sh $(TESTS)
 
+check-docs: check-debug-build producer
+	regress/run-docs.sh
+
 check-tap: check-debug-build producer
 	regress/run-tap.sh $(TESTS)
 
@@ -127,4 +130,4 @@ clean-programs:
 	done
 
 .PHONY: deps producer demo bench bench-peers check check-long core-check check-unit check-sim check-cost check-fuzz \
-	check-debug-build check-regress check-tap lint format clean-programs
+	check-debug-build check-regress check-docs check-tap lint format clean-programs

@@ -1,4 +1,4 @@
-# run.sh - what run-regress.sh and run-tap.sh share; they source it
+# run.sh - what run-regress.sh, run-tap.sh and run-docs.sh share; they source it
 #
 # The tests run in a sandbox (scripts/sandbox.sh), in a copy of what they need of
 # this tree.  After "prepare", $tree is that copy, and $bin has the executables
@@ -28,8 +28,8 @@ prepare()
 	sandbox check
 	tree=$work/tree
 	for part in scripts regress/lib regress/t regress/sql regress/expected \
-		regress/regress.conf regress/isolation producer/weir-producer \
-		producer/weir-broker sql grafana docs; do
+		regress/regress.conf regress/isolation regress/docs producer/weir-producer \
+		producer/weir-broker sql grafana docs README.md; do
 		[ -e "$source_tree/$part" ] || continue
 		mkdir -p "$tree/$(dirname "$part")"
 		cp -r "$source_tree/$part" "$tree/$part"
@@ -38,4 +38,26 @@ prepare()
 		"$source_tree/build/debug" "$work/install")
 	own_sandbox
 	as_user_env=(WEIR_ROOT="$tree")
+}
+
+# prove NAME TEST ...: run TAP files in the environment that PGXS's prove_installcheck
+# makes; after a failure their logs, and $work/kafka's, are in build/log/NAME
+prove()
+{
+	local name=$1 status=0
+
+	shift
+	as_user env TESTDIR="$work" TESTDATADIR="$work/tmp_check" \
+		TESTLOGDIR="$work/log" PGPORT=65432 \
+		PG_REGRESS="$pg_tests/regress/pg_regress" \
+		PERL5LIB="$pg_tests/perl:$tree/regress/lib" \
+		WEIR_TEST_KAFKA="${shared:-}" \
+		WEIR_TEST_VERBOSE="${WEIR_TEST_VERBOSE:-0}" WEIR_TEST_JOBS="${WEIR_TEST_JOBS:-}" \
+		perl "$tree/regress/lib/prove.pl" "$@" 2>&1 |
+		tee "$work/out" || status=${PIPESTATUS[0]}
+	if [ "$status" -ne 0 ]; then
+		keep_logs "$name" "$work"/tmp_check/log "$work"/log "$work"/kafka/broker.log
+		tail -n 1 "$work/out"
+	fi
+	return "$status"
 }
