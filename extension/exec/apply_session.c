@@ -96,7 +96,7 @@ close_of(const ViewApply *a, const WsSpan *span)
 /* --- the index ------------------------------------------------------------- */
 
 static void
-index_insert(SessionApply *s, SessionKey *k)
+insert_key(SessionApply *s, SessionKey *k)
 {
 	uint32 i = (uint32) k->hash & s->mask;
 
@@ -178,7 +178,7 @@ find_key(ViewApply *a, SessionApply *s, uint64 hash, const char *key,
 	k->hash = hash;
 	k->keylen = keylen;
 	memcpy(k->key, key, keylen);
-	index_insert(s, k);
+	insert_key(s, k);
 	s->nkeys++;
 	return k;
 }
