@@ -39,9 +39,9 @@ def dashboard():
         'weir-demo', 'Weir: the demo', 'Revenue, clicks, errors and latency of the events that weir-producer makes',
         [source_variable('postgres', 'weir-postgres'),
          query_variable('event_type', 'Type', 'SELECT DISTINCT event_type FROM traffic_10s '
-                        "WHERE window_start > now() - interval '2 minutes' ORDER BY 1", POSTGRES, several=True),
+                        'WHERE $__timeFilter(window_start) ORDER BY 1', POSTGRES, several=True),
          query_variable('country', 'Country', 'SELECT DISTINCT country FROM traffic_10s '
-                        "WHERE window_start > now() - interval '2 minutes' ORDER BY 1", POSTGRES, several=True)],
+                        'WHERE $__timeFilter(window_start) ORDER BY 1', POSTGRES, several=True)],
         [
             stat('Revenue', sql(f'SELECT sum(revenue) AS revenue FROM traffic_10s WHERE {TRAFFIC}'), unit='currencyEUR',
                  about='In the time that is shown'),

@@ -65,10 +65,10 @@ def sql(text, form='table'):
             'rawSql': '\n'.join(line.strip() for line in text.strip().splitlines()), 'refId': 'A'}
 
 
-def promql(*pairs, instant=False):
+def promql(*pairs, form='time_series'):
     """promql((expression, legend), ...)"""
-    return [{'datasource': PROMETHEUS, 'editorMode': 'code', 'expr': expression, 'legendFormat': legend,
-             'range': not instant, 'instant': instant, 'refId': chr(ord('A') + i)}
+    return [{'datasource': PROMETHEUS, 'editorMode': 'code', 'expr': ' '.join(expression.split()), 'format': form,
+             'legendFormat': legend, 'range': True, 'instant': False, 'refId': chr(ord('A') + i)}
             for i, (expression, legend) in enumerate(pairs)]
 
 
@@ -153,6 +153,19 @@ def columns_over_time(title, query, size, **more):
     return made
 
 
+def heatmap(title, query, size, **more):
+    """a histogram over time, of a query in Prometheus's format heatmap"""
+    options = {'calculate': False, 'cellGap': 1, 'cellValues': {}, 'showValue': 'never',
+               'color': {'mode': 'scheme', 'scheme': 'Blues', 'steps': 64, 'exponent': 0.5, 'fill': 'dark-orange',
+                         'reverse': False, 'scale': 'exponential'},
+               'exemplars': {'color': 'rgba(255,0,255,0.7)'}, 'filterValues': {'le': 1e-9},
+               'legend': {'show': True}, 'rowsFrame': {'layout': 'auto'}, 'tooltip': {'show': True, 'yHistogram': False},
+               'yAxis': {'axisPlacement': 'left', 'reverse': False, 'unit': 's'}}
+    return panel('heatmap', title, query, size, options=options,
+                 custom={'hideFrom': {'legend': False, 'tooltip': False, 'viz': False},
+                         'scaleDistribution': {'type': 'linear'}}, **more)
+
+
 def timeline(title, query, size, mappings, **more):
     """states over time"""
     options = {'alignValue': 'left', 'mergeValues': True, 'rowHeight': 0.8, 'showValue': 'auto',
@@ -160,10 +173,6 @@ def timeline(title, query, size, mappings, **more):
                'tooltip': {'mode': 'single', 'sort': 'none'}}
     return panel('state-timeline', title, query, size, options=options, mappings=mappings, unit='none',
                  custom={'fillOpacity': 70, 'lineWidth': 0}, color='thresholds', **more)
-
-
-def text(content, size):
-    return {'type': 'text', 'title': '', 'size': size, 'options': {'mode': 'markdown', 'content': content}}
 
 
 def row(title):

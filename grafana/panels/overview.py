@@ -13,11 +13,11 @@ TO_STREAM = ('Open this stream', '/d/weir-stream?var-stream=${__data.fields.stre
              '&var-view=${__data.fields.view}&${__url_time_range}')
 
 VIEWS = """
-    SELECT view_name::text AS view, stream::text AS stream, state,
+    SELECT view_name::text AS view, stream::text AS stream, state, state_since AS since,
         events_per_second::float8 AS "events/s", lag, freshness_p50_ms AS p50, freshness_p99_ms AS p99,
-        CASE WHEN isfinite(watermark) THEN extract(epoch FROM now() - watermark)::float8 END AS "watermark age",
-        windows_open AS open, windows_final AS final, events, late, dead_letters AS "dead letters",
-        lost, memory, error
+        extract(epoch FROM watermark_lag)::float8 AS "watermark age",
+        windows_open AS open, groups_open AS groups, windows_final AS final, events, late, dead_letters AS "dead letters",
+        lost, restarts, memory, error
     FROM weir.status ORDER BY state IN ('running', 'idle', 'finished'), 2, 1
 """
 
@@ -27,25 +27,31 @@ def dashboard():
         'weir-overview', 'Weir: streams', 'All continuous views of a database as they are now',
         [source_variable('postgres', 'weir-postgres')],
         [
-            stat('Events', sql(f'SELECT coalesce(sum(events_per_second), 0)::float8 AS "events/s" FROM {LANES}'),
+            stat('Events', sql(f'SELECT coalesce(sum(events_per_second), 0)::float8 AS "events/s" FROM {LANES}'), (3, 4),
                  unit='cps', about='What all lanes read in their last full second'),
-            stat('Behind', sql(f'SELECT coalesce(sum(lag), 0)::float8 AS messages FROM {LANES}'),
+            stat('Behind', sql(f'SELECT coalesce(sum(lag), 0)::float8 AS messages FROM {LANES}'), (3, 4),
                  bounds=(10000, 1000000), about='Messages that Kafka has and no view has seen'),
-            stat('Freshness p99, the worst', sql('SELECT max(freshness_p99_ms) AS p99 FROM weir.status'),
+            stat('Freshness p99', sql('SELECT max(freshness_p99_ms) AS p99 FROM weir.status'), (3, 4),
                  unit='ms', bounds=(250, 5000),
-                 about="From Kafka's timestamp to being readable, since the lane began; reading history makes it large"),
+                 about="Of the worst view: from Kafka's timestamp to being readable, since its lane began; reading history makes it large"),
             stat('Views in trouble', sql(f"""
-                SELECT count(*) FILTER (WHERE state IN {IN_TROUBLE}) AS views FROM weir.status"""),
+                SELECT count(*) FILTER (WHERE state IN {IN_TROUBLE}) AS views FROM weir.status"""), (3, 4),
                  bounds=(1,), about='In error, or waiting for something: a broker, a topic, memory, a lock'),
-            stat('Dead letters, late events', sql("""
-                SELECT coalesce(sum(dead_letters), 0)::float8 AS dead, coalesce(sum(late), 0)::float8 AS late
-                FROM weir.status"""), about='Since the views began'),
+            stat('Dead letters', sql('SELECT coalesce(sum(dead_letters), 0)::float8 AS dead FROM weir.status'), (3, 4),
+                 about='Since the views began'),
+            stat('Late events', sql('SELECT coalesce(sum(late), 0)::float8 AS late FROM weir.status'), (3, 4),
+                 about='Since the views began'),
+            stat('Last checkpoint', sql("""
+                SELECT max(value) AS age FROM weir.metrics WHERE name = 'weir_checkpoint_age_seconds'"""), (3, 4),
+                 unit='s', decimals=1, bounds=(15, 60), about='Of the lane whose last one is the oldest'),
             gauge('Memory', sql("""
-                SELECT coalesce(sum(memory), 0)::float8 / pg_size_bytes(current_setting('weir.memory_limit')) AS used
-                FROM weir.status"""), unit='percentunit', least=0, most=1, bounds=(0.5, 0.8),
+                SELECT sum(value) FILTER (WHERE name = 'weir_arena_used_bytes')
+                    / sum(value) FILTER (WHERE name = 'weir_arena_bytes') AS used
+                FROM weir.metrics"""), (3, 4), unit='percentunit', least=0, most=1, bounds=(0.5, 0.85),
                   about='Of weir.memory_limit; half of it is kept for checkpoints'),
             table('Views', sql(VIEWS), (24, 9), about='Those in trouble first', overrides=[
                 field('view', width=200, link=TO_STREAM), field('stream', width=150), state_field(),
+                field('since', 'dateTimeFromNow', width=120),
                 field('events/s', 'cps'), field('lag', bounds=(10000, 1000000), colored='text'),
                 field('p50', 'ms', (100, 1000), colored='text'), field('p99', 'ms', (250, 5000), colored='text'),
                 field('watermark age', 's', (60, 600), colored='text', decimals=0),

@@ -134,6 +134,9 @@ sub misfits_of_series
 	return @wrong;
 }
 
+# The time that is shown.
+sub shown { return (from => $now - 900, to => time + 1, interval => 10) }
+
 # choices($board): what can be chosen for each of its variables: all.
 sub choices
 {
@@ -142,7 +145,7 @@ sub choices
 
 	foreach my $v (grep { $_->{type} eq 'query' } @{ $board->{templating}{list} })
 	{
-		my $sql = expand($v->{query}, variables => \%chosen);
+		my $sql = expand($v->{query}, shown(), variables => \%chosen);
 		my $rows = rows($sql);
 
 		ok(@$rows > 0 && @{ $rows->[0] } == 1, "$board->{uid}: the variable $v->{name} has values");
@@ -154,7 +157,7 @@ sub choices
 sub check_panels
 {
 	my ($board) = @_;
-	my %o = (from => $now - 900, to => time + 1, interval => 10, variables => choices($board));
+	my %o = (shown(), variables => choices($board));
 
 	foreach (queries($board))
 	{
@@ -193,6 +196,72 @@ sub check_pruning
 	return;
 }
 
+# -- PromQL ------------------------------------------------------------------------
+
+# labels_of_metrics(): the names in weir.metrics, with the labels of each.
+sub labels_of_metrics
+{
+	my %labels;
+
+	foreach (@{ rows('SELECT DISTINCT name, k FROM weir.metrics LEFT JOIN LATERAL jsonb_object_keys(labels) k ON true') })
+	{
+		$labels{ $_->[0] }{ $_->[1] // '' } = 1;
+	}
+	return \%labels;
+}
+
+# unknown($promql, $legend, $metrics): what is named in an expression, and is not there.
+sub unknown
+{
+	my ($promql, $legend, $metrics) = @_;
+	my @names = $promql =~ /\b(weir_\w+)/g;
+	my %label = map { $_ => 1 } map { keys %{ $metrics->{$_} // {} } } @names;
+	my @used = $legend =~ /\{\{(\w+)\}\}/g;
+	my @wrong = map { "the metric $_" } grep { !$metrics->{$_} } @names;
+
+	push @used, map { split /, */ } $promql =~ /\bby \(([^)]*)\)/g;
+	push @wrong, map { "the label $_" } grep { !$label{$_} } @used;
+	while ($promql =~ /\b(weir_\w+)\{([^}]*)\}/g)
+	{
+		my ($name, $matchers) = ($1, $2);
+
+		push @wrong, map { "the label $_ of $name" } grep { !$metrics->{$name}{$_} } $matchers =~ /(\w+)=/g;
+	}
+	push @wrong, 'no metric at all' if !@names;
+	return @wrong;
+}
+
+sub check_history
+{
+	my ($board) = @_;
+	my $metrics = labels_of_metrics();
+	my %o = (interval => 10, variables => { stream => ['public.events'], view => [ 'public.traffic_10s', 'public."Odd|one"' ] });
+	my @rules;
+
+	foreach (queries($board))
+	{
+		my ($p, $target) = @$_;
+		my $promql = expand_promql($target->{expr}, %o);
+
+		is(join('; ', unknown($promql, $target->{legendFormat}, $metrics)),
+			'', "$board->{uid}: \"$p->{title}\" asks for what there is");
+		push @rules, { record => 'panel:' . @rules, expr => $promql };
+	}
+	foreach my $v (grep { $_->{type} eq 'query' } @{ $board->{templating}{list} })
+	{
+		my ($name, $label) = $v->{definition} =~ /^label_values\((\w+)(?:\{[^}]*\})?, (\w+)\)$/;
+
+		ok($metrics->{$name}{$label}, "$board->{uid}: the variable $v->{name} has values");
+	}
+
+	# JSON is YAML, too.
+	my $file = PostgreSQL::Test::Utils::tempdir('promql') . '/rules.yml';
+
+	append_to_file($file, JSON::PP->new->canonical->encode({ groups => [ { name => 'panels', rules => \@rules } ] }));
+	command_ok([ 'promtool', 'check', 'rules', $file ], "$board->{uid}: promtool understands each expression");
+	return;
+}
+
 # -- alert rules -----------------------------------------------------------------
 
 sub yaml
@@ -225,7 +294,7 @@ sub faults
 	  if of_type($columns, $numeric) != 1 || of_type($columns, $textual) != @$columns - 1;
 	push @wrong, map { "no label $_" }
 	  grep { my $label = $_; !grep { $_->[0] eq $label } @$columns } $rule->{annotations}{summary} =~ /\.Labels\.(\w+)/g;
-	push @wrong, 'no such panel' if !grep { $_->{id} == $rule->{panelId} } @panels;
+	push @wrong, 'no such table' if !grep { $_->{id} == $rule->{panelId} && $_->{type} eq 'table' } @panels;
 	push @wrong, 'an error' if !rows($query->{model}{rawSql});
 	return @wrong;
 }
@@ -270,8 +339,8 @@ sub check_data_sources
 my @boards = dashboards();
 my %uid;
 
-is( join(' ', map { $_->{uid} } @boards), 'weir-demo weir-overview weir-stream',
-	'there are three dashboards');
+is( join(' ', map { $_->{uid} } @boards), 'weir-demo weir-history weir-overview weir-stream',
+	'there are four dashboards');
 foreach my $board (@boards)
 {
 	is(join('; ', complaints($board)), '', "$board->{uid}: what Grafana requires");
@@ -282,6 +351,7 @@ command_ok([ Weir::Broker::root() . '/grafana/generate', '--check' ], 'the dashb
 make_demo();
 make_reader();
 check_panels($_) foreach grep { $_->{uid} ne 'weir-history' } @boards;
+check_history(dashboard('weir-history'));
 check_pruning(dashboard('weir-demo'));
 check_alerting(@boards);
 check_data_sources();

@@ -3,6 +3,7 @@
 #   my $board = dashboard('weir-demo');                # the JSON of grafana/dashboards
 #   my $sql = expand($target->{rawSql}, from => ..., to => ..., interval => 10,
 #       variables => { country => [ 'DE', 'US' ] });   # epochs, seconds, lists
+#   my $promql = expand_promql($target->{expr}, interval => 10, variables => { ... });
 #   my @wrong = complaints($board);                    # what Grafana would not take
 #
 # Macros are replaced as Grafana's PostgreSQL data source does it, with the limits
@@ -20,7 +21,7 @@ use POSIX qw(strftime);
 use PostgreSQL::Test::Utils ();
 use Weir::Broker;
 
-our @EXPORT = qw(dashboards dashboard queries expand complaints);
+our @EXPORT = qw(dashboards dashboard queries expand expand_promql complaints);
 
 my $sources = qr/^(?:\$\{datasource\}|weir-postgres|weir-prometheus)$/;
 
@@ -43,7 +44,7 @@ sub queries
 	return map { my $p = $_; map { [ $p, $_ ] } @{ $p->{targets} // [] } } @{ $board->{panels} };
 }
 
-# expand($text, %o): SQL, or PromQL, with variables and macros replaced.
+# expand($text, %o): SQL with variables and macros replaced.
 sub expand
 {
 	my ($text, %o) = @_;
@@ -51,7 +52,6 @@ sub expand
 	$text =~ s/\$\{(\w+):(\w+)\}/_variable($1, $2, $o{variables})/ge;
 	$text =~ s/\$__interval_ms\b/$o{interval} * 1000/ge;
 	$text =~ s/\$__interval\b/$o{interval}s/g;
-	$text =~ s/\$__rate_interval\b/4 * $o{interval} . 's'/ge;
 	while ($text =~ /\$(\w+)\(([^)]*)\)(,?)/)
 	{
 		my ($from, $to, $name, $comma) = ($-[0], $+[0], $1, $3);
@@ -69,11 +69,25 @@ sub _variable
 	my ($name, $format, $variables) = @_;
 	my $values = $variables->{$name} // croak "no variable $name";
 
-	return join ',', map { "'" . s/'/''/gr . "'" } @$values if $format eq 'sqlstring';
-	return @$values > 1 ? '(' . join('|', map { quotemeta } @$values) . ')' : quotemeta $values->[0]
-	  if $format eq 'regex';
-	croak "unknown format $format";
+	croak "unknown format $format" if $format ne 'sqlstring';
+	return join ',', map { "'" . s/'/''/gr . "'" } @$values;
 }
+
+# expand_promql($text, %o): PromQL likewise; a value is escaped for a regular
+# expression, and that for a string, if a variable may have several.
+sub expand_promql
+{
+	my ($text, %o) = @_;
+
+	$text =~ s/\$__rate_interval\b/4 * $o{interval} . 's'/ge;
+	$text =~ s/\$__interval\b/$o{interval}s/g;
+	$text =~ s/=~'\$(\w+)'/"=~'(" . join('|', map { _escape($_) } @{ $o{variables}{$1} }) . ")'"/ge;
+	$text =~ s/='\$(\w+)'/='$o{variables}{$1}[0]'/g;
+	croak "a variable is left: $text" if $text =~ /\$[{\w]/;
+	return $text;
+}
+
+sub _escape { return $_[0] =~ s/([\$^*{}\[\]'+?.()|])/\\\\$1/gr }
 
 sub _time { return "'" . strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $_[0]) . "'" }
 
