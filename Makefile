@@ -6,6 +6,7 @@
 #   make check              every test; ends with "N passed, N failed"
 #   make check-long         the same, with a longer fuzz and soak and random seeds
 #   make check-unit, check-sim, check-cost, check-fuzz, check-regress, check-docs, check-tap   its parts
+#   make check-docker       docker/ without a container engine; not a part of check
 #   make bench              how fast, beside what; ROWS="drain reads" for some, see bench/
 #   make bench-peers        ... and beside Spark, Flink and Python, which it fetches
 #   make lint, make format  the rules of the tree; clang-format
@@ -112,6 +113,9 @@ check-docs: check-debug-build producer
 check-tap: check-debug-build producer
 	regress/run-tap.sh $(TESTS)
 
+check-docker:
+	scripts/check-docker
+
 bench:
 	bench/run $(ROWS)
 
@@ -130,4 +134,4 @@ clean-programs:
 	done
 
 .PHONY: deps producer demo bench bench-peers check check-long core-check check-unit check-sim check-cost check-fuzz \
-	check-debug-build check-regress check-docs check-tap lint format clean-programs
+	check-debug-build check-regress check-docs check-tap check-docker lint format clean-programs
