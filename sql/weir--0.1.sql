@@ -248,6 +248,8 @@ CREATE TABLE weir.home (
     database    oid NOT NULL
 );
 
+CREATE SEQUENCE weir.dead_letter_id;
+
 CREATE TABLE weir.dead_letter_log (
     stream      regclass NOT NULL,
     view        int,                        -- NULL: for the whole stream
@@ -260,13 +262,34 @@ CREATE TABLE weir.dead_letter_log (
     sqlstate    text NOT NULL,
     reason      text NOT NULL,
     fingerprint bigint NOT NULL,            -- of the record
-    recorded_at timestamptz NOT NULL DEFAULT now()
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    id          bigint NOT NULL DEFAULT nextval('weir.dead_letter_id'),
+    views       int[] NOT NULL DEFAULT '{}', -- that have passed it and lack it
+    whole       boolean NOT NULL DEFAULT true -- false: cut, for lack of memory
 );
 ALTER TABLE weir.dead_letter_log ALTER COLUMN payload SET STORAGE EXTERNAL;
 -- Two lanes may read the same record.  A topic that was recreated has others
 -- at the same offsets.
 CREATE UNIQUE INDEX dead_letters_key ON weir.dead_letter_log
     (stream, partition, "offset", coalesce(view, 0), fingerprint);
+CREATE UNIQUE INDEX dead_letters_id ON weir.dead_letter_log (id);
+
+-- Letters that are to be tried once more: a row goes in the transaction in which
+-- the view has the letter, or has found it unusable again.
+CREATE TABLE weir.replay_queue (
+    view        int NOT NULL REFERENCES weir.views ON DELETE CASCADE,
+    letter      bigint NOT NULL,
+    PRIMARY KEY (view, letter)
+);
+
+-- Messages that stop no view of a stream with on_error 'stop' any more.
+CREATE TABLE weir.skip_log (
+    stream      regclass NOT NULL,
+    partition   int NOT NULL,
+    "offset"    bigint NOT NULL,
+    skipped_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (stream, partition, "offset")
+);
 
 -- Offsets that a view skipped since Kafka no longer had them.
 CREATE TABLE weir.lost_range_log (
@@ -369,7 +392,10 @@ SELECT pg_catalog.pg_extension_config_dump('weir.view_id', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.views', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.progress', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.state', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.dead_letter_id', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.dead_letter_log', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.replay_queue', '');
+SELECT pg_catalog.pg_extension_config_dump('weir.skip_log', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.late_event_log', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.lost_range_log', '');
 SELECT pg_catalog.pg_extension_config_dump('weir.sink_state', '');
@@ -433,6 +459,22 @@ CREATE FUNCTION weir.set_memory_limit(view regclass, memory_limit text,
     RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_set_memory_limit';
 COMMENT ON FUNCTION weir.set_memory_limit(regclass, text, text) IS
     'set how much shared memory a continuous view may have, and what it does at the limit';
+
+CREATE FUNCTION weir.replay_dead_letters(stream regclass, "where" text DEFAULT NULL)
+    RETURNS bigint LANGUAGE C AS 'MODULE_PATHNAME', 'weir_replay_dead_letters';
+COMMENT ON FUNCTION weir.replay_dead_letters(regclass, text) IS
+    'have the views that lack dead letters try them once more; returns how many';
+
+CREATE FUNCTION weir.purge_dead_letters(stream regclass,
+        before timestamptz DEFAULT NULL, "where" text DEFAULT NULL)
+    RETURNS bigint LANGUAGE C AS 'MODULE_PATHNAME', 'weir_purge_dead_letters';
+COMMENT ON FUNCTION weir.purge_dead_letters(regclass, timestamptz, text) IS
+    'delete dead letters; returns how many';
+
+CREATE FUNCTION weir.skip(target regclass, partition int, "offset" bigint)
+    RETURNS void LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_skip';
+COMMENT ON FUNCTION weir.skip(regclass, int, bigint) IS
+    'let a message that cannot be used be a dead letter where on_error is ''stop''';
 
 CREATE FUNCTION weir.flush(target regclass, timeout interval DEFAULT '30 s')
     RETURNS void LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_flush';
@@ -568,10 +610,25 @@ CREATE VIEW weir.metrics AS
 -- Messages that could not be used, of the streams that the reader may read.
 CREATE VIEW weir.dead_letters WITH (security_barrier) AS
     SELECT d.stream, v.view, d.topic, d.partition, d."offset", d."timestamp",
-           d.key, d.payload, d.sqlstate, d.reason, d.recorded_at
+           d.key, d.payload, d.sqlstate, d.reason, d.recorded_at, d.id
     FROM weir.dead_letter_log d
     LEFT JOIN weir.views v ON v.id = d.view
     WHERE pg_catalog.has_table_privilege(d.stream, 'SELECT');
+
+-- How many there are, by what is wrong and by the hour; reasons quote messages, so
+-- there is none here, and weir_monitor may see it.
+CREATE VIEW weir.dead_letter_summary WITH (security_barrier) AS
+    SELECT d.stream, v.view, d.sqlstate,
+           pg_catalog.date_trunc('hour', d.recorded_at) AS hour,
+           count(*) AS letters, count(DISTINCT (d.partition, d."offset")) AS messages,
+           sum(coalesce(length(d.key), 0)::bigint + coalesce(length(d.payload), 0))::bigint AS bytes,
+           count(q.letter) AS to_replay,
+           min(d.recorded_at) AS first_at, max(d.recorded_at) AS last_at
+    FROM weir.dead_letter_log d
+    LEFT JOIN weir.views v ON v.id = d.view
+    LEFT JOIN (SELECT DISTINCT letter FROM weir.replay_queue) q ON q.letter = d.id
+    WHERE pg_catalog.has_table_privilege(d.stream, 'SELECT') OR weir.is_monitor()
+    GROUP BY 1, 2, 3, 4;
 
 -- A message as jsonb; NULL where it is not JSON, or none that jsonb can hold.
 CREATE FUNCTION weir.message_as_jsonb(message bytea) RETURNS jsonb
@@ -624,7 +681,7 @@ CREATE VIEW weir.alerts WITH (security_barrier) AS
     WHERE weir.is_monitor() OR pg_catalog.has_table_privilege(v.view, 'SELECT');
 GRANT SELECT ON weir.alert_rules, weir.alerts TO PUBLIC;
 
-GRANT SELECT ON weir.dead_letters, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions, weir.metrics TO PUBLIC;
+GRANT SELECT ON weir.dead_letters, weir.dead_letter_summary, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions, weir.metrics TO PUBLIC;
 -- Not the reason: it may quote a message.  weir.status shows it to those who may
 -- read the stream.
 GRANT SELECT (id, view, query, final, open, stream, upstream, definition, lateness, retention, memory_limit, on_memory_limit,

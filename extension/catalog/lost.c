@@ -1,9 +1,11 @@
 /*
  * catalog/lost.c
- *		weir.lost_range_log: offsets that a view has skipped (see view.h).
+ *		weir.lost_range_log: offsets that a view has skipped, and weir.skip_log:
+ *		messages that somebody lets it pass (see view.h).
  *
- * Coordinators write it, in the transaction that commits the positions behind
- * what was skipped.
+ * Coordinators write the former, in the transaction that commits the positions
+ * behind what was skipped.  Ingest workers read the latter, before they stop at a
+ * message.
  */
 #include "base/weir.h"
 
@@ -51,4 +53,23 @@ weir_lost_store(int32 view, const char *topic, const LostRange *list)
 		write_range(view, topic, list);
 	SPI_finish();
 	weir_become_again(user);
+}
+
+bool
+weir_letter_is_skipped(Oid stream, int32 partition, int64 offset)
+{
+	Oid types[] = {OIDOID, INT4OID, INT8OID};
+	Datum values[] = {ObjectIdGetDatum(stream), Int32GetDatum(partition),
+					  Int64GetDatum(offset)};
+	WeirUser user = weir_become_system();
+	bool skipped;
+
+	SPI_connect();
+	weir_spi("SELECT FROM weir.skip_log "
+			 "WHERE stream = $1 AND partition = $2 AND \"offset\" = $3",
+			 lengthof(types), types, values, NULL, SPI_OK_SELECT);
+	skipped = SPI_processed > 0;
+	SPI_finish();
+	weir_become_again(user);
+	return skipped;
 }

@@ -281,6 +281,11 @@ weir_progress_reset(int32 view)
 			 SPI_OK_DELETE);
 	weir_spi("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type, &arg,
 			 NULL, SPI_OK_DELETE);
+	weir_spi("UPDATE weir.dead_letter_log SET views = array_remove(views, $1) "
+			 "WHERE views @> ARRAY[$1]",
+			 1, &type, &arg, NULL, SPI_OK_UPDATE);
+	weir_spi("DELETE FROM weir.replay_queue WHERE view = $1", 1, &type, &arg,
+			 NULL, SPI_OK_DELETE);
 	weir_spi("DELETE FROM weir.late_event_log WHERE view = $1", 1, &type, &arg,
 			 NULL, SPI_OK_DELETE);
 	weir_spi("DELETE FROM weir.alert_hits h USING weir.alert_defs a "

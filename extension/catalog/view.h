@@ -120,6 +120,8 @@ extern bool weir_progress_advance(int32 view, int64 upto);
  */
 extern bool
 weir_progress_merge(int32 view, const ProgressRow *p, const bool *mine);
+/* Has weir.skip said that nothing stops at this message (lost.c)? */
+extern bool weir_letter_is_skipped(Oid stream, int32 partition, int64 offset);
 /* Write down what the view skips (lost.c); with the positions, or not at all. */
 extern void
 weir_lost_store(int32 view, const char *topic, const LostRange *list);

@@ -159,9 +159,14 @@ extern void weir_retention_serve(CheckpointLane *c);
  */
 extern void weir_write_letters(CheckpointLane *c);
 extern void weir_free_letters(Lane *lane);
-/* Write n letters, which are sorted by this. */
-extern void
-weir_write_these_letters(const StreamDef *stream, Letter **letters, size_t n);
+/* Write n letters of an append view's worker, which are sorted by this. */
+extern void weir_append_write_letters(const StreamDef *stream, int32 view,
+									  Letter **letters, size_t n);
+/*
+ * The view begins at the positions of its progress: letters behind them it does
+ * not lack, but reads again.
+ */
+extern void weir_letters_unread(const CheckpointView *v, Oid stream);
 
 /* --- the state log (state_log.c) ------------------------------------------ */
 

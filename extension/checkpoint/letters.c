@@ -15,6 +15,12 @@
  * many there are: a view that waits for the next checkpoint keeps them, and with
  * one that has gone (reset, say) they go.
  *
+ * A dead letter of the whole stream says which views lack it: those that read the
+ * record, as all of the lane do that were not past it with the last commit.  One
+ * that does not come so far, after all, is struck out when it is set up anew
+ * (weir_letters_unread), and reads the record again.  So a letter can be replayed
+ * (worker/replay.c) into just the views that lack it.
+ *
  * Datums of a letter are in a context that each letter resets.
  */
 #include "base/weir.h"
@@ -24,11 +30,13 @@
 #include "catalog/view.h"
 #include "checkpoint/checkpoint.h"
 #include "exec/letter.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #define MAX_VALUES 13
-#define COMMON     9 /* first values of both kinds */
+#define REPLAYED   (LETTER_REPLAYED + 2) /* statements that one takes */
+#define COMMON     9                     /* first values of both kinds */
 
 /* --- statements --------------------------------------------------------------- */
 
@@ -39,12 +47,16 @@ static const struct
 	Oid types[MAX_VALUES];
 } statements[] = {
 	[LETTER_DEAD] =
-		{"INSERT INTO weir.dead_letter_log (stream, view, topic, partition, \"offset\", "
-		 "\"timestamp\", key, payload, fingerprint, sqlstate, reason) "
-		 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
-		 COMMON + 2,
+		{"INSERT INTO weir.dead_letter_log AS d (stream, view, topic, partition, \"offset\", "
+		 "\"timestamp\", key, payload, fingerprint, sqlstate, reason, views, whole) "
+		 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+		 "ON CONFLICT (stream, partition, \"offset\", coalesce(view, 0), fingerprint) "
+		 "DO UPDATE SET sqlstate = excluded.sqlstate, reason = excluded.reason, "
+		 "views = ARRAY(SELECT unnest(d.views) UNION SELECT unnest(excluded.views)) "
+		 "WHERE NOT d.views @> excluded.views OR d.reason <> excluded.reason",
+		 COMMON + 4,
 		 {OIDOID, INT4OID, TEXTOID, INT4OID, INT8OID, TIMESTAMPTZOID, BYTEAOID,
-		  BYTEAOID, INT8OID, TEXTOID, TEXTOID}},
+		  BYTEAOID, INT8OID, TEXTOID, TEXTOID, INT4ARRAYOID, BOOLOID}},
 	[LETTER_LATE] =
 		{"INSERT INTO weir.late_event_log (stream, view, topic, partition, \"offset\", "
 		 "\"timestamp\", key, payload, fingerprint, event_time, window_start, window_end, late_by) "
@@ -54,11 +66,29 @@ static const struct
 		 {OIDOID, INT4OID, TEXTOID, INT4OID, INT8OID, TIMESTAMPTZOID, BYTEAOID,
 		  BYTEAOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
 		  INT8OID}},
+	/* Of one that was replayed; the last view that lacked it takes it away. */
+	[LETTER_REPLAYED] =
+		{"DELETE FROM weir.replay_queue WHERE letter = $1 AND view = $2",
+		 2,
+		 {INT8OID, INT4OID}},
+	/* First the row is locked: of two that go at once the second finds none left. */
+	[LETTER_REPLAYED +
+		1] = {"UPDATE weir.dead_letter_log SET views = array_remove(views, $2) "
+			  "WHERE id = $1",
+			  2,
+			  {INT8OID, INT4OID}},
+	[LETTER_REPLAYED +
+		2] = {"DELETE FROM weir.dead_letter_log WHERE id = $1 AND views = '{}' "
+			  "AND $2 IS NOT NULL",
+			  2,
+			  {INT8OID, INT4OID}},
 };
 
 typedef struct LetterWriter
 {
 	const StreamDef *stream;
+	const CheckpointLane *lane; /* NULL: of an append view */
+	int32 view;                 /* then it */
 	SPIPlanPtr plans[lengthof(statements)];
 	MemoryContext cxt;
 	Datum values[MAX_VALUES];
@@ -98,6 +128,30 @@ fill_common(LetterWriter *w, const Letter *l)
 	w->values[8] = Int64GetDatum(l->fingerprint);
 }
 
+/* The views that lack a dead letter, see above. */
+static Datum
+lacking_views(const LetterWriter *w, const Letter *l)
+{
+	Datum ids[WEIR_LANE_VIEWS];
+	int n = 0;
+
+	if (l->view != 0 || w->lane == NULL)
+		ids[n++] = Int32GetDatum(l->view != 0 ? l->view : w->view);
+	for (int i = 0; l->view == 0 && w->lane && i < w->lane->nviews; i++)
+	{
+		const CheckpointView *v = w->lane->views[i];
+		const ProgressRow *p = &v->progress;
+
+		if (!v->gone && l->partition < p->nparts &&
+			p->parts[l->partition].position <= l->offset &&
+			(p->parts[l->partition].end == WP_NO_END ||
+			 l->offset < p->parts[l->partition].end))
+			ids[n++] = Int32GetDatum(v->slot->view);
+	}
+	return PointerGetDatum(
+		construct_array(ids, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
 static void
 fill_kind(LetterWriter *w, const Letter *l)
 {
@@ -108,6 +162,8 @@ fill_kind(LetterWriter *w, const Letter *l)
 		case LETTER_DEAD:
 			v[0] = CStringGetTextDatum(unpack_sql_state(l->dead.sqlstate));
 			v[1] = bytes_datum(l, 0, l->reason_len);
+			v[2] = lacking_views(w, l);
+			v[3] = BoolGetDatum(!l->cut);
 			break;
 		case LETTER_LATE:
 			v[0] = TimestampTzGetDatum(l->late.event_time);
@@ -115,7 +171,34 @@ fill_kind(LetterWriter *w, const Letter *l)
 			v[2] = TimestampTzGetDatum(l->late.window_end);
 			v[3] = Int64GetDatum(l->late.by);
 			break;
+		case LETTER_REPLAYED:
+			break;
 	}
+}
+
+static void
+execute(LetterWriter *w, int statement)
+{
+	if (w->plans[statement] == NULL)
+		w->plans[statement] = SPI_prepare(statements[statement].sql,
+										  statements[statement].n,
+										  (Oid *) statements[statement].types);
+	if (w->plans[statement] == NULL ||
+		SPI_execute_plan(w->plans[statement], w->values, w->nulls, false, 0) < 0)
+		elog(ERROR, "statement failed: %s", statements[statement].sql);
+}
+
+/* One that was tried once more: its view does not lack it, or still does. */
+static void
+settle_replayed(LetterWriter *w, const Letter *l)
+{
+	int last = l->replay.failed ? LETTER_REPLAYED : REPLAYED;
+
+	memset(w->nulls, ' ', sizeof(w->nulls));
+	w->values[0] = Int64GetDatum(l->replay.id);
+	w->values[1] = Int32GetDatum(l->view);
+	for (int i = LETTER_REPLAYED; i <= last; i++)
+		execute(w, i);
 }
 
 static void
@@ -123,21 +206,27 @@ write_letter(LetterWriter *w, const Letter *l)
 {
 	MemoryContext old = MemoryContextSwitchTo(w->cxt);
 
-	fill_common(w, l);
-	fill_kind(w, l);
+	if (l->kind == LETTER_REPLAYED)
+		settle_replayed(w, l);
+	else
+	{
+		fill_common(w, l);
+		fill_kind(w, l);
+		execute(w, l->kind);
+	}
 	MemoryContextSwitchTo(old);
-	if (w->plans[l->kind] == NULL)
-		w->plans[l->kind] = SPI_prepare(statements[l->kind].sql,
-										statements[l->kind].n,
-										(Oid *) statements[l->kind].types);
-	if (w->plans[l->kind] == NULL ||
-		SPI_execute_plan(w->plans[l->kind], w->values, w->nulls, false, 0) !=
-			SPI_OK_INSERT)
-		elog(ERROR, "statement failed: %s", statements[l->kind].sql);
 	MemoryContextReset(w->cxt);
 }
 
 /* --- which ones ------------------------------------------------------------------- */
+
+/* What the view had of a replayed letter is void if it was set up anew since. */
+static bool
+is_of_before(const CheckpointView *v, const Letter *l)
+{
+	return l->kind == LETTER_REPLAYED &&
+		   l->replay.incarnation != v->slot->incarnation;
+}
 
 static WcLetter
 fate(const CheckpointLane *c, const Letter *l)
@@ -147,7 +236,8 @@ fate(const CheckpointLane *c, const Letter *l)
 	/* A view may have left the lane and come again: the last one counts. */
 	for (int i = c->nviews - 1; i >= 0; i--)
 		if (c->views[i]->slot->view == l->view)
-			return wc_letter(&c->views[i]->attempt, c->views[i]->gone);
+			return wc_letter(&c->views[i]->attempt,
+							 c->views[i]->gone || is_of_before(c->views[i], l));
 	return WC_LETTER_DROP;
 }
 
@@ -168,7 +258,10 @@ compare_letters(const void *a, const void *b)
 
 	if (x->partition != y->partition)
 		return x->partition < y->partition ? -1 : 1;
-	return x->offset < y->offset ? -1 : x->offset > y->offset;
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
+	/* A letter goes before it comes again, of the view that has tried it. */
+	return (y->kind == LETTER_REPLAYED) - (x->kind == LETTER_REPLAYED);
 }
 
 /* Those to be written. */
@@ -195,10 +288,10 @@ choose(CheckpointLane *c, size_t *n)
 	return chosen;
 }
 
-void
-weir_write_these_letters(const StreamDef *stream, Letter **letters, size_t n)
+static void
+write_them(const LetterWriter *how, Letter **letters, size_t n)
 {
-	LetterWriter w = {.stream = stream};
+	LetterWriter w = *how;
 	WeirUser user = weir_become_system();
 
 	/* An order that is the same in all lanes. */
@@ -213,15 +306,25 @@ weir_write_these_letters(const StreamDef *stream, Letter **letters, size_t n)
 }
 
 void
+weir_append_write_letters(const StreamDef *stream, int32 view, Letter **letters,
+						  size_t n)
+{
+	LetterWriter w = {.stream = stream, .view = view};
+
+	write_them(&w, letters, n);
+}
+
+void
 weir_write_letters(CheckpointLane *c)
 {
+	LetterWriter w = {.stream = c->stream, .lane = c};
 	Letter **letters;
 	size_t n;
 
 	if (!any_letter(c->lane))
 		return;
 	letters = choose(c, &n);
-	weir_write_these_letters(c->stream, letters, n);
+	write_them(&w, letters, n);
 }
 
 void
@@ -237,10 +340,39 @@ weir_free_letters(Lane *lane)
 			if (l->decided)
 			{
 				*link = l->next;
+				if (l->kind == LETTER_REPLAYED)
+					pg_atomic_sub_fetch_u32(&lane->replaying, 1);
 				weir_letter_free(l);
 			}
 			else
 				link = &l->next;
 		}
 	}
+}
+
+void
+weir_letters_unread(const CheckpointView *v, Oid stream)
+{
+	Oid types[] = {INT4OID, OIDOID, INT8ARRAYOID};
+	Datum values[lengthof(types)];
+	Datum *positions = palloc(sizeof(Datum) * Max(v->progress.nparts, 1));
+	WeirUser user;
+
+	for (int p = 0; p < v->progress.nparts; p++)
+		positions[p] = Int64GetDatum(v->progress.parts[p].position);
+	values[0] = Int32GetDatum(v->row->id);
+	values[1] = ObjectIdGetDatum(stream);
+	values[2] = PointerGetDatum(construct_array(positions, v->progress.nparts,
+												INT8OID, sizeof(int64), true,
+												TYPALIGN_DOUBLE));
+	user = weir_become_system();
+	SPI_connect();
+	weir_spi("UPDATE weir.dead_letter_log d SET views = array_remove(d.views, $1) "
+			 "FROM unnest($3) WITH ORDINALITY p(position, n) "
+			 "WHERE d.stream = $2 AND d.partition = p.n - 1 "
+			 "AND d.\"offset\" >= p.position AND d.view IS NULL "
+			 "AND d.views @> ARRAY[$1]",
+			 lengthof(types), types, values, NULL, SPI_OK_UPDATE);
+	SPI_finish();
+	weir_become_again(user);
 }

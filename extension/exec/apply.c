@@ -61,6 +61,17 @@ take_up_to_end(ViewApply *a, const EventBatch *b)
 	}
 }
 
+static void
+take_again(ViewApply *a, const EventBatch *b)
+{
+	for (int i = 0; i < b->n; i++)
+	{
+		a->watermark[i] = WEIR_NO_TIME;
+		a->parts[b->partition[i]].events++;
+		a->rows[a->nrows++] = i;
+	}
+}
+
 void
 weir_apply_begin(ViewApply *a, const EventBatch *b)
 {
@@ -70,11 +81,12 @@ weir_apply_begin(ViewApply *a, const EventBatch *b)
 	a->part_row = 0;
 	a->watermark = a->taken;
 	memcpy(a->part, a->parts, sizeof(ViewPartition) * a->npartitions);
-	if (a->ends)
-	{
+	if (a->again)
+		take_again(a, b);
+	else if (a->ends)
 		take_up_to_end(a, b);
+	if (a->again || a->ends)
 		return;
-	}
 	for (int i = 0; b->record == NULL && i < b->n; i++)
 		take_record(a, b, i);
 	for (int i = 0; b->record != NULL && i < b->n; i++)

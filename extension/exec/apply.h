@@ -109,6 +109,7 @@ typedef struct ViewApply
 	ViewPartition *part; /* as published last */
 	bool lacks_letter;   /* it is a letter that there is no room for */
 	bool cut_letters;    /* large ones need not be kept whole any more */
+	bool again; /* the batch is a dead letter that the view is past already */
 } ViewApply;
 
 /*
@@ -131,7 +132,11 @@ weir_apply_is_usable(const ViewApply *a, const EventBatch *b, int i)
 		   (b->event_time[i] != WEIR_NO_TIME || !a->plan->needs_time);
 }
 
-/* Begin a batch: which records are the view's, watermarks and counters. */
+/*
+ * Begin a batch: which records are the view's, watermarks and counters.  With
+ * a->again all are, and move neither positions nor watermarks: they are late for
+ * windows that are final, and for no others.
+ */
 extern void weir_apply_begin(ViewApply *a, const EventBatch *b);
 
 /*

@@ -213,11 +213,14 @@ weir_letter_new(const KafkaMessage *m, int32 view, const char *reason, bool cut)
 	size_t bytes = offsetof(Letter, data) + length(&c);
 	Letter *l;
 
-	if (bytes > weir_arena_total() || (cut && bytes > PART_BYTES))
+	cut = bytes > weir_arena_total() || (cut && bytes > PART_BYTES);
+	if (cut)
 		cut_short(m, &c);
 	l = make_room(length(&c));
-	if (l)
-		fill(l, m, view, &c);
+	if (l == NULL)
+		return NULL;
+	fill(l, m, view, &c);
+	l->cut = cut;
 	return l;
 }
 

@@ -61,12 +61,14 @@ init_lane(Lane *lane)
 	pg_atomic_init_u64(&lane->barrier, 0);
 	pg_atomic_init_u64(&lane->durable, 0);
 	pg_atomic_init_u32(&lane->ready, 0);
+	pg_atomic_init_u32(&lane->replaying, 0);
 	ConditionVariableInit(&lane->checkpointed);
 	for (int w = 0; w < WEIR_MAX_WORKERS; w++)
 	{
 		pg_atomic_init_u64(&lane->workers[w].acked, 0);
 		pg_atomic_init_u64(&lane->workers[w].copied, 0);
 		pg_atomic_init_u32(&lane->workers[w].blocked, 0);
+		pg_atomic_init_u32(&lane->workers[w].replay_ready, 0);
 		pg_atomic_init_u64(&lane->workers[w].committed, 0);
 	}
 }

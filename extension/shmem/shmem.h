@@ -193,7 +193,8 @@ typedef enum LaneState
 typedef enum LetterKind
 {
 	LETTER_DEAD, /* a message that could not be used */
-	LETTER_LATE /* an event that was late for a window, of a view that keeps them */
+	LETTER_LATE, /* an event that was late for a window, of a view that keeps them */
+	LETTER_REPLAYED /* a dead letter that its view has tried once more */
 } LetterKind;
 
 /* What does not fit in the first block of a letter. */
@@ -216,8 +217,16 @@ typedef struct Letter
 	int64 offset;
 	int64 timestamp;    /* us since 1970, -1: none */
 	uint32 fingerprint; /* of the message */
+	bool cut;           /* only its beginning is kept */
 	union
 	{
+		struct
+		{
+			int64 id;          /* of the dead letter */
+			int32 incarnation; /* of the view that tries it */
+			int32 whose;       /* view of the dead letter; 0: the stream's */
+			bool failed;       /* the message cannot be used yet */
+		} replay;
 		struct
 		{
 			int sqlstate;
@@ -256,6 +265,9 @@ typedef struct LaneWorker
 	Letter *kept;    /* ... of records applied, not published yet */
 	Letter *letters; /* since the last barrier */
 	Letter *frozen;  /* up to it */
+	/* Dead letters to be tried once more: the coordinator's while ready is 0. */
+	Letter *replay;
+	pg_atomic_uint32 replay_ready;
 	/* What weir.status shows; written by the worker, each but error a word. */
 	volatile int64 rate; /* events in the last full second */
 	volatile uint32 freshness[WEIR_FRESHNESS_SLOTS];
@@ -320,6 +332,8 @@ typedef struct Lane
 	size_t parts_bytes;
 	volatile bool broker_down; /* the coordinator waits for an answer */
 	volatile bool no_topic;    /* ... and for the topic */
+	/* Dead letters handed to workers, and not settled by a checkpoint yet. */
+	pg_atomic_uint32 replaying;
 	/* Offsets for Kafka's tools: bumped when durable[] of parts has changed. */
 	pg_atomic_uint64 durable;
 	LaneMetrics metrics;

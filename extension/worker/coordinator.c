@@ -602,6 +602,7 @@ loop(Coordinator *co)
 				weir_checkpoint_free_closed(co->c.views[i]);
 		weir_retention_serve(&co->c);
 		weir_finish_views(co);
+		weir_replay_serve(co);
 		take_joining(co);
 		release_gone(co);
 		publish_durable(co);

@@ -45,6 +45,7 @@ typedef struct Coordinator
 	uint64 published; /* publications at the last checkpoint */
 	XLogRecPtr last_commit;
 	bool durable_pending;
+	bool replay_due; /* there may be dead letters to be tried once more */
 	int64 started;
 	WeirSettings settings; /* as of the start, by which workers run */
 } Coordinator;
@@ -53,6 +54,8 @@ typedef struct Coordinator
 
 /* Load stream and views; views that cannot be planned are gone, with a reason. */
 extern void weir_setup_views(Coordinator *co);
+/* Load the stream's definition; false: it is as it was. */
+extern bool weir_stream_changed(Coordinator *co);
 /*
  * Find the topic's partitions, resolve where each view starts, raise the
  * incarnations, restore open windows.  Waits for the broker as long as needed.
@@ -81,6 +84,11 @@ extern void weir_restore_view(CheckpointView *v);
 extern bool weir_view_is_done(CheckpointView *v, const Lane *lane);
 /* Views that are done, with all of it committed, leave as finished. */
 extern void weir_finish_views(Coordinator *co);
+
+/* --- replay.c -------------------------------------------------------------- */
+
+/* Hand out dead letters that views are to try once more. */
+extern void weir_replay_serve(Coordinator *co);
 
 /* --- closing.c ------------------------------------------------------------- */
 

@@ -533,8 +533,9 @@ turn(Ingest *in)
 
 	weir_ingest_stage(in, STAGE_COPY);
 	weir_ingest_barrier(in);
-	weir_ingest_stage(in, STAGE_FETCH);
 	serve_joining(in);
+	weir_ingest_replay(in);
+	weir_ingest_stage(in, STAGE_FETCH);
 	if (in->away)
 	{
 		begin_anew(in);

@@ -5,8 +5,8 @@
  *		messages through decode and views), ingest_append.c (the same for an append
  *		view, which it writes itself), ingest_memory.c
  *		(without room), ingest_align.c (which partitions are held back),
- *		ingest_lost.c (what the topic no longer has) and ingest_metrics.c (what it
- *		counts).
+ *		ingest_replay.c (dead letters once more), ingest_lost.c (what the topic no
+ *		longer has) and ingest_metrics.c (what it counts).
  */
 #ifndef WEIR_WORKER_INGEST_H
 #define WEIR_WORKER_INGEST_H
@@ -18,6 +18,7 @@
 #include "core/barrier.h"
 #include "decode/decode.h"
 #include "exec/apply.h"
+#include "exec/letter.h"
 #include "kafka/kafka.h"
 #include "plan/plan.h"
 #include "worker/lane.h"
@@ -82,10 +83,12 @@ typedef struct Ingest
 	bool needs_snapshot;
 	WeWorker barrier;
 	struct IngestAppend *append; /* NULL: a lane of windows */
-	bool holding;                /* some partition is held back */
-	bool went_back;              /* some view has to read records again */
-	int64 copy_waits;            /* since when copying waits for memory, or 0 */
-	int64 cut_until; /* dead letters without room are cut (monotonic us) */
+	MemoryContext replay_cxt;
+	Letter *replayed; /* the dead letter that a view tries once more, or NULL */
+	bool holding;     /* some partition is held back */
+	bool went_back;   /* some view has to read records again */
+	int64 copy_waits; /* since when copying waits for memory, or 0 */
+	int64 cut_until;  /* dead letters without room are cut (monotonic us) */
 	uint64 durable;
 	MemoryContext cxt;
 	MemoryContext decoder_cxt;
@@ -142,6 +145,11 @@ extern void weir_ingest_part_view(Ingest *in, IngestView *v);
 
 /* Take msgs[0 .. n) through decode and every view; positions move with them. */
 extern void weir_ingest_batch(Ingest *in, int n);
+/*
+ * A batch for one view; it fails alone.  With in->replayed set the batch is that
+ * letter, which is NULL afterwards if it is applied.  Needs a transaction.
+ */
+extern void weir_ingest_try_view(Ingest *in, IngestView *v, const EventBatch *b);
 /* Before a barrier: groups say all that was applied.  A view that cannot fails. */
 extern void weir_ingest_settle(Ingest *in);
 /* Watermarks of the broker and idleness: what weir.status shows. */
@@ -169,6 +177,8 @@ extern void weir_ingest_note_progress(Ingest *in, const EventBatch *b);
 extern void weir_append_prepare(Ingest *in);
 /* Write msgs[0 .. n) and commit it; waits where something is in the way. */
 extern void weir_ingest_append(Ingest *in, int n);
+/* The same for in->replayed, decoded.  False: the view has left. */
+extern bool weir_append_again(Ingest *in, IngestView *v, const EventBatch *b);
 /* Commit positions that are not yet.  False: not now, try again. */
 extern bool weir_append_settle(Ingest *in);
 /* How long not to look for messages, in ms. */
@@ -193,6 +203,11 @@ extern void weir_ingest_wait_begin(Ingest *in, int32 view);
 extern void weir_ingest_wait_step(Ingest *in, bool all);
 extern void weir_ingest_wait_end(Ingest *in);
 extern bool weir_ingest_patience_is_over(const Ingest *in, int64 since);
+
+/* --- ingest_replay.c --------------------------------------------------------- */
+
+/* Try some of the dead letters that the coordinator has handed out. */
+extern void weir_ingest_replay(Ingest *in);
 
 /* --- ingest_align.c ----------------------------------------------------------- */
 

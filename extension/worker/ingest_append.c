@@ -140,9 +140,11 @@ static void
 write_letters(Ingest *in, const ViewApply *a)
 {
 	const AppendLetters *letters = &in->append->letters;
-	Letter **chosen = palloc(sizeof(Letter *) * Max(letters->n, 1));
+	Letter **chosen = palloc(sizeof(Letter *) * (letters->n + 1));
 	size_t n = 0;
 
+	if (in->replayed)
+		chosen[n++] = in->replayed;
 	for (int i = 0; i < letters->n; i++)
 	{
 		const AppendLetter *l = &letters->list[i];
@@ -152,7 +154,7 @@ write_letters(Ingest *in, const ViewApply *a)
 											  l->reason);
 	}
 	if (n > 0)
-		weir_write_these_letters(in->stream, chosen, n);
+		weir_append_write_letters(in->stream, a->slot->view, chosen, n);
 }
 
 /* Positions, and what was skipped.  False: the view is another one by now. */
@@ -395,7 +397,7 @@ write_batch(Ingest *in, IngestView *v, const EventBatch *b)
 {
 	ViewApply *a = v->apply;
 
-	if (a->nrows == 0 && in->append->letters.n == 0)
+	if (a->nrows == 0 && in->append->letters.n == 0 && in->replayed == NULL)
 	{
 		weir_ingest_end_transaction(in);
 		return true;
@@ -420,13 +422,14 @@ attempt(Ingest *in, IngestView *v, const EventBatch *b)
 	PG_TRY();
 	{
 		weir_ingest_begin_transaction(in);
-		if (!note_undecoded(in, b))
+		if (in->replayed == NULL && !note_undecoded(in, b))
 			outcome = LEFT;
 		else
 		{
 			const EventBatch *joined = evaluate(in, v, b);
 
-			weir_lost_take_last(in, v->apply);
+			if (in->replayed == NULL)
+				weir_lost_take_last(in, v->apply);
 			rows = true;
 			if (!write_batch(in, v, joined))
 			{
@@ -464,10 +467,18 @@ append_batch(Ingest *in, IngestView *v, const EventBatch *b)
 	trouble_is_over(in, v);
 	weir_ingest_stage(in, STAGE_PUBLISH);
 	weir_apply_publish(v->apply);
+	if (in->replayed)
+		return true;
 	v->taken = weir_ingest_counted(in, v->apply->parts) -
 			   weir_ingest_counted(in, in->append->before);
 	weir_ingest_note_progress(in, b);
 	return true;
+}
+
+bool
+weir_append_again(Ingest *in, IngestView *v, const EventBatch *b)
+{
+	return append_batch(in, v, b);
 }
 
 static EventBatch *

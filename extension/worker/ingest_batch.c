@@ -71,13 +71,25 @@ dead_letter(Ingest *in, const KafkaMessage *m, int sqlstate, const char *reason)
 	return true;
 }
 
+/* Has somebody said that nothing is to stop at this message? */
+static bool
+is_skipped(const Ingest *in, const KafkaMessage *m)
+{
+	bool skipped;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	skipped = weir_letter_is_skipped(in->stream->relid, m->partition, m->offset);
+	PopActiveSnapshot();
+	return skipped;
+}
+
 bool
 weir_ingest_stops_at(Ingest *in, const KafkaMessage *m, int sqlstate,
 					 const char *reason)
 {
 	char text[WEIR_ERROR_LEN];
 
-	if (in->stream->on_error != STREAM_STOP)
+	if (in->stream->on_error != STREAM_STOP || is_skipped(in, m))
 		return false;
 	snprintf(text, sizeof(text),
 			 "message at partition %d, offset " INT64_FORMAT
@@ -162,6 +174,30 @@ apply_rows(Ingest *in, IngestView *v, const EventBatch *b)
 	return true;
 }
 
+/*
+ * Apply a replayed letter: all of it or nothing, as it must not be committed in
+ * part.  Without room it is tried again later; in the one case in which a part is
+ * applied by then, the view starts anew from its last commit.
+ */
+static bool
+apply_again(Ingest *in, IngestView *v, const EventBatch *b)
+{
+	ViewApply *a = v->apply;
+
+	weir_apply_begin(a, b);
+	if (weir_apply_run(a, b))
+	{
+		weir_letter_add(&in->self->kept, in->replayed);
+		in->replayed = NULL;
+		return true;
+	}
+	if (a->next_row > 0)
+		weir_ingest_fail_view(in, v, ERRCODE_SUCCESSFUL_COMPLETION, "");
+	else
+		weir_apply_go_back(a);
+	return false;
+}
+
 /* Apply the batch to one view, as its owner. */
 static void
 apply_view(Ingest *in, IngestView *v, const EventBatch *b)
@@ -169,19 +205,22 @@ apply_view(Ingest *in, IngestView *v, const EventBatch *b)
 	WeirUser before = weir_become_owner(v->row->owner);
 	int nest = 0;
 	bool applied;
+	bool again;
 
 	if (v->plan->needs_snapshot)
 		nest = weir_settings_enter(v->row);
 	if (v->apply->join)
 		weir_join_refresh(v->apply->join,
 						  weir_settings.join_refresh_ms * INT64CONST(1000));
-	applied = apply_rows(in, v, b);
+	again = in->replayed != NULL;
+	applied = again ? apply_again(in, v, b) : apply_rows(in, v, b);
 	if (v->plan->needs_snapshot)
 		weir_settings_leave(nest);
 	weir_become_again(before);
 	if (!applied)
 		return;
-	weir_lost_take_last(in, v->apply);
+	if (!again)
+		weir_lost_take_last(in, v->apply);
 	WEIR_FAULT("ingest-before-publish");
 	weir_ingest_stage(in, STAGE_PUBLISH);
 	weir_apply_publish(v->apply);
@@ -205,8 +244,8 @@ weir_ingest_end_transaction(const Ingest *in)
 	CommitTransactionCommand();
 }
 
-static void
-try_apply_view(Ingest *in, IngestView *v, const EventBatch *b)
+void
+weir_ingest_try_view(Ingest *in, IngestView *v, const EventBatch *b)
 {
 	PG_TRY();
 	{
@@ -387,7 +426,7 @@ count_view(Ingest *in, IngestView *v, const EventBatch *b)
 {
 	uint64 before = weir_ingest_counted(in, v->apply->parts);
 
-	try_apply_view(in, v, b);
+	weir_ingest_try_view(in, v, b);
 	v->taken = v->apply ? weir_ingest_counted(in, v->apply->parts) - before : 0;
 }
 

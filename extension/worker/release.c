@@ -61,6 +61,8 @@ release_worker(LaneWorker *w)
 	weir_letters_free(&w->kept);
 	weir_letters_free(&w->letters);
 	weir_letters_free(&w->frozen);
+	weir_letters_free(&w->replay);
+	pg_atomic_write_u32(&w->replay_ready, 0);
 	memset((void *) w->freshness, 0, sizeof(w->freshness));
 	w->rate = 0;
 	w->broker_down = false;
@@ -90,6 +92,7 @@ weir_lane_release(Lane *lane)
 	lane->parts = NULL;
 	lane->npartitions = 0;
 	lane->nworkers = 0;
+	pg_atomic_write_u32(&lane->replaying, 0);
 	lane->broker_down = false;
 	lane->no_topic = false;
 }

@@ -236,9 +236,8 @@ describe_stream(const StreamDef *s)
 	return d.data;
 }
 
-/* Load the stream; false: it is as it was. */
-static bool
-load_stream(Coordinator *co)
+bool
+weir_stream_changed(Coordinator *co)
 {
 	MemoryContext cxt;
 	Relation rel;
@@ -283,7 +282,7 @@ weir_setup_views(Coordinator *co)
 {
 	Lane *lane = co->lane;
 
-	(void) load_stream(co);
+	(void) weir_stream_changed(co);
 
 	co->c.lane = lane;
 	co->c.cxt = AllocSetContextCreate(co->cxt, "weir checkpoint",
@@ -313,7 +312,7 @@ wait_for_topic(Coordinator *co)
 
 	for (;;)
 	{
-		if (load_stream(co) && co->client)
+		if (weir_stream_changed(co) && co->client)
 		{
 			weir_client_close(co->client);
 			co->client = NULL;
@@ -447,6 +446,8 @@ start_view(Coordinator *co, CheckpointView *v)
 		weir_state_rewrite(v);
 	weir_lost_store(v->row->id, v->progress.topic, v->lost);
 	weir_progress_store(v->row->id, &v->progress);
+	weir_letters_unread(v, co->lane->stream);
+	co->replay_due = true;
 	v->slot->marks.birth = GetTopTransactionId();
 	WEIR_FAULT("setup-stored");
 }
@@ -560,6 +561,7 @@ weir_recheck_views(Coordinator *co)
 {
 	bool ours;
 
+	co->replay_due = true;
 	begin();
 	MemoryContextSwitchTo(co->c.cxt);
 	ours = weir_sql_version() != NULL && weir_other_version() == NULL;
@@ -574,7 +576,7 @@ weir_recheck_views(Coordinator *co)
 	end();
 	MemoryContextReset(co->c.cxt);
 	/* Options and columns are taken from the catalog once: begin anew. */
-	if (co->lane->state == LANE_RUNNING && load_stream(co))
+	if (co->lane->state == LANE_RUNNING && weir_stream_changed(co))
 		pg_atomic_write_u32(&co->lane->stop, 1);
 }
 
