@@ -362,6 +362,8 @@ CREATE TABLE weir.alert_defs (
     condition   text NOT NULL,
     clear_condition text,                   -- NULL: when the condition is not true
     for_windows int NOT NULL,               -- so many in a row fire it
+    windows     text NOT NULL DEFAULT 'final' -- 'open': those, too
+                CHECK (windows IN ('final', 'open')),
     channel     text NOT NULL,
     state       text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'error')),
     reason      text,                       -- why it is in error
@@ -382,6 +384,7 @@ CREATE TABLE weir.alert_hits (
     key_hash    text NOT NULL,              -- keys may be longer than an index allows
     hits        int NOT NULL,
     firing      boolean NOT NULL DEFAULT false,
+    "window"    bigint NOT NULL,            -- the last one that hit, by its name
     PRIMARY KEY (alert, key_hash)
 ) WITH (fillfactor = 50);
 
@@ -444,10 +447,10 @@ COMMENT ON FUNCTION weir.alter_view(regclass, text, boolean, text, text, text, t
 
 CREATE FUNCTION weir.create_alert(name text, view regclass, condition text,
         clear_condition text DEFAULT NULL, for_windows int DEFAULT 1,
-        channel text DEFAULT 'weir')
+        channel text DEFAULT 'weir', windows text DEFAULT 'final')
     RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_create_alert';
-COMMENT ON FUNCTION weir.create_alert(text, regclass, text, text, int, text) IS
-    'watch the final windows of a continuous view for a condition';
+COMMENT ON FUNCTION weir.create_alert(text, regclass, text, text, int, text, text) IS
+    'watch the final windows of a continuous view for a condition, or the open ones, too';
 
 CREATE FUNCTION weir.drop_alert(name text) RETURNS void
     LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'weir_drop_alert';
@@ -667,7 +670,7 @@ CREATE VIEW weir.lost_ranges WITH (security_barrier) AS
 -- alert says is for those who watch: it is notified to whoever listens, too.
 CREATE VIEW weir.alert_rules WITH (security_barrier) AS
     SELECT a.name, v.view, a.condition, a.clear_condition, a.for_windows,
-           a.channel, a.state, a.reason, a.created_at
+           a.windows, a.channel, a.state, a.reason, a.created_at
     FROM weir.alert_defs a
     JOIN weir.views v ON v.id = a.view
     WHERE weir.is_monitor() OR pg_catalog.has_table_privilege(v.view, 'SELECT');

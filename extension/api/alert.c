@@ -28,22 +28,27 @@ enum
 	ARG_CLEAR,
 	ARG_WINDOWS,
 	ARG_CHANNEL,
+	ARG_OPEN,
 	NARGS
 };
 
 static void
-check_condition(const ViewRow *row, const char *condition, const char *clear)
+check_condition(const ViewRow *row, const char *condition, const char *clear,
+				bool open)
 {
 	ViewPlan *plan = weir_plan_of(row);
 	WeirUser before;
 	int nest;
 
-	if (weir_is_append(row) || plan->window.all.kind == WW_NONE)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("continuous view \"%s\" cannot have an alert",
-							   row->name),
-						errdetail("It has no windows that become final."),
-						errhint("Group by a window, such as weir.tumble.")));
+	if (weir_is_append(row) || (plan->window.all.kind == WW_NONE && !open))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("continuous view \"%s\" cannot have an alert", row->name),
+				 errdetail("It has no windows that become final."),
+				 weir_is_append(row)
+					 ? errhint("Group by a window, such as weir.tumble.")
+					 : errhint(
+						   "Group by a window, such as weir.tumble, or watch its rows as they are, with windows => 'open'.")));
 	before = weir_become_owner(row->owner);
 	nest = weir_settings_enter(row);
 	SPI_connect();
@@ -54,6 +59,21 @@ check_condition(const ViewRow *row, const char *condition, const char *clear)
 	SPI_finish();
 	weir_settings_leave(nest);
 	weir_become_again(before);
+}
+
+/* Is it about open windows, too? */
+static bool
+looks_at_open(FunctionCallInfo fcinfo)
+{
+	char *windows = text_to_cstring(PG_GETARG_TEXT_PP(ARG_OPEN));
+
+	if (strcmp(windows, "open") != 0 && strcmp(windows, "final") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("windows must be \"final\" or \"open\""),
+				 errhint(
+					 "With \"open\" the condition is evaluated over open windows, too, at each checkpoint.")));
+	return strcmp(windows, "open") == 0;
 }
 
 static void
@@ -74,6 +94,14 @@ check_arguments(FunctionCallInfo fcinfo)
 						errmsg("an alert has a name of 1 to %d bytes",
 							   NAMEDATALEN - 1)));
 	(void) weir_read_channel(PG_GETARG_TEXT_PP(ARG_CHANNEL));
+	if (looks_at_open(fcinfo) && PG_GETARG_INT32(ARG_WINDOWS) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("for_windows must be 1 for an alert on open windows"),
+				 errdetail(
+					 "It fires as soon as the condition is true, while the window is open."),
+				 errhint(
+					 "Leave for_windows out, or wait for final windows with windows => 'final'.")));
 }
 
 /* The view of an alert, or 0. */
@@ -99,9 +127,10 @@ view_of_alert(Datum name)
 static void
 store(FunctionCallInfo fcinfo, int32 view)
 {
-	Oid types[NARGS] = {TEXTOID, INT4OID, TEXTOID, TEXTOID, INT4OID, TEXTOID};
+	Oid types[NARGS] = {TEXTOID, INT4OID, TEXTOID, TEXTOID,
+						INT4OID, TEXTOID, TEXTOID};
 	Datum values[NARGS];
-	char nulls[NARGS + 1] = "      ";
+	char nulls[NARGS + 1] = "       ";
 	WeirUser user = weir_become_system();
 
 	for (int i = 0; i < NARGS; i++)
@@ -112,7 +141,7 @@ store(FunctionCallInfo fcinfo, int32 view)
 	values[ARG_VIEW] = Int32GetDatum(view);
 	SPI_connect();
 	weir_spi("INSERT INTO weir.alert_defs (name, view, condition, clear_condition, "
-			 "for_windows, channel) VALUES ($1, $2, $3, $4, $5, $6)",
+			 "for_windows, channel, windows) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 			 NARGS, types, values, nulls, SPI_OK_INSERT);
 	SPI_finish();
 	weir_become_again(user);
@@ -134,7 +163,7 @@ weir_create_alert(PG_FUNCTION_ARGS)
 						errmsg("alert \"%s\" already exists",
 							   text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME)))));
 	check_condition(row, text_to_cstring(PG_GETARG_TEXT_PP(ARG_CONDITION)),
-					clear);
+					clear, looks_at_open(fcinfo));
 	store(fcinfo, row->id);
 	PG_RETURN_VOID();
 }

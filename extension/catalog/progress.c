@@ -131,11 +131,13 @@ weir_progress_lock(int32 view, ProgressRow *p, bool *stale)
 	WeirUser user = weir_become_system();
 	Oid types[] = {INT4OID, OIDOID};
 	Datum args[] = {Int32GetDatum(view), ObjectIdGetDatum(MyDatabaseId)};
+	const char *windows;
 	bool isnull;
 	bool locked;
 
 	SPI_connect();
-	weir_spi(psprintf("SELECT p.generation, p.advance, EXISTS (SELECT FROM weir.alert_defs a "
+	/* of the alerts' windows 'open' is the greatest */
+	weir_spi(psprintf("SELECT p.generation, p.advance, (SELECT max(a.windows) FROM weir.alert_defs a "
 					  "WHERE a.view = p.view AND a.state = 'running') "
 					  "%s FOR UPDATE OF p SKIP LOCKED",
 					  of_ours),
@@ -146,7 +148,9 @@ weir_progress_lock(int32 view, ProgressRow *p, bool *stale)
 	if (locked && !*stale)
 	{
 		p->advance = get_time(2);
-		p->has_alerts = DatumGetBool(weir_spi_get(0, 3, &isnull));
+		windows = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3);
+		p->has_alerts = windows != NULL;
+		p->watches_open = windows && strcmp(windows, "open") == 0;
 	}
 	if (!locked)
 	{

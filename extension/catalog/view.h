@@ -46,7 +46,8 @@ typedef struct ProgressRow
 	int32 incarnation;
 	int64 closed_upto; /* or WEIR_NO_TIME */
 	int64 advance;     /* wanted by weir.advance_watermark, or WEIR_NO_TIME */
-	bool has_alerts;   /* of weir_progress_lock */
+	bool has_alerts;   /* of weir_progress_lock: some run ... */
+	bool watches_open; /* ... and some look at open windows, too */
 	int64 windows_final;
 	int64 chunks;
 	char *topic; /* of the positions; NULL: there are none */
@@ -103,7 +104,8 @@ extern ProgressRow *weir_progress_load(int32 view);
 /*
  * Lock the row for a checkpoint.  False: it is locked by somebody else just
  * now, or gone, of another generation than p, or restored from a dump (*stale).
- * p->advance is then what the row says, and p->has_alerts whether any runs.
+ * p->advance is then what the row says, and p->has_alerts and watches_open
+ * which alerts run.
  */
 extern bool weir_progress_lock(int32 view, ProgressRow *p, bool *stale);
 /* All of it but generation and advance, which belong to backends. */

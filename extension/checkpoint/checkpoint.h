@@ -129,11 +129,21 @@ extern void weir_sink_add(SinkWriter *w, Datum *values, const bool *nulls);
 extern void weir_sink_end(SinkWriter *w);
 /*
  * The same rows for the view's alerts (alerts.c), which are evaluated at the end.
+ * window is its name.
  */
 typedef struct AlertWriter AlertWriter;
 extern AlertWriter *weir_alerts_begin(CheckpointView *v);
-extern void weir_alerts_add(AlertWriter *w, Datum *values, bool *nulls);
+extern void weir_alerts_add(AlertWriter *w, int64 window, const Datum *values,
+							const bool *nulls);
 extern void weir_alerts_end(AlertWriter *w);
+/*
+ * Rows of open windows, for the alerts that look at those; complete: they can
+ * resolve an alert, too.  fail instead of end: there are no rows, and why.
+ */
+extern AlertWriter *weir_alerts_begin_open(CheckpointView *v, bool complete);
+extern void weir_alerts_fail(AlertWriter *w, const char *reason);
+/* Such alerts of the view, by what is open behind this checkpoint (alerts_open.c). */
+extern void weir_alerts_open(CheckpointView *v);
 
 /*
  * NOTIFY with the commit, which is then synchronous (notify.c).  False: not done,

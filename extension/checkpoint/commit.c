@@ -58,6 +58,8 @@ write_view(CheckpointView *v, const Lane *lane)
 	v->next.closed_upto = wc_raise(v->next.closed_upto, v->slot->closing);
 
 	weir_write_final(v);
+	if (v->progress.watches_open)
+		weir_alerts_open(v);
 	WEIR_FAULT("checkpoint-final-written");
 	if (wc_has_closed(&v->attempt))
 		weir_state_drop_closed(v, weir_window_closed(&v->plan->window,

@@ -230,7 +230,7 @@ weir_final_write(FinalWriter *w, int64 window, const char *key,
 						get_rel_name(w->v->row->final))));
 	w->nrows++;
 	weir_sink_add(w->sink, w->values, w->nulls);
-	weir_alerts_add(w->alerts, w->values, w->nulls);
+	weir_alerts_add(w->alerts, window, w->values, w->nulls);
 }
 
 void

@@ -8,6 +8,7 @@
  */
 #include "base/weir.h"
 
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
@@ -24,13 +25,15 @@ is_key(const ViewPlan *plan, int column)
 		   var->varattno < plan->nkeys + 2;
 }
 
+/* Of all columns, and of the window's name. */
 static Oid *
 column_types(const ViewPlan *plan)
 {
-	Oid *types = palloc(sizeof(Oid) * plan->nout);
+	Oid *types = palloc(sizeof(Oid) * (plan->nout + 1));
 
 	for (int i = 0; i < plan->nout; i++)
 		types[i] = TupleDescAttr(plan->outdesc, i)->atttypid;
+	types[plan->nout] = INT8OID;
 	return types;
 }
 
@@ -116,9 +119,9 @@ weir_alert_prepare(const ViewPlan *plan, const char *condition,
 	else
 		appendStringInfoString(&sql, "'{}'::pg_catalog.text, ");
 	appendStringInfo(&sql,
-					 "pg_catalog.to_jsonb(weir_row)::pg_catalog.text FROM (SELECT %s) weir_row",
-					 columns(plan, false));
-	query = SPI_prepare(sql.data, plan->nout, column_types(plan));
+					 "pg_catalog.to_jsonb(weir_row)::pg_catalog.text, $%d FROM (SELECT %s) weir_row",
+					 plan->nout + 1, columns(plan, false));
+	query = SPI_prepare(sql.data, plan->nout + 1, column_types(plan));
 	if (query == NULL)
 		elog(ERROR, "could not prepare: %s", sql.data);
 	return query;

@@ -18,9 +18,9 @@
 extern void weir_alert_check(const ViewPlan *plan, const char *condition);
 
 /*
- * Parameters are the columns of the view's output.  Returns one row: whether the
- * condition is true, and whether clear is (which may be NULL), and as text of JSON the
- * row's keys and the row.  Raises where a condition cannot be one.  Between
+ * Parameters are the columns of the view's output, and the window's name (int8).
+ * Returns one row: whether the condition is true, and whether clear is (which may
+ * be NULL), as text of JSON the row's keys and the row, and the window.  Raises where a condition cannot be one.  Between
  * SPI_connect and SPI_finish, as the view's owner and under its settings.
  */
 extern SPIPlanPtr weir_alert_prepare(const ViewPlan *plan,

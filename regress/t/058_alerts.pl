@@ -15,6 +15,9 @@ my $v = events_view($node, $kafka, $topic, aggregates => 'sum(amount) AS amount,
 # 1. As many as there are windows that fire, in spite of crashes.
 sql($node, q{SELECT weir.create_alert('few', 'events_v', 'n % 3 = 0', for_windows => 1),
 	weir.create_alert('twice', 'events_v', 'n >= 6', for_windows => 2, clear_condition => 'n < 4')});
+sql($node, q{SELECT weir.create_view('keyed', $$SELECT weir.tumble(ts, '10 s') AS w, country,
+	date_bin('10 s', ts, '2024-01-01') AS bucket, count(*) AS n FROM events GROUP BY 1, 2, 3$$)});
+sql($node, q{SELECT weir.create_alert('open', 'keyed', 'n >= 6', windows => 'open')});
 foreach my $i (0 .. 5)
 {
 	sql($node, qq{INSERT INTO events (country, ts, amount, part)
@@ -35,9 +38,21 @@ cmp_ok(sql($node, q{SELECT count(*) FROM weir.alerts WHERE name = 'few'}), '>', 
 is( sql($node, q{SELECT count(*) FROM weir.alerts WHERE state = 'firing' GROUP BY name, key HAVING count(*) > 1}),
 	'', 'none fires twice at a time');
 
-# 2. Notifications: of what is committed, and cut where they are too long.
+# 2. On open windows.  Each key has one window here, and n only grows: it fires if the
+# window hits in the end, and nothing resolves it.
+is( sql($node, q{SELECT count(*) FROM (
+		(SELECT ("row" ->> 'w')::timestamptz, key ->> 'country' FROM weir.alerts WHERE name = 'open'
+		EXCEPT ALL SELECT w, country FROM keyed WHERE n >= 6)
+		UNION ALL (SELECT w, country FROM keyed WHERE n >= 6
+		EXCEPT ALL SELECT ("row" ->> 'w')::timestamptz, key ->> 'country' FROM weir.alerts WHERE name = 'open')) d}),
+	0, 'an alert on open windows fires once for each that hits, in spite of crashes');
+is(sql($node, q{SELECT count(*) FROM weir.alerts WHERE name = 'open' AND state = 'resolved'}), 0, 'nothing resolves it');
+cmp_ok(sql($node, q{SELECT count(*) FROM weir.alerts WHERE name = 'open'}), '>', 0, 'there are some here, too');
+
+# 3. Notifications: of what is committed, and cut where they are too long.
 sql($node, q{SELECT weir.create_alert('told', 'events_v', 'n = 7', channel => 'Told'),
-	weir.create_alert('long', 'events_v', 'n = 8')});
+	weir.create_alert('long', 'events_v', 'n = 8'),
+	weir.create_alert('early', 'events_v', $$country = 'YY'$$, windows => 'open', channel => 'Told')});
 my $later = q{'2024-02-01'};
 my ($status, $out) = $node->psql('postgres', qq{
 	LISTEN "Told"; LISTEN weir;
@@ -51,9 +66,11 @@ like($out, qr/notification "Told" with payload "\{"alert": "told", "view": "even
 	'a notification with the row');
 like($out, qr/notification "weir" with payload "\{"alert": "long", "view": "events_v", "state": "firing", "row": null, "truncated": true\}"/,
 	'one without it, where it is too long');
+like($out, qr/"Told" with payload "\{"alert": "early", .*"state": "firing", "row": .*, "open": true\}"/,
+	'one of an open window says that it is');
 is(sql($node, q{SELECT length("row" ->> 'long') FROM weir.alerts WHERE name = 'long'}), 27_000, 'which is recorded as a whole');
 
-# 3. Closings: each window and each row is in one notification; none after the view
+# 4. Closings: each window and each row is in one notification; none after the view
 # was altered.
 sub listen_for
 {
