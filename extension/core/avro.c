@@ -2,9 +2,9 @@
  * avro.c
  *		Reading Avro's binary encoding (see avro.h).
  *
- * Nothing is trusted: each length is compared with what is left.  Items that
- * take no room (null, empty records) are counted against an allowance, so that
- * a few bytes cannot ask for a long loop.  Recursion is as deep as the data is,
+ * Nothing is trusted: each length is compared with what is left.  Items and fields
+ * that take no room (null, empty records) are counted against an allowance, so
+ * that a few bytes cannot ask for a long loop.  Recursion is as deep as the data is,
  * up to AV_MAX_DEPTH.  No lock, no memory.
  */
 #include "core/avro.h"
@@ -214,12 +214,14 @@ skip_items(AvCursor *c, const AvNode *node, int depth)
 static bool
 skip_fields(AvCursor *c, const AvNode *node, int depth)
 {
-	const char *start = c->p;
-
 	for (int i = 0; i < node->n; i++)
-		if (!av_skip(c, node->children[i], depth + 1))
+	{
+		const char *start = c->p;
+
+		if (!av_skip(c, node->children[i], depth + 1) || !av_end_item(c, start))
 			return false;
-	return av_end_item(c, start);
+	}
+	return true;
 }
 
 /* All of a record, array or map. */

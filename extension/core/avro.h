@@ -146,7 +146,7 @@ typedef struct AvCursor
 	const char *p;
 	const char *end;
 	AvStatus status;
-	uint32_t spare; /* items that take no room which may still come */
+	uint32_t spare; /* items and fields without room that may still come */
 } AvCursor;
 
 extern bool av_read_varint(AvCursor *c, int64_t *value);

@@ -16,6 +16,14 @@
 
 #define MAX_STEPS 64
 
+/*
+ * A path goes through each branch of a union that has its next field, so a schema
+ * that uses types again may have more ways than there is time or memory for: so
+ * many fields are looked at for one path, of which each made one counts for some.
+ */
+#define MAX_WORK  (1 << 20)
+#define MADE_WORK 8
+
 typedef struct Step
 {
 	const AvNode *node;
@@ -28,11 +36,13 @@ struct AvProgram
 {
 	Step root;
 	int nslots;
+	int64_t work; /* what may still be done for the path that is added */
 	WjAlloc alloc;
 	void *arg;
 };
 
 static const char *const no_memory = "out of memory";
+static const char *const too_many = "path has too many ways through the schema";
 
 static void *
 get_zeroed(AvProgram *program, size_t size)
@@ -153,6 +163,7 @@ get_fields(AvProgram *program, Step *step, int branch)
 											 (size_t) nbranches(step->node));
 	if (step->subs == NULL || step->subs[branch] != NULL)
 		return step->subs ? step->subs[branch] : NULL;
+	program->work -= (int64_t) record->n * MADE_WORK;
 	fields = get_zeroed(program, sizeof(Step) * (size_t) (record->n + 1));
 	for (int i = 0; fields != NULL && i < record->n; i++)
 	{
@@ -163,18 +174,21 @@ get_fields(AvProgram *program, Step *step, int branch)
 	return fields;
 }
 
-/* Does the schema have this path? */
+/* Does the schema have this path?  Perhaps not all is looked at, see MAX_WORK. */
 static bool
-has_path(const AvNode *node, char **names, int n)
+has_path(AvProgram *program, const AvNode *node, char **names, int n)
 {
 	if (n == 0)
 		return true;
-	for (int b = 0; b < nbranches(node); b++)
+	for (int b = 0; b < nbranches(node) && program->work > 0; b++)
 	{
 		const AvNode *record = branch_node(node, b);
-		int i = record->type == AV_RECORD ? find_field(record, names[0]) : -1;
+		int i = -1;
 
-		if (i >= 0 && has_path(record->children[i], names + 1, n - 1))
+		program->work -= record->n + 1;
+		if (record->type == AV_RECORD)
+			i = find_field(record, names[0]);
+		if (i >= 0 && has_path(program, record->children[i], names + 1, n - 1))
 			return true;
 	}
 	return false;
@@ -182,7 +196,7 @@ has_path(const AvNode *node, char **names, int n)
 
 /*
  * Want the value at a path that there is, in this slot if it has none.  Returns
- * its slot, or AV_BAD_PATH when out of memory.
+ * its slot, or AV_BAD_PATH when out of memory, or of work.
  */
 static int
 want(AvProgram *program, Step *step, char **names, int n, int slot)
@@ -199,10 +213,10 @@ want(AvProgram *program, Step *step, char **names, int n, int slot)
 		int i = record->type == AV_RECORD ? find_field(record, names[0]) : -1;
 		Step *fields;
 
-		if (i < 0 || !has_path(record->children[i], names + 1, n - 1))
+		if (i < 0 || !has_path(program, record->children[i], names + 1, n - 1))
 			continue;
 		fields = get_fields(program, step, b);
-		if (fields == NULL)
+		if (fields == NULL || program->work <= 0)
 			return AV_BAD_PATH;
 		slot = want(program, &fields[i], names + 1, n - 1, slot);
 		if (slot < 0)
@@ -244,10 +258,13 @@ av_program_add(AvProgram *program, const char *path, bool literal,
 	}
 	else if (!has_fields(program->root.node))
 		n = 0;
-	if (!has_path(program->root.node, names, n))
-		return AV_NO_FIELD;
-	*err = no_memory;
+	program->work = MAX_WORK;
+	*err = too_many;
+	if (!has_path(program, program->root.node, names, n))
+		return program->work > 0 ? AV_NO_FIELD : AV_BAD_PATH;
 	slot = want(program, &program->root, names, n, program->nslots);
+	if (slot < 0 && program->work > 0)
+		*err = no_memory;
 	if (slot == program->nslots)
 		program->nslots++;
 	return slot;

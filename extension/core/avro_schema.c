@@ -16,7 +16,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_NODES 20000
+#include "core/hash.h"
+
+#define MAX_NODES  20000
+#define NAME_LISTS 1024
 
 /* A type that has a name. */
 typedef struct Named
@@ -29,7 +32,7 @@ typedef struct Parser
 {
 	WjAlloc alloc;
 	void *arg;
-	Named *named;
+	Named *named[NAME_LISTS]; /* by the hash of the full name */
 	int nnodes;
 	char *err;
 	size_t errlen;
@@ -122,6 +125,21 @@ space_of(Parser *p, const char *full)
 	return space;
 }
 
+static Named **
+names_like(Parser *p, const char *full)
+{
+	return &p->named[wh_hash(full, strlen(full), 0) % NAME_LISTS];
+}
+
+static AvNode *
+look_up(Parser *p, const char *full)
+{
+	for (Named *n = *names_like(p, full); n; n = n->next)
+		if (strcmp(n->node->name, full) == 0)
+			return n->node;
+	return NULL;
+}
+
 /* Give a node the name that its definition has.  False: it has none, or bad. */
 static bool
 name_node(Parser *p, AvNode *node, const json_t *json, const char *space)
@@ -135,15 +153,14 @@ name_node(Parser *p, AvNode *node, const json_t *json, const char *space)
 	node->name = full_name(p, name, own ? own : space);
 	if (node->name == NULL)
 		return false;
-	for (named = p->named; named; named = named->next)
-		if (strcmp(named->node->name, node->name) == 0)
-			return fail(p, "\"%.200s\" is defined twice", node->name) != NULL;
+	if (look_up(p, node->name) != NULL)
+		return fail(p, "\"%.200s\" is defined twice", node->name) != NULL;
 	named = get_memory(p, 1, sizeof(Named));
 	if (named == NULL)
 		return false;
 	named->node = node;
-	named->next = p->named;
-	p->named = named;
+	named->next = *names_like(p, node->name);
+	*names_like(p, node->name) = named;
 	return true;
 }
 
@@ -161,16 +178,14 @@ static AvNode *
 find_named(Parser *p, const char *name, const char *space)
 {
 	char *full = full_name(p, name, space);
+	AvNode *node;
 
 	if (full == NULL)
 		return NULL;
-	for (Named *n = p->named; n; n = n->next)
-		if (strcmp(n->node->name, full) == 0)
-			return n->node;
-	for (Named *n = p->named; n; n = n->next)
-		if (strcmp(n->node->name, name) == 0)
-			return n->node;
-	return fail(p, "unknown type \"%.200s\"", name);
+	node = look_up(p, full);
+	if (node == NULL)
+		node = look_up(p, name);
+	return node ? node : fail(p, "unknown type \"%.200s\"", name);
 }
 
 static AvNode *

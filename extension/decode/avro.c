@@ -11,8 +11,10 @@
  *
  * With a registry a message says by which schema it was written.  The first one
  * of a schema waits for the registry; what it answered is kept, and where there
- * is no such schema, it is asked again after a while.  An answer that does not
- * come is no message's fault: that raises, and the worker or query ends.
+ * is no such schema, it is asked again after a while.  Messages may name any id,
+ * so what is known of those that cannot be used is forgotten when it gets much.  An
+ * answer that does not come is no message's fault: that raises, and the worker or
+ * query ends.
  */
 #include "decode/decoder.h"
 
@@ -36,8 +38,9 @@
 typedef struct AvroSchema
 {
 	uint32 id;       /* the registry's; the hash key */
-	char *bad;       /* why it cannot be used, or NULL */
+	char *bad;       /* why it cannot be used (in cxt), or NULL */
 	int64 ask_again; /* ... and until when that is taken for true */
+	MemoryContext cxt; /* of all that belongs to it; a registry's have their own */
 	AvProgram *program;
 	int *slots;      /* by column: in values, or AV_NO_FIELD */
 	AvValue *values; /* of the record that is decoded */
@@ -48,11 +51,13 @@ struct AvroReader
 	bool confluent;
 	AvroSchema *schema; /* the only one, or the one used last; or NULL */
 	HTAB *schemas;      /* by id */
+	int nbad;           /* of them cannot be used, about */
 };
 
 /* The header of a message with a schema's id: a zero byte, the id. */
 #define HEADER_LEN   5
 #define ASK_AGAIN_US (10 * USECS_PER_SEC)
+#define MAX_BAD      1000
 
 /* --- setting up ---------------------------------------------------------- */
 
@@ -62,36 +67,47 @@ avro_alloc(size_t size, void *arg)
 	return MemoryContextAlloc((MemoryContext) arg, size);
 }
 
-static int
-add_path(AvroSchema *schema, const Column *col)
-{
-	const char *error;
-	int slot = av_program_add(schema->program, col->def->path,
-							  col->def->path_literal, &error);
-
-	if (slot == AV_BAD_PATH)
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-						errmsg("path \"%s\" of column \"%s\" is not valid",
-							   col->def->path, col->def->name),
-						errdetail("%s.", error)));
-	return slot;
-}
-
-/* Compile a schema for the columns of a source; all memory in cxt. */
-static void
+/*
+ * Compile a schema for the columns of a source; all memory in its context.
+ * Returns the column whose path is not possible, and why; NULL: all are.
+ */
+static const StreamColumn *
 compile(AvroSchema *schema, const Source *src, const AvNode *node,
-		MemoryContext cxt)
+		const char **error)
 {
-	MemoryContext old = MemoryContextSwitchTo(cxt);
+	MemoryContext old = MemoryContextSwitchTo(schema->cxt);
+	const StreamColumn *bad = NULL;
 	int i;
 
-	schema->program = av_program_new(node, avro_alloc, cxt);
+	schema->program = av_program_new(node, avro_alloc, schema->cxt);
 	schema->slots = palloc(sizeof(int) * Max(src->ncolumns, 1));
-	for (i = 0; i < src->ncolumns; i++)
-		schema->slots[i] = add_path(schema, &src->columns[i]);
+	for (i = 0; i < src->ncolumns && bad == NULL; i++)
+	{
+		const StreamColumn *def = src->columns[i].def;
+
+		schema->slots[i] = av_program_add(schema->program, def->path,
+										  def->path_literal, error);
+		if (schema->slots[i] == AV_BAD_PATH)
+			bad = def;
+	}
 	schema->values = palloc0(sizeof(AvValue) *
 							 Max(av_program_count(schema->program), 1));
 	MemoryContextSwitchTo(old);
+	return bad;
+}
+
+/* The same for a schema that the columns are declared for. */
+static void
+compile_given(AvroSchema *schema, const Source *src, const AvNode *node)
+{
+	const char *error;
+	const StreamColumn *bad = compile(schema, src, node, &error);
+
+	if (bad)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("path \"%s\" of column \"%s\" is not valid",
+							   bad->path, bad->name),
+						errdetail("%s.", error)));
 }
 
 /* A column that the schema of the options lacks is a mistake. */
@@ -131,7 +147,8 @@ init_given(Decoder *d, Source *src)
 							   d->stream->relname),
 						errdetail("%s.", err)));
 	src->avro->schema = palloc0(sizeof(AvroSchema));
-	compile(src->avro->schema, src, node, d->cxt);
+	src->avro->schema->cxt = d->cxt;
+	compile_given(src->avro->schema, src, node);
 	check_columns(src, src->avro->schema);
 }
 
@@ -140,12 +157,12 @@ static void
 init_registry(Decoder *d, Source *src)
 {
 	static const AvNode nothing = {.type = AV_RECORD};
-	AvroSchema unused;
+	AvroSchema unused = {.cxt = d->cxt};
 	HASHCTL ctl = {.keysize = sizeof(uint32),
 				   .entrysize = sizeof(AvroSchema),
 				   .hcxt = d->cxt};
 
-	compile(&unused, src, &nothing, d->cxt);
+	compile_given(&unused, src, &nothing);
 	src->avro->schemas = hash_create("weir avro schemas", 16, &ctl,
 									 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
@@ -164,23 +181,40 @@ weir_avro_init(Decoder *d, Source *src)
 
 /* --- schemas of the registry --------------------------------------------- */
 
+/* It cannot be used: all that there is of it is the reason. */
+static void
+refuse_schema(AvroSchema *schema, const char *reason)
+{
+	char *bad = pstrdup(reason);
+
+	MemoryContextReset(schema->cxt);
+	schema->bad = MemoryContextStrdup(schema->cxt, bad);
+	pfree(bad);
+}
+
 /* What the registry answered is a schema, perhaps one of Avro's. */
 static void
 take_schema(Decoder *d, const Source *src, AvroSchema *schema, const char *text)
 {
 	char err[256];
-	AvNode *node = av_schema_parse(text, strlen(text), avro_alloc, d->cxt, err,
-								   sizeof(err));
+	const char *error;
+	const StreamColumn *bad;
+	AvNode *node = av_schema_parse(text, strlen(text), avro_alloc, schema->cxt,
+								   err, sizeof(err));
 
 	if (node == NULL)
 	{
-		schema->bad = MemoryContextStrdup(d->cxt,
-										  psprintf("schema %u is not valid: %s",
-												   schema->id, err));
+		refuse_schema(schema,
+					  psprintf("schema %u is not valid: %s", schema->id, err));
 		return;
 	}
-	compile(schema, src, node, d->cxt);
-	schema->bad = NULL;
+	bad = compile(schema, src, node, &error);
+	if (bad)
+		refuse_schema(schema,
+					  psprintf("schema %u cannot be read for column \"%s\": %s",
+							   schema->id, bad->name, error));
+	else
+		schema->bad = NULL;
 }
 
 /* Ask the registry for a schema.  Raises if it does not answer. */
@@ -189,6 +223,7 @@ ask_registry(Decoder *d, const Source *src, AvroSchema *schema)
 {
 	char *text = NULL;
 
+	MemoryContextReset(schema->cxt);
 	schema->bad = "";
 	schema->ask_again = 0;
 	switch (weir_registry_schema(&d->stream->registry, schema->id, &text))
@@ -199,13 +234,45 @@ ask_registry(Decoder *d, const Source *src, AvroSchema *schema)
 								   schema->id, d->stream->registry.url, text)));
 			break;
 		case REGISTRY_UNKNOWN:
-			schema->bad = MemoryContextStrdup(d->cxt, text);
+			refuse_schema(schema, text);
 			break;
 		case REGISTRY_SCHEMA:
 			take_schema(d, src, schema, text);
 			break;
 	}
+	pfree(text);
 	schema->ask_again = weir_clock_monotonic() + ASK_AGAIN_US;
+}
+
+/* Forget the schemas that cannot be used. */
+static void
+forget_bad(AvroReader *reader)
+{
+	HASH_SEQ_STATUS scan;
+	AvroSchema *schema;
+
+	reader->schema = NULL;
+	reader->nbad = 0;
+	hash_seq_init(&scan, reader->schemas);
+	while ((schema = hash_seq_search(&scan)) != NULL)
+	{
+		if (schema->bad == NULL)
+			continue;
+		MemoryContextDelete(schema->cxt);
+		(void) hash_search(reader->schemas, &schema->id, HASH_REMOVE, NULL);
+	}
+}
+
+/* One that was not met yet, or was forgotten: nothing is known of it. */
+static AvroSchema *
+enter_schema(Decoder *d, AvroReader *reader, uint32 id)
+{
+	MemoryContext cxt = AllocSetContextCreate(d->cxt, "weir avro schema",
+											  ALLOCSET_SMALL_SIZES);
+	AvroSchema *schema = hash_search(reader->schemas, &id, HASH_ENTER, NULL);
+
+	*schema = (AvroSchema){.id = id, .bad = "", .cxt = cxt};
+	return schema;
 }
 
 static AvroSchema *
@@ -213,14 +280,22 @@ find_schema(Decoder *d, const Source *src, uint32 id)
 {
 	AvroReader *reader = src->avro;
 	AvroSchema *schema = reader->schema;
-	bool found;
 
 	if (likely(schema != NULL && schema->id == id && schema->bad == NULL))
 		return schema;
-	schema = hash_search(reader->schemas, &id, HASH_ENTER, &found);
-	if (!found ||
-		(schema->bad != NULL && schema->ask_again <= weir_clock_monotonic()))
+	schema = hash_search(reader->schemas, &id, HASH_FIND, NULL);
+	if (schema == NULL)
+	{
+		if (reader->nbad >= MAX_BAD)
+			forget_bad(reader);
+		schema = enter_schema(d, reader, id);
+		reader->nbad++;
+	}
+	if (schema->bad != NULL && schema->ask_again <= weir_clock_monotonic())
+	{
 		ask_registry(d, src, schema);
+		reader->nbad -= schema->bad == NULL;
+	}
 	reader->schema = schema;
 	return schema;
 }

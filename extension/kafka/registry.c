@@ -40,6 +40,7 @@ typedef struct Request
 	char error[CURL_ERROR_SIZE];
 	char *body; /* malloc'ed */
 	size_t len;
+	bool too_large;
 } Request;
 
 /* --- options ---------------------------------------------------------------- */
@@ -85,7 +86,8 @@ take_body(char *data, size_t size, size_t n, void *arg)
 	size_t more = size * n;
 	char *body;
 
-	if (r->len + more > MAX_BODY)
+	r->too_large = r->len + more > MAX_BODY;
+	if (r->too_large)
 		return 0;
 	body = realloc(r->body, r->len + more + 1);
 	if (body == NULL)
@@ -193,8 +195,7 @@ perform(Request *r)
 		if (curl_multi_poll(r->multi, NULL, 0, SLICE_MS, NULL) != CURLM_OK)
 			break;
 	}
-	if (r->result == CURLE_OK)
-		(void) curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &r->status);
+	(void) curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &r->status);
 }
 
 /* --- the answer ------------------------------------------------------------- */
@@ -246,6 +247,11 @@ read_answer(const Request *r, uint32 id, char **text)
 	RegistryAnswer answer;
 	json_t *json;
 
+	if (r->too_large && r->status == 200)
+	{
+		*text = psprintf("schema %u is larger than %d bytes", id, MAX_BODY);
+		return REGISTRY_UNKNOWN;
+	}
 	if (r->result != CURLE_OK)
 	{
 		*text = psprintf("no answer from the registry: %s",

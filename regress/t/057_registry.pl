@@ -31,6 +31,7 @@ sub answer
 	return (401, '{"error_code":40101,"message":"Unauthorized"}')
 	  unless defined $auth && decode_base64($auth) eq 'reader:secret';
 	return (200, '{"schema":"message A {}","schemaType":"PROTOBUF"}') if defined $id && $id == 3;
+	return (200, '{"schema":"' . ' ' x (5 * 1024 * 1024) . '\\"int\\""}') if defined $id && $id == 5;
 	return (404, '<html>not found</html>') if defined $id && $id > 0x7fffffff;
 	return (404, '{"error_code":40403,"message":"Schema not found"}')
 	  unless defined $id && $schemas{$id};
@@ -41,6 +42,8 @@ sub serve
 {
 	my ($listen) = @_;
 
+	# Nobody need listen to the end.
+	local $SIG{PIPE} = 'IGNORE';
 	while (my $client = $listen->accept)
 	{
 		my $request = '';
@@ -146,7 +149,7 @@ is(sql($node, "SELECT kind FROM events WHERE id = 334 UNION ALL SELECT kind FROM
 is(dead(), '', 'none was refused');
 
 # 2. what cannot be read is a dead letter
-sql($node, q{INSERT INTO raw SELECT m, 0 FROM unnest(ARRAY['\x0000000009', '\x0000000009ff', '\x0000000003', '\x0000000004', '\x01', '', '\x000000000102', '\x0100000001', '\x00ffffffff']::bytea[]) m});
+sql($node, q{INSERT INTO raw SELECT m, 0 FROM unnest(ARRAY['\x0000000009', '\x0000000009ff', '\x0000000003', '\x0000000004', '\x0000000005', '\x01', '', '\x000000000102', '\x0100000001', '\x00ffffffff']::bytea[]) m});
 equal('messages that name no schema of use');
 is(dead(), join('; ',
 		'malformed Avro at byte 6: unexpected end',
@@ -154,6 +157,7 @@ is(dead(), join('; ',
 		'malformed Avro: no registry has a schema of that id',
 		'malformed Avro: schema 3 is of type PROTOBUF, not Avro\'s',
 		'malformed Avro: schema 4 is not valid: record "Broken" has no fields',
+		'malformed Avro: schema 5 is larger than 4194304 bytes',
 		('malformed Avro: schema 9 is not in the registry') x 2),
 	'each says why');
 unlike(asked(), qr/\b[1-9] 401/, 'the registry was shown the credentials');
@@ -165,7 +169,7 @@ $node->start;
 sql($node, 'INSERT INTO raw SELECT v1(i), i % 3 FROM generate_series(601, 700) i');
 ok(wait_until($node, "SELECT error ~ 'could not get schema [12] from .*out of order' FROM weir.status"), 'the status says what is missing')
   || diag(sql($node, 'TABLE weir.status'));
-is(sql($node, 'SELECT count(*) FROM weir.dead_letters'), 9, 'no message is refused for that');
+is(sql($node, 'SELECT count(*) FROM weir.dead_letters'), 10, 'no message is refused for that');
 my ($rc, undef, $err) = $node->psql('postgres', 'SELECT * FROM events');
 like($err, qr/could not get schema \d from "$url": the registry answers with status 500: out of order/, 'a query says so, too');
 unlink "$dir/down";

@@ -285,6 +285,85 @@ recursion(void)
 	CHECK(av_scan(p, data, 0, &v, NULL) == AV_ERR_DEPTH);
 }
 
+/*
+ * Records of n fields "f", each of this type, or where it is NULL of the record
+ * before: r0 ... rm.
+ */
+static char *
+nested(int m, int n, const char *type)
+{
+	size_t room = (size_t) (m + 2) * (size_t) (n + 2) * 64 + 1000;
+	char *json = malloc(room);
+	char *end = json;
+
+	end += sprintf(end, "[\"null\"");
+	for (int i = 0; i <= m; i++)
+	{
+		end += sprintf(end,
+					   ",{\"type\":\"record\",\"name\":\"r%d\",\"fields\":[", i);
+		for (int f = 0; f < n; f++)
+		{
+			end += sprintf(end, "%s{\"name\":\"f%d\",\"type\":", f ? "," : "",
+						   f);
+			if (i == 0 || type)
+				end += sprintf(end, "%s}", type ? type : "\"null\"");
+			else
+				end += sprintf(end, "\"r%d\"}", i - 1);
+		}
+		end += sprintf(end, "]}");
+	}
+	strcpy(end, "]");
+	return json;
+}
+
+/* Few bytes do not ask for much work, nor do schemas. */
+static void
+work(void)
+{
+	static const char again[] =
+		"{\"type\":\"record\",\"name\":\"x\",\"fields\":[{\"name\":\"a\","
+		"\"type\":[{\"type\":\"record\",\"name\":\"l\",\"fields\":[{\"name\":"
+		"\"a\",\"type\":[\"l\",{\"type\":\"record\",\"name\":\"r\",\"fields\":["
+		"{\"name\":\"a\",\"type\":[\"l\",\"r\"]}]}]}]},\"r\"]}]}";
+	char items[80000];
+	char path[200] = "a";
+	char err[100];
+	const char *why;
+	char *json = nested(40, 2, NULL);
+	AvProgram *p = av_program_new(schema_of(json, err), arena_alloc, &arena);
+	AvValue v;
+
+	/* Records of nothing in records of nothing: two to the power of 41. */
+	CHECK(av_scan(p, "\x52", 1, &v, NULL) == AV_ERR_ITEMS);
+	free(json);
+
+	/* 60,000 records, with 1,000 fields each that take no room. */
+	json = nested(0, 1000, NULL);
+	snprintf(items, sizeof(items), "{\"type\":\"array\",\"items\":%.70000s}",
+			 strchr(json, '{'));
+	items[strlen(items) - 2] = '}';
+	items[strlen(items) - 1] = '\0';
+	free(json);
+	p = av_program_new(schema_of(items, err), arena_alloc, &arena);
+	CHECK_MSG(p != NULL, "%s", err);
+	CHECK(av_scan(p, "\xc0\xa9\x07\0", 4, &v, NULL) == AV_ERR_ITEMS);
+
+	/* Two ways at each step. */
+	p = av_program_new(schema_of(again, err), arena_alloc, &arena);
+	CHECK(av_program_add(p, "a.a.a", false, &why) == 0);
+	for (int i = 1; i < 50; i++)
+		strcat(path, ".a");
+	CHECK(av_program_add(p, path, false, &why) == AV_BAD_PATH);
+	CHECK(strcmp(why, "path has too many ways through the schema") == 0);
+	strcat(path, ".b");
+	CHECK(av_program_add(p, path, false, &why) == AV_BAD_PATH);
+
+	/* Very many names. */
+	json = nested(9000, 1, "\"null\"");
+	CHECK_MSG(schema_of(json, err) != NULL, "%s", err);
+	free(json);
+}
+
 /* Whatever the bytes are: no read beyond, and what is accepted has a text. */
 static void
 noise(void)
@@ -318,6 +397,7 @@ main(void)
 	RUN(bad_schemas);
 	RUN(paths);
 	RUN(recursion);
+	RUN(work);
 	RUN(noise);
 	arena_free(&arena);
 	return done();
