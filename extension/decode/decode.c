@@ -309,6 +309,32 @@ decode_key(Decoder *d, int record, const KafkaMessage *m)
 	return true;
 }
 
+static inline bool
+is_key(const Column *meta)
+{
+	return meta->def->source == STREAM_SRC_KEY;
+}
+
+static inline void
+copy_value(Column *col, int from, int record)
+{
+	if (!col->store)
+		return;
+	col->values[record] = col->values[from];
+	col->nulls[record] = col->nulls[from];
+}
+
+/* What comes from the key is, in memory, that of a record of the same message. */
+static void
+share_key(Decoder *d, int record)
+{
+	for (int i = 0; i < d->key.ncolumns; i++)
+		copy_value(&d->key.columns[i], d->keyed, record);
+	for (int i = 0; i < d->nmeta; i++)
+		if (is_key(&d->meta[i]))
+			copy_value(&d->meta[i], d->keyed, record);
+}
+
 static bool
 decode_value(Decoder *d, int record, const KafkaMessage *m)
 {
@@ -326,10 +352,14 @@ decode_columns(Decoder *d, int record, const KafkaMessage *m)
 
 	if (!decode_value(d, record, m))
 		return false;
-	if (d->key.ncolumns > 0 && !decode_key(d, record, m))
+	if (d->keyed >= 0)
+		share_key(d, record);
+	else if (d->key.ncolumns > 0 && !decode_key(d, record, m))
 		return false;
 	for (i = 0; i < d->nmeta; i++)
 	{
+		if (d->keyed >= 0 && is_key(&d->meta[i]))
+			continue;
 		if (!decode_meta(d, &d->meta[i], record, m))
 			return false;
 	}
@@ -452,6 +482,7 @@ decode_batch(Decoder *d)
 	chunk_reset(d);
 	b->nerrors = 0;
 	d->nslow = 0;
+	d->keyed = -1;
 	if (d->parts != NULL)
 		weir_split_records(d);
 	else

@@ -115,6 +115,7 @@ struct Decoder
 	int number;        /* of its next record */
 	bool whole;        /* it is one record itself */
 	bool no_record;    /* what was decoded last is none */
+	int keyed;         /* a record of the batch that has the same key, or -1 */
 	const char *bad;   /* ... since it is no array, say */
 
 	/* values by reference: the chunk that is being filled */

@@ -5,7 +5,8 @@
  * Called by decode.c where the stream's option "records" says so.  Each record
  * becomes a message of its own in d->parts, with the offset, key and time of the
  * message that it is part of, and a number in it; so it is also what a dead letter
- * or late event keeps.  A message that cannot be taken apart, since it is no
+ * or late event keeps.  What columns take from the key they take once: a message
+ * may have a key as large as it can be, and a record for every two bytes.  A message that cannot be taken apart, since it is no
  * array, say, is one record as a whole.  One that holds none is passed over, as
  * are changes that bring no row (debezium.c).
  *
@@ -13,6 +14,9 @@
  * views know how many of its records they have (core/progress.h).
  */
 #include "decode/decoder.h"
+
+/* So much of a key is kept with a record, where the message has others. */
+#define KEPT_KEY 256
 
 static void *
 nothing_alloc(size_t size, void *arg)
@@ -105,6 +109,7 @@ open_message(Decoder *d)
 	const KafkaMessage *m = &d->msgs[d->at++];
 
 	d->number = 0;
+	d->keyed = -1;
 	if (d->value.format == STREAM_DEBEZIUM && m->payload == NULL)
 		return;
 	if (d->value.format == STREAM_DEBEZIUM)
@@ -121,12 +126,37 @@ open_message(Decoder *d)
 		open_any(d, m);
 }
 
+static inline bool
+is_of_key(const Decoder *d, const Column *col)
+{
+	return col->def->source == STREAM_SRC_KEY ||
+		   (col >= d->key.columns && col < d->key.columns + d->key.ncolumns);
+}
+
+/*
+ * The record is decoded, but for what was put aside since nslow.  Others of its
+ * message can have what it has of the key, and not all of that is for letters.
+ */
+static void
+note_key(Decoder *d, int record, KafkaMessage *part, int nslow)
+{
+	bool settled = d->batch.ok[record] && !d->no_record;
+
+	for (int i = nslow; i < d->nslow && settled; i++)
+		settled = !is_of_key(d, d->slow[i].column);
+	if (d->keyed < 0 && settled)
+		d->keyed = record;
+	if (part->record > 0 || !d->batch.last[record])
+		part->key_len = Min(part->key_len, KEPT_KEY);
+}
+
 /* The next record of the message, as record of the batch.  False: it is none. */
 static bool
 take_record(Decoder *d, int record)
 {
 	EventBatch *b = &d->batch;
 	KafkaMessage *part = &d->parts[record];
+	int nslow = d->nslow;
 
 	*part = d->msgs[d->at - 1];
 	part->record = d->number++;
@@ -145,6 +175,7 @@ take_record(Decoder *d, int record)
 	}
 	else
 		(void) weir_decode_record(d, record, part);
+	note_key(d, record, part, nslow);
 	d->whole = false;
 	return !d->no_record;
 }

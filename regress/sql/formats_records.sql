@@ -65,6 +65,14 @@ SELECT weir.flush('big');
 SELECT * FROM differ('b');
 SELECT "position", events FROM weir.partitions WHERE view_name = 'b'::regclass;
 
+-- A long key: columns have all of it, a dead letter its beginning.
+INSERT INTO raw VALUES (E'x\n' || event(31, 131) || E'\ny\n' || event(32, 132), 1, repeat('k', 1000));
+INSERT INTO raw VALUES ('x', 1, repeat('k', 1000));
+SELECT id, length(k) FROM lines WHERE id > 30 ORDER BY id;
+SELECT weir.flush('lines');
+SELECT "offset", convert_from(payload, 'UTF8') AS payload, octet_length(key) FROM weir.dead_letters
+    WHERE stream = 'lines'::regclass AND partition = 1 ORDER BY "offset", payload;
+
 -- INSERT makes messages of one record.
 INSERT INTO arrays (id, ts, part, rec) VALUES (20, at(120), 0, 1);
 INSERT INTO arrays (id, ts, part) VALUES (20, at(120), 0);
