@@ -28,7 +28,8 @@ prepare()
 	sandbox check
 	tree=$work/tree
 	for part in scripts regress/lib regress/t regress/sql regress/expected \
-		regress/regress.conf regress/isolation regress/docs producer/weir-producer \
+		regress/regress.conf regress/isolation regress/docs extension/kafka/settings.c \
+		extension/catalog/stream_options.c extension/api/metrics.c producer/weir-producer \
 		producer/weir-broker sql grafana docs README.md; do
 		[ -e "$source_tree/$part" ] || continue
 		mkdir -p "$tree/$(dirname "$part")"
