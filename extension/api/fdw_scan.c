@@ -157,7 +157,7 @@ connect_scan(StreamScan *scan)
 	make_decoder(scan);
 	scan->consumer = weir_consumer_open(scan->def->settings, scan->def->topic,
 										weir_stream_group(scan->def),
-										weir_settings.queue_kb, err,
+										weir_settings.queue_kb, 0, err,
 										sizeof(err));
 	if (scan->consumer == NULL)
 		scan_error(scan, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, err);

@@ -64,7 +64,7 @@ open_sampling(Sampling *s)
 	char err[512];
 
 	s->consumer = weir_consumer_open(s->wish->settings, s->wish->topic,
-									 s->wish->group, weir_settings.queue_kb,
+									 s->wish->group, weir_settings.queue_kb, 0,
 									 err, sizeof(err));
 	if (s->consumer == NULL)
 		sample_error(s, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, err);

@@ -68,11 +68,12 @@ make_pipe(int fds[2])
  */
 static bool
 open_handle(KafkaConsumer *c, List *settings, const char *group, int queue_kb,
-			char *err, size_t errlen)
+			int statistics_ms, char *err, size_t errlen)
 {
 	char kb[16];
 	char messages[16];
-	KafkaSetting forced[4];
+	char ms[16];
+	KafkaSetting forced[5];
 	rd_kafka_conf_t *conf;
 	int n = 0;
 
@@ -82,6 +83,9 @@ open_handle(KafkaConsumer *c, List *settings, const char *group, int queue_kb,
 	memset(forced, 0, sizeof(forced));
 	forced[n].name = "group.id";
 	forced[n++].value = (char *) group;
+	snprintf(ms, sizeof(ms), "%d", statistics_ms);
+	forced[n].name = "statistics.interval.ms";
+	forced[n++].value = ms;
 	if (!weir_kafka_is_set(settings, "queued.max.messages.kbytes"))
 	{
 		forced[n].name = "queued.max.messages.kbytes";
@@ -102,7 +106,7 @@ open_handle(KafkaConsumer *c, List *settings, const char *group, int queue_kb,
 /* weir_consumer_open: see kafka.h. */
 KafkaConsumer *
 weir_consumer_open(List *settings, const char *topic, const char *group,
-				   int queue_kb, char *err, size_t errlen)
+				   int queue_kb, int statistics_ms, char *err, size_t errlen)
 {
 	KafkaConsumer *c = calloc(1, sizeof(KafkaConsumer));
 
@@ -118,7 +122,7 @@ weir_consumer_open(List *settings, const char *topic, const char *group,
 		weir_consumer_close(c);
 		return NULL;
 	}
-	if (!open_handle(c, settings, group, queue_kb, err, errlen))
+	if (!open_handle(c, settings, group, queue_kb, statistics_ms, err, errlen))
 	{
 		weir_consumer_close(c);
 		return NULL;
@@ -429,6 +433,26 @@ weir_consumer_watermarks(KafkaConsumer *c, int32 partition, int64 *low,
 									   low, high) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return false;
 	return *low >= 0 && *high >= 0;
+}
+
+/* weir_consumer_statistics: see kafka.h. */
+bool
+weir_consumer_statistics(KafkaConsumer *c, KafkaStatistics *statistics)
+{
+	KafkaHandle *h = &c->client.handle;
+
+	if (!h->statistics_new)
+		return false;
+	h->statistics_new = false;
+	*statistics = h->statistics;
+	return true;
+}
+
+/* weir_consumer_queued: see kafka.h. */
+int64
+weir_consumer_queued(KafkaConsumer *c)
+{
+	return (int64) rd_kafka_queue_length(c->queue);
 }
 
 /* weir_consumer_commit: tell the group how far we are; errors are ignored. */

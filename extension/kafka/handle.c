@@ -68,6 +68,7 @@ weir_handle_open(KafkaHandle *h, rd_kafka_type_t type, rd_kafka_conf_t *conf,
 	rd_kafka_conf_set_opaque(conf, h);
 	rd_kafka_conf_set_log_cb(conf, log_cb);
 	rd_kafka_conf_set_error_cb(conf, error_cb);
+	rd_kafka_conf_set_stats_cb(conf, weir_statistics_cb);
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);

@@ -32,6 +32,9 @@ typedef struct KafkaHandle
 	bool all_down;       /* no broker reachable, as of the last one */
 	uint64 errors_taken; /* how many the consumer has passed on */
 
+	KafkaStatistics statistics;
+	bool statistics_new; /* nobody has asked for them yet */
+
 	/* log lines not yet written */
 	int nlines;
 	int line_level[LOG_LINES];
@@ -62,6 +65,9 @@ extern void weir_handle_abandon(KafkaHandle *h, void *memory);
  */
 extern void weir_handle_serve(KafkaHandle *h);
 extern void weir_handle_log(KafkaHandle *h);
+/* stats_cb: note down what there is to know of (statistics.c). */
+extern int
+weir_statistics_cb(rd_kafka_t *rk, char *text, size_t len, void *opaque);
 /* The topic's handle, kept until the next other name or the close. */
 extern rd_kafka_topic_t *
 weir_handle_topic(KafkaHandle *h, const char *topic, char *err, size_t errlen);

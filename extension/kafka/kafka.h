@@ -92,17 +92,37 @@ typedef struct KafkaEvent
 
 typedef struct KafkaConsumer KafkaConsumer;
 
+#define KAFKA_MAX_BROKERS 16
+
+typedef struct KafkaBroker
+{
+	char name[64]; /* host:port */
+	bool up;
+	int64 rtt; /* mean of a request's round trip in us; -1: there was none */
+} KafkaBroker;
+
+/* What librdkafka says of itself: since the handle was opened, or as it is. */
+typedef struct KafkaStatistics
+{
+	int64 rx_bytes;
+	int64 tx_bytes;
+	int64 errors; /* requests that failed or timed out */
+	int64 disconnects;
+	int nbrokers;
+	KafkaBroker brokers[KAFKA_MAX_BROKERS];
+} KafkaStatistics;
+
 /*
  * Open a consumer for one topic.  settings: List of KafkaSetting.  Returns NULL
  * and a text in err on failure.  auto.offset.reset=error, no auto commit,
  * partition EOF events on, read_committed, log and errors through our own poll,
  * queue limits from weir's settings (fetch.message.max.bytes 256 KB,
  * queued.max.messages.kbytes and queued.min.messages by queue_kb unless set
- * by the user).
+ * by the user), statistics every statistics_ms (0: none).
  */
 extern KafkaConsumer *
 weir_consumer_open(List *settings, const char *topic, const char *group,
-				   int queue_kb, char *err, size_t errlen);
+				   int queue_kb, int statistics_ms, char *err, size_t errlen);
 extern void weir_consumer_close(KafkaConsumer *c);
 /* The same, but never waits; what is left of it ends by itself. */
 extern void weir_consumer_abandon(KafkaConsumer *c);
@@ -129,6 +149,12 @@ extern void weir_consumer_drain_fd(KafkaConsumer *c);
 /* Last known low and high watermark (no request); false: not known yet. */
 extern bool weir_consumer_watermarks(KafkaConsumer *c, int32 partition,
 									 int64 *low, int64 *high);
+
+/* The last statistics; false: there were none since the last call. */
+extern bool
+weir_consumer_statistics(KafkaConsumer *c, KafkaStatistics *statistics);
+/* Messages that are fetched and not taken. */
+extern int64 weir_consumer_queued(KafkaConsumer *c);
 
 /* Tell the group how far we are, for Kafka's own tools; does not wait. */
 extern void weir_consumer_commit(KafkaConsumer *c, int n,

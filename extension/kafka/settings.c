@@ -192,7 +192,7 @@ static const SettingRefusal refusals[] = {
 	{"ssl.engine.", WHY_CODE, NULL},
 	{"ssl.providers", WHY_CODE, NULL},
 	{"statistics.interval.ms", "Weir has statistics of its own.",
-	 "See weir.status."},
+	 "See weir.metrics and the setting weir.kafka_statistics_interval."},
 	{"test.mock.", "It is for tests of librdkafka.", NULL},
 	{"topic.blacklist", "A stream reads one topic.", NULL},
 	{"transaction.timeout.ms", WHY_XACT, NULL},

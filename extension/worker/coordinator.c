@@ -130,6 +130,19 @@ log_condition(Coordinator *co)
 				 error[0] ? errdetail_log("%s.", error) : 0));
 }
 
+static void
+say(const Coordinator *co)
+{
+	int n = views_left(co);
+	char text[2 * NAMEDATALEN + 64];
+
+	snprintf(text, sizeof(text), "%s, %d %s of %s.%s",
+			 weir_condition_name(co->lane->condition), n,
+			 n == 1 ? "view" : "views", co->c.stream->nspname,
+			 co->c.stream->relname);
+	weir_worker_say(false, text);
+}
+
 /* Once a second: what the lane is doing, for weir.status and pg_stat_activity. */
 static void
 note_condition(Coordinator *co)
@@ -144,10 +157,7 @@ note_condition(Coordinator *co)
 	changed = weir_lane_note_condition(lane);
 	if (changed)
 		log_condition(co);
-	weir_worker_say(false, psprintf("%s, %d views of %s.%s",
-									weir_condition_name(lane->condition),
-									views_left(co), co->c.stream->nspname,
-									co->c.stream->relname));
+	say(co);
 }
 
 void
@@ -569,6 +579,7 @@ needs_other_workers(const Coordinator *co)
 
 	return began->batch_size != weir_settings.batch_size ||
 		   began->queue_kb != weir_settings.queue_kb ||
+		   began->kafka_statistics_ms != weir_settings.kafka_statistics_ms ||
 		   began->queue_limit_kb != weir_settings.queue_limit_kb ||
 		   began->ingest_workers != weir_settings.ingest_workers;
 }

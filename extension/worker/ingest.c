@@ -128,11 +128,14 @@ open_handle(Ingest *in)
 	if (in->consumer)
 		weir_consumer_abandon(in->consumer);
 	in->consumer = weir_consumer_open(in->stream->settings, in->stream->topic,
-									  in->group, in->queue_kb, err, sizeof(err));
+									  in->group, in->queue_kb,
+									  weir_settings.kafka_statistics_ms, err,
+									  sizeof(err));
 	if (in->consumer == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 						errmsg("could not open a consumer: %s", err)));
 	in->delivered = in->away = false;
+	in->kafka_before = in->self->metrics.kafka;
 	in->opened = weir_clock_monotonic();
 }
 

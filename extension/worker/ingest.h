@@ -103,8 +103,9 @@ typedef struct Ingest
 	int64 second;     /* of the rate */
 	int64 second_events;
 	int seconds;
-	WorkerStage stage; /* what its time goes to ... */
-	int64 stage_since; /* ... since then (monotonic us) */
+	WorkerStage stage;         /* what its time goes to ... */
+	int64 stage_since;         /* ... since then (monotonic us) */
+	KafkaMetrics kafka_before; /* what handles before this one have counted */
 } Ingest;
 
 /* --- ingest.c -------------------------------------------------------------- */

@@ -101,11 +101,43 @@ static void
 say(const Ingest *in)
 {
 	LaneCondition condition = in->lane->condition;
+	char text[512];
 
+	snprintf(text, sizeof(text), "%s, topic %s, " INT64_FORMAT " events/s",
+			 weir_condition_name(condition), in->stream->topic,
+			 weir_coarse(in->self->rate));
 	weir_worker_say(condition == LANE_RUNS || condition == LANE_CATCHES_UP,
-					psprintf("%s, topic %s, " INT64_FORMAT " events/s",
-							 weir_condition_name(condition), in->stream->topic,
-							 weir_coarse(in->self->rate)));
+					text);
+}
+
+/* What librdkafka says of itself, if there is something new. */
+static void
+note_kafka(Ingest *in)
+{
+	const KafkaMetrics *before = &in->kafka_before;
+	KafkaMetrics *m = &in->self->metrics.kafka;
+	KafkaStatistics s;
+
+	StaticAssertStmt(KAFKA_MAX_BROKERS <= WEIR_KAFKA_BROKERS &&
+						 sizeof(s.brokers[0].name) <= WEIR_KAFKA_BROKER_NAME,
+					 "no room for all brokers");
+	m->queued = weir_consumer_queued(in->consumer);
+	if (!weir_consumer_statistics(in->consumer, &s))
+		return;
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	m->rx_bytes = before->rx_bytes + s.rx_bytes;
+	m->tx_bytes = before->tx_bytes + s.tx_bytes;
+	m->errors = before->errors + s.errors;
+	m->disconnects = before->disconnects + s.disconnects;
+	m->nbrokers = s.nbrokers;
+	for (int i = 0; i < s.nbrokers; i++)
+	{
+		strlcpy(m->brokers[i].name, s.brokers[i].name,
+				sizeof(m->brokers[i].name));
+		m->brokers[i].up = s.brokers[i].up;
+		m->brokers[i].rtt = s.brokers[i].rtt;
+	}
+	LWLockRelease(&weir_registry->lock);
 }
 
 void
@@ -122,5 +154,6 @@ weir_ingest_note_rate(Ingest *in)
 	if (++in->seconds % 10 == 0)
 		for (int i = 0; i < WEIR_FRESHNESS_SLOTS; i++)
 			in->self->freshness[i] /= 2;
+	note_kafka(in);
 	say(in);
 }

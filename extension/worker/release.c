@@ -69,6 +69,8 @@ release_worker(LaneWorker *w)
 	pg_atomic_write_u32(&w->blocked, 0);
 	w->no_topic = false;
 	w->error[0] = '\0';
+	w->metrics.kafka.queued = 0;
+	w->metrics.kafka.nbrokers = 0;
 	w->applied.n = w->settled.n = 0;
 }
 
