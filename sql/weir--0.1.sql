@@ -210,6 +210,7 @@ CREATE TABLE weir.progress (
     closed_upto  bigint,
     advance      bigint,                    -- wanted by weir.advance_watermark
     windows_final bigint NOT NULL DEFAULT 0,
+    rows_final   bigint NOT NULL DEFAULT 0, -- rows of these, or of an append view
     chunks       bigint NOT NULL DEFAULT 0, -- rows in weir.state
     topic        text,                      -- whose positions these are
     starts       bigint[] NOT NULL DEFAULT '{}',
@@ -567,6 +568,7 @@ CREATE VIEW weir.status WITH (security_barrier) AS
            CASE WHEN v.open IS NOT NULL THEN r.windows_open END AS windows_open,
            CASE WHEN v.open IS NOT NULL THEN r.groups_open END AS groups_open,
            CASE WHEN v.open IS NOT NULL THEN p.windows_final END AS windows_final,
+           p.rows_final,
            r.watermark,
            CASE WHEN pg_catalog.isfinite(r.watermark)
                 THEN pg_catalog.clock_timestamp() - r.watermark END AS watermark_lag,

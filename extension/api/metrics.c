@@ -152,7 +152,7 @@ static const struct
 	{"weir_late_events_total", true, "s.late"},
 	{"weir_dead_letters_total", true, "s.dead_letters"},
 	{"weir_lost_offsets_total", true, "s.lost"},
-	{"weir_final_rows_total", true, "s.windows_final"},
+	{"weir_final_rows_total", true, "s.rows_final"},
 	{"weir_restarts_total", true, "s.restarts"},
 	{"weir_windows_open", true, "s.windows_open"},
 	{"weir_groups_open", true, "s.groups_open"},

@@ -35,8 +35,8 @@ static const struct
 };
 
 #define PART_COLUMNS      lengthof(part_columns)
-#define FIRST_PART_COLUMN 8
-#define SCALARS           6 /* parameters before those of the arrays */
+#define FIRST_PART_COLUMN 9
+#define SCALARS           7 /* parameters before those of the arrays */
 
 static inline int64 *
 part_field(ViewPartition *p, int column)
@@ -91,7 +91,7 @@ load(int32 view, const char *how)
 
 	SPI_connect();
 	weir_spi(psprintf("SELECT generation, incarnation, closed_upto, advance, windows_final, "
-					  "chunks, topic, starts, positions, watermarks, events, late, dead, lost, "
+					  "chunks, topic, rows_final, starts, positions, watermarks, events, late, dead, lost, "
 					  "last_offsets, last_prints, ends, records "
 					  "FROM weir.progress WHERE view = $1%s",
 					  how),
@@ -108,6 +108,7 @@ load(int32 view, const char *how)
 		p->topic = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 7);
 		if (p->topic)
 			p->topic = MemoryContextStrdup(cxt, p->topic);
+		p->rows_final = DatumGetInt64(weir_spi_get(0, 8, &isnull));
 		for (int c = 0; c < (int) PART_COLUMNS; c++)
 			read_parts(p, c, cxt);
 	}
@@ -229,6 +230,8 @@ weir_progress_store(int32 view, const ProgressRow *p)
 		values[5] = CStringGetTextDatum(p->topic);
 	else
 		nulls[5] = 'n';
+	types[6] = INT8OID;
+	values[6] = Int64GetDatum(p->rows_final);
 	for (int c = 0; c < (int) PART_COLUMNS; c++)
 	{
 		types[SCALARS + c] = INT8ARRAYOID;
@@ -237,15 +240,15 @@ weir_progress_store(int32 view, const ProgressRow *p)
 	SPI_connect();
 	/* What seldom changes keeps its place in TOAST when it has not. */
 	weir_spi("UPDATE weir.progress SET incarnation = $2, closed_upto = $3, "
-			 "windows_final = $4, chunks = $5, topic = $6, "
-			 "starts = CASE WHEN starts = $7 THEN starts ELSE $7 END, "
-			 "positions = $8, watermarks = $9, events = $10, "
-			 "late = CASE WHEN late = $11 THEN late ELSE $11 END, "
-			 "dead = CASE WHEN dead = $12 THEN dead ELSE $12 END, "
-			 "lost = CASE WHEN lost = $13 THEN lost ELSE $13 END, "
-			 "last_offsets = $14, last_prints = $15, "
-			 "ends = CASE WHEN ends = $16 THEN ends ELSE $16 END, "
-			 "records = CASE WHEN records = $17 THEN records ELSE $17 END "
+			 "windows_final = $4, chunks = $5, topic = $6, rows_final = $7, "
+			 "starts = CASE WHEN starts = $8 THEN starts ELSE $8 END, "
+			 "positions = $9, watermarks = $10, events = $11, "
+			 "late = CASE WHEN late = $12 THEN late ELSE $12 END, "
+			 "dead = CASE WHEN dead = $13 THEN dead ELSE $13 END, "
+			 "lost = CASE WHEN lost = $14 THEN lost ELSE $14 END, "
+			 "last_offsets = $15, last_prints = $16, "
+			 "ends = CASE WHEN ends = $17 THEN ends ELSE $17 END, "
+			 "records = CASE WHEN records = $18 THEN records ELSE $18 END "
 			 "WHERE view = $1",
 			 lengthof(types), types, values, nulls, SPI_OK_UPDATE);
 	SPI_finish();
@@ -263,6 +266,7 @@ weir_progress_merge(int32 view, const ProgressRow *p, const bool *mine)
 	for (int i = 0; i < now->nparts; i++)
 		if (mine[i])
 			now->parts[i] = p->parts[i];
+	now->rows_final += p->rows_final;
 	weir_progress_store(view, now);
 	return true;
 }
@@ -276,7 +280,7 @@ weir_progress_reset(int32 view)
 
 	SPI_connect();
 	weir_spi("UPDATE weir.progress SET generation = generation + 1, "
-			 "closed_upto = NULL, advance = NULL, windows_final = 0, chunks = 0, topic = NULL, "
+			 "closed_upto = NULL, advance = NULL, windows_final = 0, rows_final = 0, chunks = 0, topic = NULL, "
 			 "starts = '{}', positions = '{}', watermarks = '{}', events = '{}', "
 			 "late = '{}', dead = '{}', lost = '{}', last_offsets = '{}', "
 			 "last_prints = '{}', ends = '{}', records = '{}' WHERE view = $1",

@@ -49,6 +49,7 @@ typedef struct ProgressRow
 	bool has_alerts;   /* of weir_progress_lock: some run ... */
 	bool watches_open; /* ... and some look at open windows, too */
 	int64 windows_final;
+	int64 rows_final;
 	int64 chunks;
 	char *topic; /* of the positions; NULL: there are none */
 	int nparts;
@@ -118,7 +119,8 @@ extern bool weir_progress_advance(int32 view, int64 upto);
 /*
  * The same by one of the workers that write an append view, in its partitions
  * (mine, by partition); the others' are as they have been committed.  Waits for
- * the row.  False: there is none, or it is of another generation.
+ * the row, and adds what p has of rows_final.  False: there is none, or it is of
+ * another generation.
  */
 extern bool
 weir_progress_merge(int32 view, const ProgressRow *p, const bool *mine);

@@ -450,6 +450,7 @@ weir_write_final(CheckpointView *v)
 		write_windows(&w);
 	weir_sink_end(w.sink);
 	weir_alerts_end(w.alerts);
+	v->next.rows_final += w.nrows;
 	weir_notify_closing(&w);
 	SPI_finish();
 	weir_settings_leave(nest);

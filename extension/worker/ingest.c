@@ -396,6 +396,7 @@ static void
 note_away(Ingest *in, int nevents)
 {
 	in->away = true;
+	weir_ingest_note_disconnected(in);
 	weir_lost_remember_ends(in);
 	weir_consumer_release(in->consumer);
 	for (int i = 0; i < nevents; i++)

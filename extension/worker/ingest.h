@@ -227,6 +227,8 @@ extern void weir_ingest_stage(Ingest *in, WorkerStage stage);
 extern uint64 weir_ingest_counted(const Ingest *in, const ViewPartition *parts);
 /* A batch is applied: how old its messages are, for the views that took some. */
 extern void weir_ingest_note_latency(Ingest *in, const EventBatch *b);
+/* No broker can be reached. */
+extern void weir_ingest_note_disconnected(Ingest *in);
 /* Once a second: rate, and what pg_stat_activity shows. */
 extern void weir_ingest_note_rate(Ingest *in);
 

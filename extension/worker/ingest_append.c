@@ -58,6 +58,7 @@ typedef struct IngestAppend
 	bool *mine;               /* by partition: this worker reads it */
 	ViewPartition *before;    /* the batch under way */
 	ViewPartition *committed; /* what is on disk of the worker's partitions */
+	int64 rows;               /* written by the transaction under way */
 	bool done;                /* what was attempted is on disk */
 	bool full;                /* the last batch was */
 	int64 last_commit;        /* monotonic us */
@@ -162,6 +163,7 @@ static bool
 write_progress(Ingest *in, const ViewApply *a)
 {
 	ProgressRow p = {.generation = a->slot->generation,
+					 .rows_final = in->append->rows,
 					 .nparts = in->lane->npartitions,
 					 .parts = a->parts};
 
@@ -273,7 +275,10 @@ write_carefully(Ingest *in, ViewApply *a, const EventBatch *b,
 	int half;
 
 	if (e == NULL)
+	{
+		in->append->rows += n;
 		return;
+	}
 	if (!is_row_error(e))
 		ReThrowError(e);
 	half = first_half(a, records, n);
@@ -299,7 +304,10 @@ write_rows(Ingest *in, ViewApply *a, const EventBatch *b)
 		write_carefully(in, a, b, a->rows, a->nrows);
 	}
 	else
+	{
 		weir_rows_write(in->append->writer, a, b, a->rows, a->nrows);
+		in->append->rows += a->nrows;
+	}
 	WEIR_FAULT("append-rows-written");
 }
 
@@ -417,6 +425,7 @@ attempt(Ingest *in, IngestView *v, const EventBatch *b)
 	volatile bool rows = false;
 
 	in->append->letters.n = 0;
+	in->append->rows = 0;
 	in->append->done = false;
 	memcpy(v->apply->parts, in->append->before, parts_size(in));
 	PG_TRY();
@@ -532,6 +541,7 @@ attempt_positions(Ingest *in, IngestView *v)
 {
 	volatile Outcome outcome = DONE;
 
+	in->append->rows = 0;
 	in->append->done = false;
 	PG_TRY();
 	{

@@ -110,6 +110,24 @@ say(const Ingest *in)
 					text);
 }
 
+/*
+ * The consumer has lost its brokers, and is about to be replaced: it will say so
+ * no more.
+ */
+void
+weir_ingest_note_disconnected(Ingest *in)
+{
+	KafkaMetrics *m = &in->self->metrics.kafka;
+
+	LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < m->nbrokers; i++)
+	{
+		m->disconnects += m->brokers[i].up;
+		m->brokers[i].up = false;
+	}
+	LWLockRelease(&weir_registry->lock);
+}
+
 /* What librdkafka says of itself, if there is something new. */
 static void
 note_kafka(Ingest *in)
@@ -129,7 +147,9 @@ note_kafka(Ingest *in)
 	m->tx_bytes = before->tx_bytes + s.tx_bytes;
 	m->errors = before->errors + s.errors;
 	m->disconnects = before->disconnects + s.disconnects;
-	m->nbrokers = s.nbrokers;
+	/* A client that has reached nobody yet knows none. */
+	if (s.nbrokers > 0)
+		m->nbrokers = s.nbrokers;
 	for (int i = 0; i < s.nbrokers; i++)
 	{
 		strlcpy(m->brokers[i].name, s.brokers[i].name,

@@ -62,6 +62,16 @@ SELECT weir.flush('v');
 SELECT metric('weir_events_total') AS events, metric('weir_restarts_total') AS restarts, metric('weir_freshness_seconds_count') AS visible,
        metric('weir_commit_latency_seconds_count') AS committed, metric('weir_messages_total') >= 11 AS messages;
 
+-- An append view has rows, and no windows.
+SELECT weir.create_view('rows', 'SELECT kind, n FROM events WHERE n > 2');
+SELECT weir.flush('rows');
+SELECT name, value FROM weir.metrics WHERE labels @> '{"view": "metrics.rows"}'
+    AND name IN ('weir_events_total', 'weir_final_rows_total', 'weir_windows_open', 'weir_freshness_seconds_count', 'weir_commit_latency_seconds_count')
+    ORDER BY name;
+SELECT (SELECT count(*) FROM rows) = rows_final AS counted FROM weir.status WHERE view_name = 'rows'::regclass;
+SELECT weir.drop_view('rows');
+SELECT wait_for($$(SELECT count(*) = 1 FROM weir.running_views())$$);
+
 -- Histograms: each bucket has those before it, the last one all.
 SELECT h, bool_and(value >= before) AS ascending, max(value) = metric(h || '_count') AS all, metric(h || '_sum') > 0 AS sum, count(*) AS buckets
 FROM (SELECT regexp_replace(name, '_bucket$', '') AS h, value,

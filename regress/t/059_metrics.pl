@@ -21,14 +21,14 @@ sql($node, q{CREATE FOREIGN TABLE raw (message bytea, key bytea OPTIONS (metadat
 sql($node, q{SELECT weir.create_view('v', $$ SELECT weir.tumble(ts, '10 seconds') AS w, country, count(*) AS n
 		FROM events GROUP BY 1, 2 $$, keep_late => true)});
 
-# A metric of the view, or the sum over the lanes or partitions of its stream.
-sub metric
+# The metrics of the view and its stream as they are now, without the states:
+# those of its lanes and partitions added up, and the last buckets of histograms.
+sub metrics
 {
-	my ($name, $further) = @_;
+	my %m = split /[\n|]/, sql($node, q{SELECT name, sum(value) FROM weir.metrics WHERE labels @> '{"stream": "public.events"}'
+		AND NOT labels ? 'state' AND coalesce(labels ->> 'le', '+Inf') = '+Inf' GROUP BY name});
 
-	$further //= '{}';
-	return sql($node, "SELECT coalesce(sum(value), -1) FROM weir.metrics WHERE name = 'weir_$name'"
-		  . " AND labels \@> '{\"stream\": \"public.events\"}' AND labels \@> '$further'") + 0;
+	return { map { s/^weir_//r => $m{$_} } keys %m };
 }
 
 # More of the topic, read to its end.  Each part is later than the one before it.
@@ -44,29 +44,30 @@ sub produce_more
 sub kept_equals
 {
 	my ($name) = @_;
-	my $there = $kafka->end_of_topic($topic);
-	my $events = metric('events_total');
+	my $m = metrics();
+	my ($dead, $late, $final) = split /\|/, sql($node, 'SELECT (SELECT count(*) FROM weir.dead_letters),'
+		  . ' (SELECT count(*) FROM weir.late_events), (SELECT count(*) FROM v_final)');
 
-	is($there, $minute * $n, "$name: the topic has what was produced");
-	is($events + metric('dead_letters_total'), $there, "$name: each message is an event or a dead letter");
-	is(metric('dead_letters_total'), sql($node, 'SELECT count(*) FROM weir.dead_letters'), "$name: dead letters");
-	is(metric('late_events_total'), sql($node, 'SELECT count(*) FROM weir.late_events'), "$name: late events");
-	is(metric('final_rows_total'), sql($node, 'SELECT count(*) FROM v_final'), "$name: final rows");
-	is(metric('partition_position'), $there, "$name: positions of partitions");
-	is(metric('partition_lag_messages'), 0, "$name: no lag");
-	return;
+	is($kafka->end_of_topic($topic), $minute * $n, "$name: the topic has what was produced");
+	is($m->{events_total} + $m->{dead_letters_total}, $minute * $n, "$name: each message is an event or a dead letter");
+	is($m->{dead_letters_total}, $dead, "$name: dead letters");
+	is($m->{late_events_total}, $late, "$name: late events");
+	is($m->{final_rows_total}, $final, "$name: final rows");
+	is($m->{partition_position}, $minute * $n, "$name: positions of partitions");
+	is($m->{partition_lag_messages} + $m->{lag_messages} + $m->{lag_seconds}, 0, "$name: no lag");
+	return $m;
 }
 
 # What belongs to the running server, since it has read $read messages.
 sub work_equals
 {
-	my ($read, $name) = @_;
+	my ($m, $read, $name) = @_;
 
 	for my $h (qw(freshness_seconds commit_latency_seconds))
 	{
-		is(metric("${h}_count"), $read, "$name: weir_${h}_count counts each message");
-		is(metric("${h}_bucket", '{"le": "+Inf"}'), $read, "$name: its last bucket has them all");
-		cmp_ok(metric("${h}_sum"), '>', 0, "$name: and its sum some time");
+		is($m->{"${h}_count"}, $read, "$name: weir_${h}_count counts each message");
+		is($m->{"${h}_bucket"}, $read, "$name: its last bucket has them all");
+		cmp_ok($m->{"${h}_sum"}, '>', 0, "$name: and its sum some time");
 	}
 	return;
 }
@@ -92,25 +93,26 @@ sub slurp_file { return PostgreSQL::Test::Utils::slurp_file(@_) }
 
 # 1. what happened
 produce_more();
-kept_equals('at first');
-work_equals($n, 'at first');
-is(metric('messages_total'), $n, 'weir_messages_total is what was produced');
-is(metric('bytes_total'), sql($node, 'SELECT sum(coalesce(length(message), 0) + coalesce(length(key), 0)) FROM raw'),
+my $m = kept_equals('at first');
+work_equals($m, $n, 'at first');
+is($m->{messages_total}, $n, 'weir_messages_total is what was produced');
+is($m->{bytes_total}, sql($node, 'SELECT sum(coalesce(length(message), 0) + coalesce(length(key), 0)) FROM raw'),
 	'weir_bytes_total is the length of keys and values');
-is(metric('malformed_total'), metric('dead_letters_total'), 'weir_malformed_total is what could not be decoded');
-is(metric('restarts_total'), 0, 'the view was not restarted');
-is(metric('checkpoint_failures_total'), 0, 'no checkpoint has failed');
-cmp_ok(metric('partition_committed'), '<=', metric('partition_position'), 'what is committed was read');
+is($m->{malformed_total}, $m->{dead_letters_total}, 'weir_malformed_total is what could not be decoded');
+is($m->{restarts_total}, 0, 'the view was not restarted');
+is($m->{checkpoint_failures_total}, 0, 'no checkpoint has failed');
+cmp_ok($m->{partition_committed}, '<=', $m->{partition_position}, 'what is committed was read');
 ok(wait_until($node, q{SELECT sum(value) = 0 FROM weir.metrics WHERE name = 'weir_partition_low_watermark' HAVING count(*) = 3}, 180),
 	'the broker has said where partitions begin');
 
 # 2. librdkafka's statistics, and what processes say of themselves
 ok( wait_until($node, q{SELECT bool_and(value = 1) FROM weir.metrics WHERE name = 'weir_kafka_broker_state'}, 180),
 	'the broker is connected');
-cmp_ok(metric('kafka_rx_bytes_total'), '>', 0.3 * metric('bytes_total'), 'bytes were received, compressed or not');
-cmp_ok(metric('kafka_tx_bytes_total'), '>', 0, 'bytes were sent');
-cmp_ok(metric('kafka_rtt_seconds_avg'), '>', 0, 'a request takes some time');
-is(metric('kafka_disconnects_total'), 0, 'no connection was lost');
+$m = metrics();
+cmp_ok($m->{kafka_rx_bytes_total}, '>', 0.3 * $m->{bytes_total}, 'bytes were received, compressed or not');
+cmp_ok($m->{kafka_tx_bytes_total}, '>', 0, 'bytes were sent');
+cmp_ok($m->{kafka_rtt_seconds_avg}, '>', 0, 'a request takes some time');
+is($m->{kafka_disconnects_total}, 0, 'no connection was lost');
 ok( wait_until($node, "SELECT query ~ '^(running|idle), topic $topic, [0-9]+ events/s\$' AND application_name = 'weir ingest public.events'"
 		. " FROM pg_stat_activity WHERE backend_type LIKE 'weir ingest%'", 180), 'pg_stat_activity says what an ingest worker does');
 ok( wait_until($node, q{SELECT query ~ '^(running|idle), 1 view of public.events$' FROM pg_stat_activity WHERE backend_type LIKE 'weir coordinator%'}, 180),
@@ -119,27 +121,28 @@ my $pid = sql($node, q{SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 
 like(slurp_file("/proc/$pid/cmdline"), qr/weir ingest public\.events (running|idle), topic/, "so does the process's title");
 
 # 3. a pause
-my $messages = metric('messages_total');
+my $messages = $m->{messages_total};
 sql($node, q{SELECT weir.pause('v')});
 state_is('paused', 'the view is paused');
 ok(wait_until($node, 'SELECT lane IS NULL FROM weir.status', 180), 'its lane has ended');
-is(metric('messages_total'), $messages, 'counters of the lane stay');
-is(metric('workers'), 0, 'it has no workers');
+$m = metrics();
+is($m->{messages_total}, $messages, 'counters of the lane stay');
+is($m->{workers}, 0, 'it has no workers');
 sql($node, q{SELECT weir.resume('v')});
 produce_more();
-kept_equals('after a pause');
-work_equals(2 * $n, 'after a pause');
-is(metric('messages_total'), 2 * $n, 'the lane has gone on counting');
-is(metric('restarts_total'), 1, 'the view was restarted once');
+$m = kept_equals('after a pause');
+work_equals($m, 2 * $n, 'after a pause');
+is($m->{messages_total}, 2 * $n, 'the lane has gone on counting');
+is($m->{restarts_total}, 1, 'the view was restarted once');
 
 # 4. a worker is killed: what it had read is read again
 sql($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'weir ingest%'});
 ok(wait_until($node, q{SELECT value = 1 FROM weir.metrics WHERE name = 'weir_lane_failures_total'}, 180), 'its lane has failed once');
 produce_more();
-kept_equals('after a failure');
-cmp_ok(metric('messages_total'), '>=', 3 * $n, 'no message is forgotten');
-cmp_ok(metric('freshness_seconds_count'), '>=', 3 * $n, 'nor how old it was');
-is(metric('restarts_total'), 2, 'the view was restarted again');
+$m = kept_equals('after a failure');
+cmp_ok($m->{messages_total}, '>=', 3 * $n, 'no message is forgotten');
+cmp_ok($m->{freshness_seconds_count}, '>=', 3 * $n, 'nor how old it was');
+is($m->{restarts_total}, 2, 'the view was restarted again');
 
 # 5. an error, and since when
 sql($node, q{ALTER TABLE v_final ADD CONSTRAINT none CHECK (n < 0) NOT VALID});
@@ -148,21 +151,21 @@ produce($kafka, $topic, '--count', $n, '--seed', $minute + 1, '--start-time', sp
 state_is('error', 'a view that cannot write its rows is in error');
 is(sql($node, q{SELECT state_since BETWEEN now() - interval '3 minutes' AND now() FROM weir.status}), 't', 'weir.status says since when');
 is(times_logged(qr/continuous view "v" stops/, $log), 1, 'the log says so once');
-cmp_ok(metric('checkpoint_failures_total'), '>', 0, 'a checkpoint has failed');
+$m = metrics();
+cmp_ok($m->{checkpoint_failures_total}, '>', 0, 'a checkpoint has failed');
 sql($node, q{ALTER TABLE v_final DROP CONSTRAINT none; SELECT weir.resume('v'); SELECT weir.flush('v', '120 s')});
-kept_equals('after an error');
+$m = kept_equals('after an error');
 
 # 6. the server starts again
 sql($node, q{SELECT weir.checkpoint('events')});
-my $events = metric('events_total');
-my $before = metric('partition_position');
+my ($events, $before) = @$m{qw(events_total partition_position)};
 $node->restart;
 ok(wait_until($node, q{SELECT bool_or(state IN ('running', 'idle')) FROM weir.status}, 180), 'the view runs again');
-is(metric('events_total'), $events, 'what is kept is kept');
+is(metrics()->{events_total}, $events, 'what is kept is kept');
 produce_more();
-kept_equals('after a restart');
-work_equals($minute * $n - $before, 'after a restart');
-is(metric('restarts_total'), 4, 'the view was restarted by resume and with the server');
+$m = kept_equals('after a restart');
+work_equals($m, $minute * $n - $before, 'after a restart');
+is($m->{restarts_total}, 4, 'the view was restarted by resume and with the server');
 
 # 7. the broker is away: one line in the log for it, and one for its return
 $log = log_end($node);
@@ -170,7 +173,7 @@ $kafka->stop;
 state_is('waiting for broker', 'the view waits for the broker');
 ok(wait_until($node, q{SELECT bool_and(value = 0) FROM weir.metrics WHERE name = 'weir_kafka_broker_state'}, 180), 'it is not connected');
 ok(log_says($node, qr/stands still on stream "public.events": waiting for broker/, $log, 180), 'the log says so');
-cmp_ok(metric('kafka_disconnects_total'), '>', 0, 'connections were lost');
+cmp_ok(metrics()->{kafka_disconnects_total}, '>', 0, 'connections were lost');
 $kafka->start;
 produce_more();
 ok(log_says($node, qr/goes on reading stream "public.events"/, $log, 180), 'the log says that it is over');
