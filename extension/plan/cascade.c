@@ -519,7 +519,16 @@ flatten_where(Cascade *c, Query *result)
 	result->jointree->quals = (Node *) both(below, own);
 }
 
-/* Raise for the query's windows, or say which one counts if it has none. */
+/* Is outer the window inner, or a window over it? */
+static bool
+is_over(const FuncExpr *outer, const FuncExpr *inner)
+{
+	while (outer && plan_is_window((Node *) outer) && !equal(outer, inner))
+		outer = linitial(outer->args);
+	return outer && plan_is_window((Node *) outer);
+}
+
+/* Raise for the query's windows, or say which one counts if they do not. */
 static void
 flatten_window(Cascade *c, Query *result)
 {
@@ -530,7 +539,7 @@ flatten_window(Cascade *c, Query *result)
 		refuse(psprintf("view \"%s\" has no window", c->view),
 			   "Nothing is late for it, so there is no window that its events are in time for.",
 			   "Group by a window in the view below, too.");
-	if (inner && outer == NULL)
+	if (inner && !is_over(outer, inner))
 		result->jointree->quals = (Node *) both((Expr *) result->jointree->quals,
 												plan_in_time(copyObject(inner)));
 }

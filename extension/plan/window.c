@@ -338,6 +338,7 @@ plan_nested(PlanContext *cxt)
 	ViewPlan *plan = cxt->plan;
 	WindowSpec outer = plan->window;
 	Node *arg = cxt->window ? linitial(cxt->window->args) : NULL;
+	FuncExpr *first = NULL;
 
 	for (; arg && plan_is_window(arg); arg = linitial(((FuncExpr *) arg)->args))
 	{
@@ -348,9 +349,12 @@ plan_nested(PlanContext *cxt)
 	}
 	if (cxt->in_time == NULL)
 		return;
-	check_event_time(innermost((Node *) cxt->in_time), cxt->stream);
+	for (arg = (Node *) cxt->in_time; plan_is_window(arg);
+		 arg = linitial(((FuncExpr *) arg)->args))
+		first = (FuncExpr *) arg;
+	check_event_time(arg, cxt->stream);
 	memset(&plan->inner, 0, sizeof(plan->inner));
-	read_window(cxt->in_time, &plan->inner);
+	read_window(first, &plan->inner);
 	/* Without a window all time is one. */
 	if (cxt->window == NULL)
 		outer = plan->inner;

@@ -64,6 +64,9 @@ SELECT weir.create_view('months', $$ SELECT weir.tumble(w, '1 month', timezone =
 SELECT weir.create_view('all_countries', $$ SELECT window_start, sum(events) AS events, max(max_latency) AS worst, weir.merge(users)::int + 1 AS more FROM second WHERE window_start >= '2024-01-01 00:10+00' AND country < 'c' GROUP BY window_start $$);
 SELECT weir.create_view('totals', $$ SELECT upper(country) AS country, sum(events) AS events, max(window_start) AS last FROM second GROUP BY 1 $$);
 SELECT weir.create_view('total', $$ SELECT sum(events) AS events, weir.merge(last) AS last FROM totals $$);
+SELECT weir.create_view('in_minutes', $$ SELECT country, sum(events) AS events, max(w) AS last FROM minute GROUP BY 1 $$);
+SELECT weir.create_view('with_time', $$ SELECT weir.tumble(ts, '1 s') AS s, ts, count(*) AS events FROM events WHERE country <> 'dropped' GROUP BY 1, 2 $$, lateness => '1 s');
+SELECT weir.create_view('by_time', $$ SELECT weir.tumble(ts, '1 minute') AS w, sum(events) AS events FROM with_time GROUP BY 1 $$);
 SELECT weir.create_view('joined', $$ SELECT weir.tumble(ts, '1 s') AS s, region, count(*) AS events FROM events JOIN regions USING (country) GROUP BY 1, 2 $$, lateness => '1 s');
 SELECT weir.create_view('by_region', $$ SELECT weir.tumble(s, '1 minute') AS w, region, sum(events) AS events FROM joined GROUP BY 1, 2 $$);
 SELECT weir.create_view('ratio', $$ SELECT weir.tumble(ts, '1 s') AS s, country, 1.0 * sum(latency) / nullif(count(*), 0) AS mean FROM events GROUP BY 1, 2 $$, lateness => '1 s');
@@ -76,13 +79,16 @@ CREATE VIEW months_oracle AS SELECT weir.tumble(ts, '1 month', timezone => 'Asia
 CREATE VIEW all_countries_oracle AS SELECT s, count(*)::numeric, max(latency), count(DISTINCT user_id)::int + 1 AS more FROM oracle WHERE s >= at(600) AND country < 'c' GROUP BY 1;
 CREATE VIEW totals_oracle AS SELECT upper(country), count(*)::numeric, max(s) FROM oracle GROUP BY 1;
 CREATE VIEW total_oracle AS SELECT count(*)::numeric, max(s) FROM oracle;
+CREATE VIEW in_minutes_oracle AS SELECT country, count(*)::numeric, max(weir.tumble(ts, '1 minute')) FROM oracle GROUP BY 1;
+CREATE VIEW by_time_oracle AS SELECT weir.tumble(ts, '1 minute'), count(*)::numeric FROM oracle GROUP BY 1;
 CREATE VIEW by_region_oracle AS SELECT weir.tumble(ts, '1 minute'), region, count(*)::numeric FROM oracle JOIN regions USING (country) GROUP BY 1, 2;
 CREATE VIEW ratios_oracle AS SELECT weir.tumble(s, '1 minute'), 1.0 * sum(latency) FILTER (WHERE country <> 'b') / nullif(count(*) FILTER (WHERE country <> 'b'), 0)
     FROM archive WHERE s + interval '2 s' > watermark OR watermark IS NULL GROUP BY 1;
 CREATE TABLE shapes (v text);
-INSERT INTO shapes VALUES ('minute'), ('hour'), ('hops'), ('so_far'), ('days'), ('months'), ('all_countries'), ('totals'), ('total'), ('by_region'), ('ratios');
+INSERT INTO shapes VALUES ('minute'), ('hour'), ('hops'), ('so_far'), ('days'), ('months'), ('all_countries'), ('totals'), ('total'), ('in_minutes'), ('by_time'), ('by_region'), ('ratios');
 SELECT v, d.* FROM shapes, differs(v, v || '_oracle') d;
 SELECT pg_get_viewdef('total_query');
+SELECT pg_get_viewdef('by_time_query');
 -- The same while events come, views pause, are reset, with those over them, and the second's windows are closed by hand.
 SELECT batch(4001, 4500);
 SELECT weir.pause('second');
@@ -97,7 +103,7 @@ SELECT weir.reset('second', 'earliest');
 SELECT weir.flush('events');
 SELECT v, d.* FROM shapes, differs(v, v || '_oracle') d;
 SELECT * FROM differs('added', 'is_added');
-SELECT view, start FROM weir.views WHERE upstream = 'minute'::regclass;
+SELECT view, start FROM weir.views WHERE upstream = 'minute'::regclass ORDER BY view::text;
 SELECT weir.advance_watermark('second', at(6000));
 SELECT weir.flush('events');
 SELECT batch(5001, 6000);

@@ -14,7 +14,9 @@ use warnings;
 use Weir::Test;
 
 # What the views are: their windows, their queries, and for the oracle what is
-# in WHERE (filter) and which records an expression fails for (failing).
+# in WHERE (filter) and which records an expression fails for (failing).  One over
+# another view has its own query (over), the oracle's over the stream, and the length
+# of its windows; those that events are late for are the first view's.
 my %views = (
 	plain => {
 		window => "weir.tumble(ts, '10 seconds')",
@@ -30,7 +32,38 @@ my %views = (
 		lateness => '3 seconds',
 		filter => q{event_type <> 'debug'},
 		query => q{SELECT WINDOW AS w, count(*), sum(user_id), min(ts) AS first,
-				max(ts) AS last, min(page) AS least, max(page COLLATE "C") AS most
+				max(ts) AS last, min(page) AS least, max(page COLLATE "C") AS most,
+				avg(latency_ms) AS mean, count(DISTINCT user_id) AS users
+			FROM STREAM WHERE event_type <> 'debug' GROUP BY 1},
+	},
+	medium => {
+		window => "weir.tumble(ts, '1 second')",
+		size => '1 second',
+		length => '10 seconds',
+		lateness => '3 seconds',
+		filter => q{event_type <> 'debug'},
+		over => q{SELECT weir.tumble(w, '10 seconds') AS w, sum(count) AS count,
+				sum(sum) AS sum, min(first) AS first, max(last) AS last,
+				min(least) AS least, max(most) AS most, avg(mean) AS mean,
+				weir.merge(users) AS users
+			FROM STREAM_lateness GROUP BY 1},
+		query => q{SELECT weir.tumble(WINDOW, '10 seconds') AS w, count(*)::numeric AS count,
+				sum(user_id) AS sum, min(ts) AS first, max(ts) AS last,
+				min(page) AS least, max(page COLLATE "C") AS most,
+				avg(latency_ms) AS mean, count(DISTINCT user_id) AS users
+			FROM STREAM WHERE event_type <> 'debug' GROUP BY 1},
+	},
+	long => {
+		window => "weir.tumble(ts, '1 second')",
+		size => '1 second',
+		length => '1 minute',
+		lateness => '3 seconds',
+		filter => q{event_type <> 'debug'},
+		over => q{SELECT weir.tumble(w, '1 minute') AS w, sum(count) AS count,
+				avg(mean) AS mean, weir.merge(users) AS users
+			FROM STREAM_medium GROUP BY 1},
+		query => q{SELECT weir.tumble(WINDOW, '1 minute') AS w, count(*)::numeric AS count,
+				avg(latency_ms) AS mean, count(DISTINCT user_id) AS users
 			FROM STREAM WHERE event_type <> 'debug' GROUP BY 1},
 	},
 	narrow => {
@@ -108,7 +141,8 @@ sub create
 	my $lateness = $v{lateness} // '0';
 
 	$view .= "_$start" if $start ne 'earliest';
-	sql($node, "SELECT weir.create_view('$view', \$\$ $query \$\$,"
+	my $own = $v{over} ? $v{over} =~ s/STREAM/$run->{stream}/gr : $query;
+	sql($node, "SELECT weir.create_view('$view', \$\$ $own \$\$,"
 		  . " start => '$start', lateness => '$lateness')");
 	$run->{views}{$view} = { %v, view => $view, query => $query, start => $start };
 	return;
@@ -136,6 +170,19 @@ sub malformed
 	return $1;
 }
 
+# What a view over another holds is what the rows below add up to.
+sub check_added
+{
+	my ($run, $name, $below, $length) = @_;
+	my $s = $run->{stream};
+	my $added = "SELECT weir.tumble(w, '$length') AS w, sum(count) AS n FROM ${s}_$below GROUP BY 1";
+	my $is = "SELECT w, count FROM ${s}_$name";
+
+	is( sql($node, "SELECT count(*) FROM (($added EXCEPT ALL $is) UNION ALL ($is EXCEPT ALL $added)) d"),
+		0, "$run->{name}: ${s}_$name is what the rows of ${s}_$below add up to");
+	return;
+}
+
 # What happens while each chunk arrives, and after it.
 sub disturb
 {
@@ -156,7 +203,7 @@ sub disturb
 		create($run, 'origin', 'earliest');
 	}
 	if ($i == 5) { $node->stop('immediate'); $node->start }
-	if ($i == 6) { create($run, 'failing', 'earliest') }
+	if ($i == 6) { create($run, $_, 'earliest') foreach qw(failing long) }
 	return;
 }
 
@@ -202,7 +249,7 @@ sub check_view
 		0, "$name: final and open rows make up the view");
 	if ($v->{query} =~ /AS (w|window_start)\b/)
 	{
-		my $end = "$1 + interval '$v->{size}' + interval '" . ($v->{lateness} // 0) . "'";
+		my $end = "$1 + interval '" . ($v->{length} // $v->{size}) . "' + interval '" . ($v->{lateness} // 0) . "'";
 		my $closed = "(SELECT closed_upto FROM weir.status"
 		  . " WHERE view_name = '$v->{view}'::regclass)";
 
@@ -271,7 +318,7 @@ foreach my $seed (@seeds)
 	setup_events($node, $kafka, $run{topic}, stream => $run{stream},
 		options => { watermark_delay => $delay, idle_timeout => '1 day' });
 	raw_stream("$run{stream}_raw", $run{topic});
-	create(\%run, $_, 'earliest') foreach qw(plain lateness expressions);
+	create(\%run, $_, 'earliest') foreach qw(plain lateness medium expressions);
 	for my $i (0 .. $chunks - 1)
 	{
 		my $producer = start_chunk(\%run, $i);
@@ -289,6 +336,8 @@ foreach my $seed (@seeds)
 	{
 		check_view(\%run, $run{views}{$name}, $archive);
 	}
+	check_added(\%run, 'medium', 'lateness', '10 seconds');
+	check_added(\%run, 'long', 'lateness', '1 minute');
 	check_dead_letters(\%run, $malformed);
 	cmp_ok($run{late}, '>', 0, "$run{name}: some events were late");
 	cmp_ok($run{failed}, '>', 0, "$run{name}: some expressions failed");

@@ -66,20 +66,31 @@ my %control = (
 	window => "weir.tumble(ts, '1 second')",
 	size => '1 second',
 	query => q{SELECT weir.tumble(ts, '1 second') AS w, level, count(*) AS n,
-		max(latency_ms) AS latency FROM events GROUP BY 1, 2});
+		max(latency_ms) AS latency, avg(latency_ms) AS mean, count(DISTINCT user_id) AS users
+		FROM events GROUP BY 1, 2});
+# Over that view.
+my %over = (
+	view => 'over',
+	window => "weir.tumble(ts, '1 second')",
+	size => '1 second',
+	over => q{SELECT weir.tumble(w, '5 seconds') AS w, sum(n) AS n, max(latency) AS latency,
+		avg(mean) AS mean, weir.merge(users) AS users FROM control GROUP BY 1},
+	query => q{SELECT weir.tumble(weir.tumble(ts, '1 second'), '5 seconds') AS w, count(*)::numeric AS n,
+		max(latency_ms) AS latency, avg(latency_ms) AS mean, count(DISTINCT user_id) AS users
+		FROM events GROUP BY 1});
 my %extra = (%control, view => 'extra');
 # Without windows: each record is a row, in a lane of its own.
 my %rows = (
 	view => 'rows',
 	query => 'SELECT part, off, ts, country, amount, 1 AS n FROM events');
-my @views = (\%wide, \%narrow, \%control, \%rows);
+my @views = (\%wide, \%narrow, \%control, \%over, \%rows);
 
 sub create
 {
 	my ($v) = @_;
 
 	$v->{watermark_delay} = '1 second';
-	return "SELECT weir.create_view('$v->{view}', \$\$ $v->{query} \$\$, lateness => '"
+	return "SELECT weir.create_view('$v->{view}', \$\$ " . ($v->{over} // $v->{query}) . " \$\$, lateness => '"
 	  . ($v->{lateness} // '0') . "')";
 }
 
@@ -147,7 +158,7 @@ sub complete
 # --- how to come to a point -----------------------------------------------------------
 
 my $restart = join ';', map { ("SELECT weir.pause('$_->{view}')", "SELECT weir.resume('$_->{view}')") } @views;
-my $shared = q{SELECT count(DISTINCT lane) = 1 AND count(*) = 4 AND count(lane) = 4 FROM weir.status
+my $shared = q{SELECT count(DISTINCT lane) = 1 AND count(*) = 5 AND count(lane) = 5 FROM weir.status
 	WHERE view_name <> 'rows'::regclass};
 
 # before: done before the point is armed; do: in a session of its own, while the

@@ -55,7 +55,7 @@ sub check
 
 	is(sql($node, q{SELECT string_agg(DISTINCT state, ' ') FROM weir.status}, $db), 'paused: restored', "$db: all views wait");
 	is(sql($node, 'TABLE plain ORDER BY 1, 2', $db), $before, "$db: a view holds what was dumped");
-	foreach my $view (qw(plain domain rows))
+	foreach my $view (qw(plain domain over rows))
 	{
 		is(sql($node, "SELECT sum(n) FROM $view", $db), $at, "$db: $view");
 		sql($node, "SELECT weir.resume('$view'); SELECT weir.flush('$view')", $db);
@@ -63,6 +63,7 @@ sub check
 		is(sql($node, "SELECT count(*) FROM (TABLE $view EXCEPT ALL TABLE ${view}_query) d", $db),
 			0, "$db: and holds what its query returns");
 	}
+	like(error_of($db, "SELECT weir.drop_view('plain')"), qr/continuous view over depends on/, "$db: a view over a view still keeps that");
 	foreach my $view (qw(enum composite))
 	{
 		like(error_of($db, $_), qr/cannot be taken over/, "$db: refused: $_")
@@ -81,6 +82,7 @@ sql($node, q{CREATE TYPE kind AS ENUM ('debug', 'log', 'click', 'purchase', 'ref
 	CREATE TYPE pair AS (a text, b text); CREATE DOMAIN positive AS int CHECK (VALUE >= 0)});
 sql($node, "SELECT weir.create_view('$_', \$\$ SELECT weir.tumble(ts, '1 second') AS w, $views{$_}, count(*) AS n FROM events GROUP BY 1, 2 \$\$)")
   foreach sort keys %views;
+sql($node, q{SELECT weir.create_view('over', $$ SELECT weir.tumble(w, '5 seconds') AS w, sum(n) AS n FROM plain GROUP BY 1 $$)});
 sql($node, 'SELECT weir.create_view(\'rows\', $$ SELECT part, off, country, 1 AS n FROM events $$)');
 more();
 sql($node, q{SELECT weir.flush('events')});
