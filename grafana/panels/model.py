@@ -126,7 +126,7 @@ def columns(title, query, size, x, **more):
 
 
 def table(title, query, size, overrides=(), sort=None, footer=False, **more):
-    options = {'showHeader': True, 'footer': {'show': footer, 'reducer': ['sum'], 'countRows': False, 'fields': ''}}
+    options = {'showHeader': True, 'footer': {'show': footer, 'reducer': ['sum'], 'countRows': False, 'fields': []}}
     if sort:
         options['sortBy'] = [{'displayName': sort[0], 'desc': sort[1]}]
     return panel('table', title, query, size, options=options, overrides=overrides,
@@ -169,7 +169,7 @@ def heatmap(title, query, size, **more):
 def timeline(title, query, size, mappings, **more):
     """states over time"""
     options = {'alignValue': 'left', 'mergeValues': True, 'rowHeight': 0.8, 'showValue': 'auto',
-               'legend': {'displayMode': 'list', 'placement': 'bottom', 'showLegend': True},
+               'legend': {'calcs': [], 'displayMode': 'list', 'placement': 'bottom', 'showLegend': True},
                'tooltip': {'mode': 'single', 'sort': 'none'}}
     return panel('state-timeline', title, query, size, options=options, mappings=mappings, unit='none',
                  custom={'fillOpacity': 70, 'lineWidth': 0}, color='thresholds', **more)
@@ -192,7 +192,7 @@ def query_variable(name, label, query, source, several=False):
     made = {'type': 'query', 'name': name, 'label': label, 'datasource': source, 'definition': query,
             'query': query, 'refresh': 2, 'regex': '', 'sort': 1, 'hide': 0, 'includeAll': several,
             'multi': several, 'options': [], 'skipUrlSync': False,
-            'current': {'selected': True, 'text': ['All'], 'value': ['$__all']} if several else {}}
+            'current': {'selected': True, 'text': ['All'], 'value': ['$__all']} if several else {'selected': False, 'text': '', 'value': ''}}
     if source is PROMETHEUS:
         made['query'] = {'query': query, 'refId': 'variable'}
     return made

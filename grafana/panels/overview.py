@@ -77,12 +77,20 @@ def dashboard():
                 SELECT $__timeGroup(recorded_at, $__interval) AS "time", view::text AS metric, count(*) AS events
                 FROM weir.late_events WHERE $__timeFilter(recorded_at) GROUP BY 1, 2 ORDER BY 1""", 'time_series'),
                               (12, 8), interval='10s', about='Of views made with keep_late'),
+            table('Dead letters by error', sql("""
+                SELECT stream::text AS stream, view::text AS view, sqlstate, sum(letters)::float8 AS letters,
+                    sum(bytes)::float8 AS bytes, sum(to_replay)::float8 AS "to replay", max(last_at) AS last
+                FROM weir.dead_letter_summary WHERE $__timeFilter(last_at)
+                GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 50"""), (12, 7), overrides=[
+                field('bytes', 'bytes'), field('to replay', bounds=(1, 1000000000), colored='text'),
+                field('last', 'dateTimeFromNow')], about='Of the hours that the time touches; weir.replay_dead_letters tries them once more'),
             table('Dead letters by reason', sql("""
-                SELECT stream::text AS stream, view::text AS view, sqlstate, left(reason, 200) AS reason,
-                    count(*) AS letters, max(recorded_at) AS last
+                SELECT stream::text AS stream, view::text AS view, left(reason, 200) AS reason, count(*) AS letters,
+                    max(recorded_at) AS last
                 FROM weir.dead_letters WHERE $__timeFilter(recorded_at)
-                GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 6 DESC LIMIT 50"""), (24, 7), overrides=[
-                field('reason', width=600), field('last', 'dateTimeFromNow')]),
+                GROUP BY 1, 2, 3 ORDER BY 4 DESC, 5 DESC LIMIT 50"""), (12, 7), overrides=[
+                field('reason', width=400), field('last', 'dateTimeFromNow')],
+                  about='Reasons quote messages: of streams that the data source may SELECT from'),
             table('Alerts of views', sql("""
                 SELECT name, view::text AS view, state, key::text AS key, since, resolved_at
                 FROM weir.alerts WHERE state = 'firing' OR $__timeFilter(since) ORDER BY state, since DESC LIMIT 100"""),

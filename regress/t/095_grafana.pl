@@ -334,6 +334,27 @@ sub check_data_sources
 	return;
 }
 
+# What complaints() has to notice: boards that are broken one way each.
+sub check_complaints
+{
+	my %break = (
+		'an id twice' => sub { $_[0]{panels}[1]{id} = $_[0]{panels}[0]{id} },
+		'overlaps' => sub { $_[0]{panels}[1]{gridPos}{x}-- },
+		'outside' => sub { $_[0]{panels}[0]{gridPos}{w} = 25 },
+		'a data source that is named' => sub { $_[0]{panels}[0]{targets}[0]{datasource} = 'PostgreSQL' },
+		'leftovers of an export' => sub { $_[0]{__inputs} = [] },
+		'an id of another' => sub { $_[0]{id} = 7 });
+
+	foreach my $wrong (sort keys %break)
+	{
+		my $board = dashboard('weir-demo');
+
+		$break{$wrong}->($board);
+		like(join('; ', complaints($board)), qr/\Q$wrong\E/, "what is wrong is noticed: $wrong");
+	}
+	return;
+}
+
 # -- run ---------------------------------------------------------------------------
 
 my @boards = dashboards();
@@ -348,6 +369,7 @@ foreach my $board (@boards)
 }
 command_ok([ Weir::Broker::root() . '/grafana/generate', '--check' ], 'the dashboards are what generate makes');
 
+check_complaints();
 make_demo();
 make_reader();
 check_panels($_) foreach grep { $_->{uid} ne 'weir-history' } @boards;

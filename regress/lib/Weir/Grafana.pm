@@ -160,14 +160,10 @@ sub _wrong_sources
 
 	return if $p->{type} =~ /^(?:row|text)$/;
 	push @wrong, 'no query' if !@{ $p->{targets} // [] };
-	foreach my $t ($p, @{ $p->{targets} // [] })
-	{
-		my $source = $t->{datasource};
-
-		push @wrong, 'a data source that is named otherwise than by its uid'
-		  if ref $source ne 'HASH' || $source->{uid} !~ $sources || $source->{type} !~ /^(?:postgres|prometheus)$/;
-	}
 	push @wrong, 'a refId twice' if grep { $ref{ $_->{refId} // '' }++ } @{ $p->{targets} };
+	return (@wrong, 'a data source that is named otherwise than by its uid')
+	  if grep { ref $_ ne 'HASH' || $_->{uid} !~ $sources || $_->{type} !~ /^(?:postgres|prometheus)$/ }
+	  map { $_->{datasource} } $p, @{ $p->{targets} };
 	push @wrong, 'targets of several data sources'
 	  if grep { $_->{datasource}{uid} ne $p->{datasource}{uid} } @{ $p->{targets} };
 	return @wrong;
