@@ -118,10 +118,17 @@ def dashboard():
             table('Consumers', sql(f"""
                 SELECT labels ->> 'lane' AS lane, {CONSUMER_COLUMNS}
                 FROM weir.metrics WHERE labels ->> 'lane' IS NOT NULL AND labels ->> 'stage' IS NULL AND labels ->> 'broker' IS NULL AND {OF_STREAM}
-                GROUP BY 1 ORDER BY length(labels ->> 'lane'), 1"""), (24, 6), overrides=[
+                GROUP BY 1 ORDER BY length(labels ->> 'lane'), 1"""), (12, 6), overrides=[
                 field('received', 'bytes'), field('sent', 'bytes'), field('may hold', 'bytes'),
                 field('errors', bounds=(1, 1000000000), colored='text'),
                 field('disconnects', bounds=(10, 1000000000), colored='text')]),
+            table('Brokers', sql(f"""
+                SELECT labels ->> 'lane' AS lane, labels ->> 'broker' AS broker,
+                    CASE max(value) FILTER (WHERE name = 'weir_kafka_broker_state') WHEN 1 THEN 'connected' ELSE 'away' END AS state,
+                    max(value) FILTER (WHERE name = 'weir_kafka_rtt_seconds_avg') AS "round trip"
+                FROM weir.metrics WHERE labels ->> 'broker' IS NOT NULL AND {OF_STREAM} GROUP BY 1, 2 ORDER BY 1, 2"""), (12, 6),
+                  overrides=[field('round trip', 's')],
+                  about='A fetch waits up to fetch.wait.max.ms for messages, and is a round trip, too'),
             row('Messages'),
             table('The newest dead letters', sql(f"""
                 SELECT recorded_at, view::text AS view, partition, "offset", sqlstate, left(reason, 300) AS reason,

@@ -50,6 +50,9 @@ sub make_demo
 		UPDATE weir.late_event_log SET recorded_at = recorded_at - interval '1 minute' WHERE "offset" % 2 = 0;
 		INSERT INTO weir.lost_range_log (view, topic, partition, from_offset, upto_offset, reason)
 			SELECT id, 'events', 0, 0, 10, 'test' FROM weir.views LIMIT 1});
+	ok( wait_until($node, q{SELECT count(DISTINCT name) = 2 FROM weir.metrics
+			WHERE name IN ('weir_kafka_broker_state', 'weir_kafka_rtt_seconds_avg')}, 180),
+		'librdkafka has told its figures');
 	return;
 }
 
