@@ -31,7 +31,7 @@ start_broker()
 
 	mkfifo "$in"
 	[ "$(id -u)" -ne 0 ] || chown "$user" "$in"
-	for name in single single_1 single_2 single_3 single_4 single_records single_retention single_alerts single_many_alerts single_open_alerts; do
+	for name in single single_1 single_2 single_3 single_4 single_records single_retention single_alerts single_many_alerts single_open_alerts single_ttl; do
 		topics+=(--topic "$name:1")
 	done
 	as_user "$tree/producer/weir-broker" --port-file "$address" \

@@ -182,6 +182,7 @@ CREATE TABLE weir.views (
     upstream    regclass,                   -- the view that it is over; NULL: the stream
     definition  text,                       -- the query as written, over "upstream"
     lateness    interval NOT NULL,
+    ttl         interval,                   -- of silence that end a running total; NULL: none
     retention   interval,                   -- that final windows are kept; NULL: for ever
     memory_limit bigint,                    -- bytes; NULL: only weir.memory_limit
     on_memory_limit text NOT NULL DEFAULT 'wait'
@@ -412,9 +413,9 @@ CREATE FUNCTION weir.create_view(name text, query text,
         start text DEFAULT NULL, lateness interval DEFAULT NULL,
         retention interval DEFAULT NULL, keep_late boolean DEFAULT false,
         memory_limit text DEFAULT NULL, on_memory_limit text DEFAULT 'wait',
-        until text DEFAULT NULL, notify text DEFAULT NULL)
+        until text DEFAULT NULL, notify text DEFAULT NULL, ttl interval DEFAULT NULL)
     RETURNS regclass LANGUAGE C AS 'MODULE_PATHNAME', 'weir_create_view';
-COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval, boolean, text, text, text, text) IS
+COMMENT ON FUNCTION weir.create_view(text, text, text, interval, interval, boolean, text, text, text, text, interval) IS
     'define a continuous view; it starts when the transaction commits';
 
 CREATE FUNCTION weir.drop_view(name regclass) RETURNS void
@@ -436,14 +437,14 @@ CREATE FUNCTION weir.reset(view regclass, start text, until text DEFAULT NULL)
 COMMENT ON FUNCTION weir.reset(regclass, text, text) IS
     'throw the results of a view away and compute them anew from ''earliest'', ''latest'', a time, an interval back from now, or offsets, and up to such a place';
 
--- query, start and lateness are there to be refused, with a reason.
+-- query, start, lateness and ttl are there to be refused, with a reason.
 CREATE FUNCTION weir.alter_view(view regclass, retention text DEFAULT NULL,
         keep_late boolean DEFAULT NULL, memory_limit text DEFAULT NULL,
         on_memory_limit text DEFAULT NULL, query text DEFAULT NULL,
         start text DEFAULT NULL, lateness text DEFAULT NULL,
-        notify text DEFAULT NULL)
+        notify text DEFAULT NULL, ttl text DEFAULT NULL)
     RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'weir_alter_view';
-COMMENT ON FUNCTION weir.alter_view(regclass, text, boolean, text, text, text, text, text, text) IS
+COMMENT ON FUNCTION weir.alter_view(regclass, text, boolean, text, text, text, text, text, text, text) IS
     'change what can be changed of a continuous view without computing it anew';
 
 CREATE FUNCTION weir.create_alert(name text, view regclass, condition text,
@@ -689,7 +690,7 @@ GRANT SELECT ON weir.alert_rules, weir.alerts TO PUBLIC;
 GRANT SELECT ON weir.dead_letters, weir.dead_letter_summary, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions, weir.metrics TO PUBLIC;
 -- Not the reason: it may quote a message.  weir.status shows it to those who may
 -- read the stream.
-GRANT SELECT (id, view, query, final, open, stream, upstream, definition, lateness, retention, memory_limit, on_memory_limit,
+GRANT SELECT (id, view, query, final, open, stream, upstream, definition, lateness, ttl, retention, memory_limit, on_memory_limit,
               start, until, settings, keep_late, notify, state, state_since, created_at) ON weir.views TO PUBLIC;
 
 -- --- looking into a topic ----------------------------------------------------

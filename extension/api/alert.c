@@ -40,7 +40,7 @@ check_condition(const ViewRow *row, const char *condition, const char *clear,
 	WeirUser before;
 	int nest;
 
-	if (weir_is_append(row) || (plan->window.all.kind == WW_NONE && !open))
+	if (weir_is_append(row) || (!weir_windows_close(&plan->window) && !open))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("continuous view \"%s\" cannot have an alert", row->name),

@@ -32,30 +32,43 @@ enum
 	ARG_QUERY,
 	ARG_START,
 	ARG_LATENESS,
-	ARG_NOTIFY
+	ARG_NOTIFY,
+	ARG_TTL
 };
 
-int64
-weir_read_retention(const Interval *interval)
+/* A length in us; raises if it is none that a view can have. */
+static int64
+read_length(const Interval *interval, const char *what, const char *hint)
 {
 	int64 us;
 
 	if (interval->month != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("retention must not have months"),
+						errmsg("%s must not have months", what),
 						errhint("Months have no common length; use days.")));
 	if (interval->day > 36525 ||
 		interval->time > INT64CONST(36525) * USECS_PER_DAY)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("retention must not exceed 100 years")));
+						errmsg("%s must not exceed 100 years", what)));
 	us = interval->time + interval->day * USECS_PER_DAY;
 	if (interval->day < -36525 || us <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("retention must be greater than zero"),
-				 errhint(
-					 "Without a retention final windows are kept for ever.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s must be greater than zero", what),
+						errhint("%s", hint)));
 	return us;
+}
+
+int64
+weir_read_retention(const Interval *interval)
+{
+	return read_length(interval, "retention",
+					   "Without a retention final windows are kept for ever.");
+}
+
+int64
+weir_read_ttl(const Interval *interval)
+{
+	return read_length(interval, "ttl", "Without a ttl totals never end.");
 }
 
 /* "none", or the text of a value. */
@@ -119,7 +132,7 @@ weir_read_notify(text *channel)
 void
 weir_check_final(const ViewRow *row, const ViewPlan *plan)
 {
-	if (plan->window.all.kind != WW_NONE)
+	if (weir_windows_close(&plan->window))
 		return;
 	if (row->retention > 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -176,6 +189,11 @@ weir_alter_view(PG_FUNCTION_ARGS)
 	refuse(fcinfo, ARG_LATENESS, "lateness", make_another);
 	refuse(fcinfo, ARG_START, "start",
 		   "weir.reset computes the view anew from another start.");
+	if (!PG_ARGISNULL(ARG_TTL))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("the ttl of a continuous view cannot be changed"),
+						errdetail("Totals have begun and ended by it."),
+						errhint("%s", make_another)));
 	row = weir_controlled_view(PG_GETARG_OID(ARG_VIEW));
 	keep_late = row->keep_late;
 	read_retention(row, fcinfo);

@@ -14,6 +14,9 @@
 /* How long final windows are kept, in us; raises if it is no such length. */
 extern int64 weir_read_retention(const Interval *interval);
 
+/* After how long a silence a total begins anew, likewise. */
+extern int64 weir_read_ttl(const Interval *interval);
+
 /* Raise if the row has what only views with groups can have, and is none. */
 extern void weir_check_append(const ViewRow *row);
 

@@ -76,7 +76,7 @@ weir_plan_of(const ViewRow *row)
 {
 	WeirUser before = weir_become_owner(row->owner);
 	int nest = weir_settings_enter(row);
-	ViewPlan *plan = weir_plan_view(row->query);
+	ViewPlan *plan = weir_plan_view(row->query, row->ttl);
 
 	weir_settings_leave(nest);
 	weir_become_again(before);

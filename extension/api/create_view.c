@@ -326,7 +326,7 @@ make_relations(NewView *v, const char *sql)
 						 quoted_name(v, "_query"), flat));
 		CommandCounterIncrement();
 	}
-	v->plan = weir_plan_view(v->row.query);
+	v->plan = weir_plan_view(v->row.query, v->row.ttl);
 	check_windowless(v);
 	v->row.stream = v->plan->stream;
 	check_stream_access(v);
@@ -380,6 +380,8 @@ weir_create_view(PG_FUNCTION_ARGS)
 		v.row.until = weir_read_until(PG_GETARG_TEXT_PP(8));
 	if (!PG_ARGISNULL(9))
 		v.row.notify = weir_read_notify(PG_GETARG_TEXT_PP(9));
+	if (!PG_ARGISNULL(10))
+		v.row.ttl = weir_read_ttl(PG_GETARG_INTERVAL_P(10));
 	resolve_name(&v, PG_GETARG_TEXT_PP(0));
 	make_relations(&v, sql);
 	weir_check_append(&v.row);

@@ -125,7 +125,9 @@ prepare(OpenScan *scan, Relation rel)
 	/* Planning runs functions: as the owner, and with no names but the owner's. */
 	before = weir_become_owner(scan->row->owner);
 	nest = weir_settings_enter(scan->row);
-	scan->reader = weir_reader_new(weir_plan_view(scan->row->query), scan->cxt);
+	scan->reader = weir_reader_new(weir_plan_view(scan->row->query,
+												  scan->row->ttl),
+								   scan->cxt);
 	weir_settings_leave(nest);
 	weir_become_again(before);
 	check_columns(rel, scan->reader->plan->outdesc);

@@ -133,7 +133,7 @@ plan_of(const ViewRow *row)
 		no_final_rows(row,
 					  "It has no windows; its rows come from single messages.");
 	plan = weir_plan_of(row);
-	if (plan->window.all.kind == WW_NONE)
+	if (!weir_windows_close(&plan->window))
 		no_final_rows(row,
 					  "It has no window, so that no row of it is ever final.");
 	return plan;

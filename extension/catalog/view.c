@@ -62,7 +62,8 @@ weir_become_again(WeirUser user)
 	"v.start, v.settings, v.state, h.database, p.generation, "            \
 	"v.keep_late, coalesce(v.memory_limit, 0), v.on_memory_limit, "       \
 	"coalesce((extract(epoch from v.retention) * 1000000)::bigint, 0), "  \
-	"v.until, v.notify, coalesce(v.upstream::oid, 0::oid) "               \
+	"v.until, v.notify, coalesce(v.upstream::oid, 0::oid), "              \
+	"coalesce((extract(epoch from v.ttl) * 1000000)::bigint, 0) "         \
 	"FROM weir.views v LEFT JOIN weir.home h ON h.view = v.id "           \
 	"LEFT JOIN weir.progress p ON p.view = v.id "
 
@@ -149,6 +150,7 @@ read_view(int row, MemoryContext cxt)
 	v->until = get_text(row, 17, cxt);
 	v->notify = get_text(row, 18, cxt);
 	v->upstream = get_oid(row, 19);
+	v->ttl = DatumGetInt64(weir_spi_get(row, 20, &isnull));
 	v->owner = weir_relation_owner(v->query);
 	v->name = get_rel_name(v->view);
 	v->name = MemoryContextStrdup(cxt, v->name ? v->name : "?");
@@ -274,7 +276,7 @@ weir_view_insert(const ViewRow *v)
 {
 	Oid types[] = {OIDOID,  OIDOID,  OIDOID,  OIDOID,       OIDOID,
 				   INT8OID, INT8OID, TEXTOID, TEXTARRAYOID, BOOLOID,
-				   TEXTOID, OIDOID,  TEXTOID};
+				   TEXTOID, OIDOID,  TEXTOID, INT8OID};
 	Datum values[lengthof(types)];
 	WeirUser user = weir_become_system();
 	bool isnull;
@@ -293,12 +295,14 @@ weir_view_insert(const ViewRow *v)
 	values[10] = CStringGetTextDatum(v->until ? v->until : "");
 	values[11] = ObjectIdGetDatum(v->upstream);
 	values[12] = CStringGetTextDatum(v->definition ? v->definition : "");
+	values[13] = Int64GetDatum(v->ttl);
 
 	SPI_connect();
 	weir_spi("INSERT INTO weir.views (view, query, final, open, stream, lateness, "
-			 "retention, start, settings, keep_late, until, upstream, definition) VALUES ($1, $2, $3, nullif($4, 0::oid), $5, "
+			 "retention, start, settings, keep_late, until, upstream, definition, ttl) VALUES ($1, $2, $3, nullif($4, 0::oid), $5, "
 			 "$6 * interval '1 microsecond', justify_hours(nullif($7, 0) * interval '1 microsecond'), "
-			 "$8, $9, $10, nullif($11, ''), nullif($12, 0::oid), nullif($13, '')) RETURNING id",
+			 "$8, $9, $10, nullif($11, ''), nullif($12, 0::oid), nullif($13, ''), "
+			 "justify_hours(nullif($14, 0) * interval '1 microsecond')) RETURNING id",
 			 lengthof(types), types, values, NULL, SPI_OK_INSERT_RETURNING);
 	id = DatumGetInt32(weir_spi_get(0, 1, &isnull));
 	SPI_finish();
@@ -318,6 +322,9 @@ weir_view_delete(int32 id)
 	Oid type = INT4OID;
 	Datum value = Int32GetDatum(id);
 
+	/* As a checkpoint does: it would wait for the rest with this row locked. */
+	execute("SELECT FROM weir.progress WHERE view = $1 FOR UPDATE", 1, &type,
+			&value, NULL, SPI_OK_SELECT);
 	execute("DELETE FROM weir.state WHERE view = $1", 1, &type, &value, NULL,
 			SPI_OK_DELETE);
 	execute("DELETE FROM weir.dead_letter_log WHERE view = $1", 1, &type,

@@ -22,10 +22,11 @@ typedef struct ViewRow
 	Oid final;
 	Oid open; /* InvalidOid: an append view, and final is the view itself */
 	Oid stream;
-	Oid upstream;       /* the view that it is over; InvalidOid: the stream */
-	char *definition;   /* as written, over upstream; only when inserted */
-	Oid owner;          /* of the view */
-	int64 lateness;     /* us */
+	Oid upstream;     /* the view that it is over; InvalidOid: the stream */
+	char *definition; /* as written, over upstream; only when inserted */
+	Oid owner;        /* of the view */
+	int64 lateness;   /* us */
+	int64 ttl; /* us of silence that end a running total; 0: nothing does */
 	int64 retention;    /* us that final windows are kept; 0: for ever */
 	int64 memory_limit; /* bytes; 0: none of its own */
 	bool stops_at_limit;

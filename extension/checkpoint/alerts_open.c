@@ -83,7 +83,7 @@ weir_alerts_open(CheckpointView *v)
 
 	SPI_connect();
 	/* A view without a window has no rows but these. */
-	w = weir_alerts_begin_open(v, v->plan->window.all.kind == WW_NONE);
+	w = weir_alerts_begin_open(v, !weir_windows_close(&v->plan->window));
 	error = try_add_rows(v, w);
 	if (error)
 		weir_alerts_fail(w, error->message);

@@ -432,6 +432,9 @@ weir_write_final(CheckpointView *v)
 	if (sessions == NULL &&
 		(v->reader->layout.sessions || !find_closing(v, &list)))
 		return;
+	/* Totals whose time is over go without a trace. */
+	if (v->plan->window.ttl)
+		return;
 
 	user = weir_become_owner(v->row->owner);
 	nest = weir_settings_enter(v->row);

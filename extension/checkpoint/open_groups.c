@@ -204,7 +204,10 @@ weir_open_groups_read(const ViewRow *row, ViewReader *reader, Snapshot snapshot)
 	else
 		o->merge = weir_merge_new(reader, o->cxt);
 	if (reader->layout.sessions)
+	{
 		o->sessions = weir_sessions_new(reader, o->cxt);
+		o->sessions->newest = reader->plan->window.ttl;
+	}
 	read_open(o, snapshot);
 	if (o->sessions)
 		weir_sessions_visit(o->sessions, add_session, o);
@@ -234,7 +237,7 @@ weir_open_groups_next(OpenGroups *o, MergeGroup *group)
 bool
 weir_open_groups_gone(const OpenGroups *o, int64 *from, int64 *upto)
 {
-	if (o->gone.upto <= o->gone.from)
+	if (o->gone.upto <= o->gone.from || o->reader->plan->window.ttl)
 		return false;
 	*from = closed_windows(o, o->gone.from);
 	*upto = closed_windows(o, o->gone.upto);

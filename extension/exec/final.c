@@ -126,8 +126,9 @@ weir_final_row(ViewReader *r, int64 window, const char *key, const char *state,
 	ResetExprContext(f->econtext);
 	ExecClearTuple(slot);
 	old = MemoryContextSwitchTo(f->econtext->ecxt_per_tuple_memory);
-	slot->tts_values[0] = r->layout.sessions ? session_range(r, state)
-											 : Int64GetDatum(window);
+	slot->tts_values[0] = r->layout.sessions && !r->plan->window.ttl
+							  ? session_range(r, state)
+							  : Int64GetDatum(window);
 	slot->tts_isnull[0] = false;
 	weir_key_values(r->codec, key, slot->tts_values + 1, slot->tts_isnull + 1);
 	weir_accum_final(r->accums, state, slot->tts_values + 1 + r->plan->nkeys,

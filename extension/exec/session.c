@@ -33,7 +33,9 @@ weir_sessions_new(ViewReader *reader, MemoryContext parent)
 void
 weir_sessions_reset(SessionTable *t)
 {
-	SessionTable fresh = {.reader = t->reader, .cxt = t->cxt};
+	SessionTable fresh = {.reader = t->reader,
+						  .cxt = t->cxt,
+						  .newest = t->newest};
 
 	MemoryContextReset(t->cxt);
 	*t = fresh;
@@ -184,6 +186,8 @@ weir_sessions_visit(SessionTable *t, VisitSession visit, void *arg)
 		for (int i = 0, next; i < n; i = next)
 		{
 			next = ws_join(t->spans, i, n, gap, &span);
+			if (t->newest && next < n)
+				continue;
 			visit(arg, &span, t->keys->groups[k].key, t->keys->groups[k].keylen,
 				  t->sorted + i, next - i);
 		}

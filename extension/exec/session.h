@@ -30,6 +30,7 @@ typedef struct SessionTable
 	SessionPiece *pieces;
 	int32 npieces;
 	int32 capacity;
+	bool newest;           /* visit the last session of each key only */
 	SessionPiece **sorted; /* scratch: those of one key */
 	WsSpan *spans;
 	int32 sorted_capacity;
@@ -51,7 +52,7 @@ extern void weir_sessions_add(SessionTable *t, int source, const WsSpan *span,
 /* The same of a record, which must stay where it is. */
 extern void
 weir_sessions_add_record(SessionTable *t, int source, const GroupRecord *record);
-/* All is added: visit each session, once. */
+/* All is added: visit each session, once, or (t->newest) each key's last one. */
 extern void weir_sessions_visit(SessionTable *t, VisitSession visit, void *arg);
 /* The state of a session, from those of its pieces; in the table's memory. */
 extern char *weir_sessions_combine(SessionTable *t, const WsSpan *span,

@@ -472,6 +472,9 @@ check_below(const Cascade *c)
 	if (c->plan->append)
 		refuse(psprintf("view \"%s\" has no groups to put together", c->view),
 			   "It is an append view, an ordinary table.", hint);
+	if (c->plan->window.ttl)
+		refuse(psprintf("the totals of view \"%s\" have a time to live", c->view),
+			   "They begin anew, each at a time of its own.", hint);
 	if (c->plan->window.all.kind != WW_NONE &&
 		c->plan->window.all.kind != WW_TUMBLE)
 		refuse(psprintf("the windows of view \"%s\" overlap, or are sessions",
@@ -594,7 +597,7 @@ weir_plan_flatten(Oid query_rel, Oid *over)
 		Cascade c = {.view = pstrdup(RelationGetRelationName(rel)),
 					 .below = query_of(row->query),
 					 .query = query,
-					 .plan = weir_plan_view(row->query),
+					 .plan = weir_plan_view(row->query, row->ttl),
 					 .names = RelationGetDescr(rel)};
 
 		check_below(&c);

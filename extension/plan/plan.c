@@ -435,7 +435,7 @@ layout_hash(const ViewPlan *plan)
 }
 
 ViewPlan *
-weir_plan_view(Oid query_rel)
+weir_plan_view(Oid query_rel, int64 ttl)
 {
 	Relation rel = table_open(query_rel, AccessShareLock);
 	ViewPlan *plan;
@@ -448,6 +448,8 @@ weir_plan_view(Oid query_rel)
 				 errhint(
 					 "Drop the continuous view with weir.drop_view, and create it again.")));
 	plan = weir_plan_query(get_view_query(rel));
+	if (ttl > 0)
+		plan_time_to_live(plan, ttl);
 	/* A column that was renamed since has its new name there only. */
 	if (plan->append)
 		plan->outdesc = CreateTupleDescCopy(RelationGetDescr(rel));

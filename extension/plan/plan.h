@@ -76,14 +76,14 @@ typedef struct ViewPlan
 } ViewPlan;
 
 /*
- * Plan the query of a view relation.  Raises ERRCODE_FEATURE_NOT_SUPPORTED (or
+ * Plan the query of a view relation.  ttl: of its running totals, in us, or 0.  Raises ERRCODE_FEATURE_NOT_SUPPORTED (or
  * a nearer one) with detail and hint for everything that a continuous view
  * cannot do.  Result in the current memory context.
  *
  * Constant expressions are evaluated on the way, functions of the view's owner
  * among them: call it as that owner, in a transaction with a snapshot.
  */
-extern ViewPlan *weir_plan_view(Oid query_rel);
+extern ViewPlan *weir_plan_view(Oid query_rel, int64 ttl);
 
 /* The same from a Query, as parsed and rewritten (not yet planned). */
 extern ViewPlan *weir_plan_query(Query *query);

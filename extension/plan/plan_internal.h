@@ -58,6 +58,8 @@ extern bool plan_is_window(Node *node);
 extern void plan_check_no_session(Node *node);
 /* Fill cxt->plan->window and inner from cxt->window and in_time. */
 extern void plan_window(PlanContext *cxt);
+/* Running totals that begin anew after a silence; raises if they are none. */
+extern void plan_time_to_live(ViewPlan *plan, int64 ttl);
 /* The argument of weir.in_time(), which node calls, or NULL. */
 extern Node *plan_in_time_argument(Node *node);
 /* weir.in_time() of a window. */

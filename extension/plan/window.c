@@ -404,3 +404,32 @@ plan_in_time(FuncExpr *window)
 	return (Expr *) makeFuncExpr(function, BOOLOID, list_make1(window),
 								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }
+
+static void
+refuse_ttl(const char *detail, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("ttl is for running totals: groups without a window"),
+					errdetail("%s", detail), errhint("%s", hint)));
+}
+
+/*
+ * plan_time_to_live: the total of a key since its last silence of that length is
+ * its open session with such a gap.
+ */
+void
+plan_time_to_live(ViewPlan *plan, int64 ttl)
+{
+	if (plan->append)
+		refuse_ttl("The query has no aggregates: each record is a row.",
+				   "Leave ttl out.");
+	if (plan->window.all.kind != WW_NONE || plan->inner.all.kind != WW_NONE)
+		refuse_ttl("The query has a window, whose groups end by themselves.",
+				   "Leave ttl out, or the window.");
+	if (plan->one_row)
+		refuse_ttl("The query has no GROUP BY, and always one row.",
+				   "Leave ttl out, or add keys to GROUP BY.");
+	plan->window.all = (WwSpec){.kind = WW_SESSION, .size = ttl, .step = ttl};
+	plan->window.ttl = true;
+	plan->needs_time = true;
+}

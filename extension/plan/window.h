@@ -19,6 +19,8 @@ typedef struct WindowSpec
 	Oid type;   /* of times: timestamptz or timestamp */
 	Oid result; /* that SQL shows: type, or for a session a range of it */
 	WwSpec all; /* us, PostgreSQL's epoch; of a calendar: about as long */
+	bool ttl; /* sessions of which a view shows the last one of each key, as totals
+				 * with a time to live; they are final without rows */
 	bool by_date;
 	WeirCalendar calendar; /* if by_date, tumble */
 } WindowSpec;
@@ -28,6 +30,13 @@ static inline bool
 weir_windows_overlap(const WindowSpec *w)
 {
 	return w->all.kind == WW_HOP || w->all.kind == WW_CUMULATE;
+}
+
+/* Do windows become final, with rows? */
+static inline bool
+weir_windows_close(const WindowSpec *w)
+{
+	return w->all.kind != WW_NONE && !w->ttl;
 }
 
 /* ww_pane, within what timestamps can be.  False: out of range. */

@@ -15,7 +15,8 @@
  * stands.
  *
  * A partition that a view has read as far as it was to read does not count for it;
- * with the last one all its windows close.
+ * with the last one all its windows close.  Totals with a time to live stay as they
+ * are then.
  *
  * Two things go beyond what partitions say: the clock, when all are idle and the
  * stream has idle_advance, and weir.advance_watermark, whose wish is in
@@ -144,7 +145,7 @@ closing_watermark(const Coordinator *co, CheckpointView *v, int64 since)
 	int64 upto;
 
 	if (v->row->until && weir_view_is_done(v, lane))
-		return WP_END_OF_TIME;
+		return v->plan->window.ttl ? v->slot->closing : WP_END_OF_TIME;
 	wp_closing_begin(&c);
 	for (int p = 0; p < lane->npartitions; p++)
 	{

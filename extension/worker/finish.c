@@ -38,7 +38,10 @@ weir_view_is_done(CheckpointView *v, const Lane *lane)
 	return true;
 }
 
-/* Is all of it committed?  An append view has no windows to close. */
+/*
+ * Is all of it committed?  An append view has no windows to close, and totals with
+ * a time to live stay readable as of the end.
+ */
 static bool
 is_committed(const CheckpointView *v)
 {
@@ -48,7 +51,8 @@ is_committed(const CheckpointView *v)
 		if (!wp_is_done(&p->parts[i]))
 			return false;
 	return p && p->nparts > 0 &&
-		   (weir_is_append(v->row) || p->closed_upto >= WP_END_OF_TIME);
+		   (weir_is_append(v->row) || v->row->ttl > 0 ||
+			p->closed_upto >= WP_END_OF_TIME);
 }
 
 /* In a transaction.  Whoever paused, reset or dropped it had the last word. */

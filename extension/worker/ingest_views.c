@@ -30,7 +30,7 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 		return;
 	before = weir_become_owner(v->row->owner);
 	nest = weir_settings_enter(v->row);
-	v->plan = weir_plan_view(v->row->query);
+	v->plan = weir_plan_view(v->row->query, v->row->ttl);
 	if (v->plan->fingerprint == v->slot->fingerprint)
 	{
 		v->apply = weir_apply_new(v->slot, in->worker, v->plan, desc,

@@ -64,7 +64,7 @@ compile_view(CheckpointView *v)
 
 	before = weir_become_owner(v->row->owner);
 	nest = weir_settings_enter(v->row);
-	v->plan = weir_plan_view(v->row->query);
+	v->plan = weir_plan_view(v->row->query, v->row->ttl);
 	if (v->plan->append != weir_is_append(v->row))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -20,6 +20,10 @@ my %views = (
 	users => { gap => '300 ms', lateness => '0', key => 'user_id' },
 	patient => { gap => '2 seconds', lateness => '1 second', key => 'user_id' },
 	countries => { gap => '20 ms', lateness => '500 ms', key => 'country' });
+# Running totals with a time to live: each key's last session, while it is open.
+my %totals = (
+	visits => { gap => '300 ms', lateness => '0', key => 'user_id' },
+	lately => { gap => '20 ms', lateness => '500 ms', key => 'country' });
 
 # The sessions of a view as they must be, over an archive.
 sub sessions
@@ -57,6 +61,19 @@ sub check
 				  . " (SELECT count(*) FROM (($ought) EXCEPT ALL $is) d)"),
 			'0|0', "$stream: $name, $when");
 	}
+	foreach my $name (sort keys %totals)
+	{
+		my $v = $totals{$name};
+		my $is = "TABLE ${stream}_$name";
+		my $ought = qq{SELECT key, count, sum, min FROM (SELECT DISTINCT ON (key) * FROM (}
+		  . sessions($v, $archive)
+		  . qq{) s ORDER BY key, session DESC) l WHERE upper(session) + interval '$v->{lateness}'
+			> (SELECT closed_upto FROM weir.status WHERE view_name = '${stream}_$name'::regclass)};
+
+		is( sql($node, "SELECT (SELECT count(*) FROM ($is EXCEPT ALL ($ought)) d),"
+				  . " (SELECT count(*) FROM (($ought) EXCEPT ALL $is) d)"),
+			'0|0', "$stream: totals $name with a time to live, $when");
+	}
 	return;
 }
 
@@ -85,6 +102,14 @@ foreach my $seed ($ENV{WEIR_QUICK} ? 1 : (1, 2))
 			  . " $v->{key} AS key, count(*), sum(latency_ms), min(page) FROM $stream"
 			  . " GROUP BY 1, 2 \$\$, lateness => '$v->{lateness}')");
 	}
+	foreach my $name (sort keys %totals)
+	{
+		my $v = $totals{$name};
+
+		sql($node, "SELECT weir.create_view('${stream}_$name', \$\$ SELECT $v->{key} AS key, count(*),"
+			  . " sum(latency_ms), min(page) FROM $stream GROUP BY 1 \$\$,"
+			  . " lateness => '$v->{lateness}', ttl => '$v->{gap}')");
+	}
 	for my $round (1 .. 3)
 	{
 		my $producer = $next->();
@@ -95,6 +120,8 @@ foreach my $seed ($ENV{WEIR_QUICK} ? 1 : (1, 2))
 		check($stream, "round $round");
 	}
 	cmp_ok(sql($node, "SELECT count(*) FROM ${stream}_users_final"), '>', 0, 'some are final');
+	cmp_ok(sql($node, "SELECT count(*) FROM ${stream}_visits"), '>', 0, 'some totals live');
+	is(sql($node, "SELECT count(*) FROM ${stream}_visits_final"), 0, 'none is ever final');
 	cmp_ok(sql($node, "SELECT sum(late) FROM weir.status"), '>', 0, 'some events were late');
 	sql($node, "DROP FOREIGN TABLE $stream CASCADE");
 }
