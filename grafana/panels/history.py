@@ -64,7 +64,7 @@ def dashboard():
             lines('Committed after', quantiles('commit_latency_seconds'), (8, 8), unit='s',
                   about="From Kafka's timestamp to the commit"),
             lines('Watermark, behind the clock', gauge_of_views('watermark_lag_seconds'), (8, 8), unit='s'),
-            lines('Windows that became final', of_views(rate('final_rows_total', VIEW)), (8, 8), unit='rowsps', about='Rows'),
+            lines('Windows that became final', of_views(rate('final_rows_total', VIEW)), (8, 8), unit='cps', about='Rows'),
             lines('Late events', of_views(rate('late_events_total', VIEW)), (8, 8), unit='cps'),
             lines('Dead letters', of_views(rate('dead_letters_total', VIEW)), (8, 8), unit='cps'),
             lines('Lost offsets, restarts', promql(
