@@ -13,7 +13,8 @@
  *	agg_distinct.c	... and those with DISTINCT
  *	join.c			FROM with tables, as a query of its own
  *	append.c		a query without groups: all of it is over the stream
- *	cascade.c		before all that, once: a query over a view, made one over its stream
+ *	cascade.c		before all that, once: a query over a view, made one over its stream;
+ *	merge.c			... and aggregates in that
  *	plan.c			puts it together and rewrites what is shown
  *
  * Expressions are compared with equal() as the parser left them and simplified
@@ -93,7 +94,7 @@ extern void plan_set_catalog(ViewPlan *plan, AggSpec *agg, AccumSpec *spec,
 /* What to use instead of an aggregate. */
 extern const char *plan_aggregate_hint(Oid aggfn);
 
-/* cascade.c: is it weir.merge? */
+/* merge.c: is it weir.merge? */
 extern bool plan_is_merge(Oid aggfn);
 
 /* agg_distinct.c: an aggregate over a set. */
