@@ -24,6 +24,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/prep.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
@@ -131,6 +132,33 @@ view_below(const Query *query)
 		return NULL;
 	row = weir_view_of_relation(rte->relid);
 	return row;
+}
+
+/* Raise for a join of tables with a continuous view, where there is no stream. */
+static void
+check_join(const Query *query)
+{
+	Relids rts = weir_relids_in_jointree((Node *) query->jointree);
+	const char *view = NULL;
+	int rt = -1;
+
+	while ((rt = bms_next_member(rts, rt)) >= 0)
+	{
+		const RangeTblEntry *rte = rt_fetch(rt, query->rtable);
+
+		if (rte->rtekind != RTE_RELATION)
+			continue;
+		if (weir_is_stream(rte->relid))
+			return;
+		if (weir_view_of_relation(rte->relid))
+			view = get_rel_name(rte->relid);
+	}
+	if (view)
+		cascade_refuse(
+			psprintf("a continuous view cannot join view \"%s\" with other relations",
+					 view),
+			"It reads one view, and nothing else.",
+			"Join the stream with tables in the view below, or join when you read the view.");
 }
 
 /* Raise for a view that no other one can be made from. */
@@ -265,7 +293,11 @@ weir_plan_flatten(Oid query_rel, Oid *over)
 	char *text;
 
 	if (row == NULL)
+	{
+		if (plan_is_join(query))
+			check_join(query);
 		return NULL;
+	}
 	plan_check_clauses(query);
 	rel = table_open(row->view, AccessShareLock);
 	{

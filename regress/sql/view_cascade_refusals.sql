@@ -37,6 +37,8 @@ SELECT make('SELECT w, country, events FROM s');
 SELECT make('SELECT w, sum(events) FROM s GROUP BY 1 ORDER BY 1');
 SELECT make('SELECT w, sum(events) FROM s_final GROUP BY 1');
 SELECT make('SELECT w, sum(s.events) FROM s JOIN s t USING (w) GROUP BY 1');
+CREATE TABLE names (country text, name text);
+SELECT make('SELECT w, name, sum(events) FROM s JOIN names USING (country) GROUP BY 1, 2');
 -- Windows must consist of whole ones below.
 SELECT make($$SELECT weir.tumble(w, '15 s') AS w, sum(events) FROM s GROUP BY 1$$);
 SELECT make($$SELECT weir.tumble(w, '1 minute', '2024-01-01 00:00:05+00') AS w, sum(events) FROM s GROUP BY 1$$);
