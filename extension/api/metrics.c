@@ -2,7 +2,7 @@
  * api/metrics.c
  *		weir.metrics: everything that is counted, as rows of name, labels, value.
  *
- * Backends.  What belongs to views comes from weir.status, so that both say the
+ * Backends, each second or so.  What belongs to views comes from weir.status, so that both say the
  * same, and from their histograms; the rest from shared memory, a copy of one
  * lane at a time under the registry lock.  Rows go into a tuplestore.  Labels
  * are made once for all rows that have the same ones.  A user is told of the views
@@ -40,7 +40,8 @@ typedef struct Metrics
 	ReturnSetInfo *rsinfo;
 	Label labels[MAX_LABELS];
 	int nlabels;
-	Datum common; /* these as jsonb, or 0: not made yet */
+	Datum common;          /* these as jsonb, or 0: not made yet */
+	MemoryContext scratch; /* of one view or lane at a time */
 } Metrics;
 
 /* --- rows ------------------------------------------------------------------------ */
@@ -232,6 +233,23 @@ put_latencies(Metrics *m, int32 view)
 	put_histogram(m, "weir_commit_latency_seconds", &commit);
 }
 
+/* The plan is kept for as long as the session lasts: it costs as much as the rest. */
+static SPIPlanPtr
+view_plan(void)
+{
+	static SPIPlanPtr plan;
+
+	if (plan == NULL)
+	{
+		SPIPlanPtr made = SPI_prepare(view_query(), 0, NULL);
+
+		if (made == NULL || SPI_keepplan(made) != 0)
+			elog(ERROR, "could not prepare the query of weir.metrics");
+		plan = made;
+	}
+	return plan;
+}
+
 static char *
 column_text(int row, int column)
 {
@@ -263,11 +281,18 @@ static void
 put_views(Metrics *m)
 {
 	int nest = weir_plain_settings_enter();
+	MemoryContext spi;
 
 	SPI_connect();
-	weir_spi(view_query(), 0, NULL, NULL, NULL, SPI_OK_SELECT);
+	if (SPI_execute_plan(view_plan(), NULL, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not run the query of weir.metrics");
+	spi = MemoryContextSwitchTo(m->scratch);
 	for (uint64 i = 0; i < SPI_processed; i++)
+	{
 		put_view(m, (int) i);
+		MemoryContextReset(m->scratch);
+	}
+	MemoryContextSwitchTo(spi);
 	SPI_finish();
 	weir_settings_leave(nest);
 }
@@ -534,6 +559,7 @@ put_lanes(Metrics *m)
 			continue;
 		put_lane(m, &c, stream, i);
 		put_partitions(m, lane, stream);
+		MemoryContextReset(m->scratch);
 	}
 }
 
@@ -558,12 +584,18 @@ Datum
 weir_metric_rows(PG_FUNCTION_ARGS)
 {
 	Metrics m = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
+	MemoryContext before;
 
 	InitMaterializedSRF(fcinfo, 0);
 	put_server(&m);
 	if (weir_registry == NULL || weir_other_version() != NULL)
 		return NOTHING_LEFT;
+	m.scratch = AllocSetContextCreate(CurrentMemoryContext, "weir metrics",
+									  ALLOCSET_DEFAULT_SIZES);
 	put_views(&m);
+	before = MemoryContextSwitchTo(m.scratch);
 	put_lanes(&m);
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(m.scratch);
 	return NOTHING_LEFT;
 }

@@ -173,7 +173,10 @@ ask(Question *q, AskFunction once, int timeout_ms, char *err, size_t errlen)
 		res = once(q, Max(1, Min(slice, timeout_ms - spent)));
 		weir_handle_serve(h);
 		if (res == RD_KAFKA_RESP_ERR_NO_ERROR)
+		{
+			h->failing = false;
 			return true;
+		}
 
 		spent = elapsed_ms(start);
 		if (!is_transient(res) || is_refused(h) || spent >= timeout_ms ||

@@ -271,7 +271,7 @@ push_error(KafkaConsumer *c, const rd_kafka_message_t *m)
 	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
 	{
 		kind = KAFKA_EVENT_EOF;
-		c->client.handle.all_down = false;
+		c->client.handle.all_down = c->client.handle.failing = false;
 	}
 	else if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
 			 m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
@@ -390,7 +390,7 @@ weir_consumer_poll(KafkaConsumer *c, KafkaMessage *msgs, int max,
 		c->rkm[c->nheld++] = m;
 	}
 	if (c->nheld > 0)
-		c->client.handle.all_down = false;
+		c->client.handle.all_down = c->client.handle.failing = false;
 	*nevents = take_events(c, events, max_events);
 	weir_handle_log(&c->client.handle);
 	return c->nheld;

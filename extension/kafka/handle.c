@@ -162,6 +162,21 @@ may_log(KafkaHandle *h)
 	return true;
 }
 
+/*
+ * How a line is to be logged.  Connections that fail again and again are no news
+ * until something has come from a broker.
+ */
+static int
+line_elevel(KafkaHandle *h, int i)
+{
+	bool fails = strncmp(h->line[i], "FAIL:", 5) == 0;
+
+	if (h->line_level[i] > 4 || (fails && h->failing))
+		return DEBUG1;
+	h->failing = h->failing || fails;
+	return LOG;
+}
+
 /* weir_handle_log: write the lines noted down, but not too many a minute. */
 void
 weir_handle_log(KafkaHandle *h)
@@ -172,7 +187,7 @@ weir_handle_log(KafkaHandle *h)
 	h->nlines = 0;
 	for (i = 0; i < n; i++)
 	{
-		int elevel = h->line_level[i] <= 4 ? LOG : DEBUG1;
+		int elevel = line_elevel(h, i);
 
 		if (!message_level_is_interesting(elevel))
 			continue;

@@ -29,7 +29,8 @@ typedef struct KafkaHandle
 	rd_kafka_resp_err_t error;
 	char error_text[256];
 	uint64 nerrors;
-	bool all_down;       /* no broker reachable, as of the last one */
+	bool all_down; /* no broker reachable, as of the last one */
+	bool failing;  /* a failed connection was logged, and nothing came since */
 	uint64 errors_taken; /* how many the consumer has passed on */
 
 	KafkaStatistics statistics;

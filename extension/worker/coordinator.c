@@ -30,7 +30,6 @@
 #define HEALTHY_US  (30 * USECS_PER_SEC)
 #define BLOCKED_US  (USECS_PER_SEC / 10)
 #define APART_US    (10 * USECS_PER_SEC)
-#define NOTE_US     USECS_PER_SEC
 #define BOUNDS_US   (30 * USECS_PER_SEC)
 
 /* Thousandths of its memory below which a view may share a lane again. */
@@ -88,8 +87,8 @@ end_lane(Coordinator *co)
 	proc_exit(0);
 }
 
-static int
-views_left(const Coordinator *co)
+int
+weir_views_left(const Coordinator *co)
 {
 	int n = 0;
 
@@ -98,72 +97,10 @@ views_left(const Coordinator *co)
 	return n;
 }
 
-/*
- * Trouble, and its end; what a healthy lane does is nothing to log.  What is said
- * while a lane is set up setup.c logs.
- */
-static void
-log_condition(Coordinator *co)
-{
-	Lane *lane = co->lane;
-	LaneCondition condition = lane->condition;
-	bool trouble = condition == LANE_WAITS_FOR_TOPIC ||
-				   condition == LANE_WAITS_FOR_BROKER ||
-				   condition == LANE_LACKS_MEMORY;
-	char error[WEIR_ERROR_LEN];
-
-	if (lane->state != LANE_RUNNING || trouble == co->trouble)
-		return;
-	co->trouble = trouble;
-	LWLockAcquire(&weir_registry->lock, LW_SHARED);
-	strlcpy(error, weir_lane_error(lane), WEIR_ERROR_LEN);
-	LWLockRelease(&weir_registry->lock);
-	if (!trouble)
-		ereport(LOG, (errmsg("weir lane %d goes on reading stream \"%s.%s\"",
-							 weir_lane_number(lane), co->c.stream->nspname,
-							 co->c.stream->relname)));
-	else
-		ereport(LOG,
-				(errmsg("weir lane %d stands still on stream \"%s.%s\": %s",
-						weir_lane_number(lane), co->c.stream->nspname,
-						co->c.stream->relname, weir_condition_name(condition)),
-				 error[0] ? errdetail_log("%s.", error) : 0));
-}
-
-static void
-say(const Coordinator *co)
-{
-	int n = views_left(co);
-	char text[2 * NAMEDATALEN + 64];
-
-	snprintf(text, sizeof(text), "%s, %d %s of %s.%s",
-			 weir_condition_name(co->lane->condition), n,
-			 n == 1 ? "view" : "views", co->c.stream->nspname,
-			 co->c.stream->relname);
-	weir_worker_say(false, text);
-}
-
-/* Once a second: what the lane is doing, for weir.status and pg_stat_activity. */
-static void
-note_condition(Coordinator *co)
-{
-	Lane *lane = co->lane;
-	int64 now = weir_clock_monotonic();
-	bool changed;
-
-	if (now < co->next_note)
-		return;
-	co->next_note = now + NOTE_US;
-	changed = weir_lane_note_condition(lane);
-	if (changed)
-		log_condition(co);
-	say(co);
-}
-
 void
 weir_coordinator_wait(Coordinator *co, long ms)
 {
-	note_condition(co);
+	weir_report_condition(co);
 	if (ms > 0)
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
@@ -176,7 +113,7 @@ weir_coordinator_wait(Coordinator *co, long ms)
 		MemoryContextSwitchTo(co->cxt);
 	}
 	if (co->lane->state != LANE_RUNNING &&
-		(pg_atomic_read_u32(&co->lane->stop) || views_left(co) == 0))
+		(pg_atomic_read_u32(&co->lane->stop) || weir_views_left(co) == 0))
 		end_lane(co);
 }
 
@@ -292,7 +229,10 @@ release_gone(Coordinator *co)
 		freed = true;
 	}
 	if (left == 0 && all_taken(co))
+	{
+		weir_coordinator_stop(co, "no view is left in it");
 		end_lane(co);
+	}
 	if (freed)
 		weir_notify_launcher(MyDatabaseId);
 }
@@ -390,23 +330,6 @@ publish_durable(Coordinator *co)
 }
 
 static void
-note_checkpoint(Coordinator *co, int64 began, bool committed)
-{
-	LaneMetrics *m = &co->lane->metrics;
-	bool all = committed;
-
-	m->checkpoint_us += weir_clock_monotonic() - began;
-	if (!committed)
-		return;
-	m->checkpoints++;
-	for (int i = 0; i < co->c.nviews; i++)
-		all = all && (co->c.views[i]->gone ||
-					  co->c.views[i]->postponed.unwritten == 0);
-	if (all)
-		m->settled_at = began;
-}
-
-static void
 checkpoint(Coordinator *co)
 {
 	Lane *lane = co->lane;
@@ -429,7 +352,7 @@ checkpoint(Coordinator *co)
 	raise_barrier(co);
 	WEIR_FAULT("coordinator-barrier-complete");
 	committed = weir_checkpoint_commit(&co->c, requested || stop);
-	note_checkpoint(co, began, committed);
+	weir_report_checkpoint(co, began, committed);
 	weir_record_failures(co);
 	MemoryContextSwitchTo(co->cxt);
 	if (!committed)
@@ -460,32 +383,9 @@ look_for_partitions(Coordinator *co)
 	/* Fewer: another topic.  None: none at the moment, which workers notice. */
 	if (n > 0 && n != co->lane->npartitions)
 	{
-		ereport(LOG, (errmsg("topic \"%s\" has %d partitions now",
-							 co->c.stream->topic, n)));
-		pg_atomic_write_u32(&co->lane->stop, 1);
+		weir_coordinator_stop(co, psprintf("topic \"%s\" has %d partitions now",
+										   co->c.stream->topic, n));
 	}
-}
-
-/* Which offsets the broker still has. */
-static void
-look_for_bounds(Coordinator *co)
-{
-	Lane *lane = co->lane;
-	int n = lane->npartitions;
-	int32 *partitions = palloc(sizeof(int32) * n);
-	int64 *low = palloc(sizeof(int64) * n);
-	int64 *high = palloc(sizeof(int64) * n);
-	char err[256];
-
-	for (int p = 0; p < n; p++)
-		partitions[p] = p;
-	if (weir_client_bounds(co->client, co->c.stream->topic, n, partitions, low,
-						   high, 500, err, sizeof(err)))
-		for (int p = 0; p < n; p++)
-			lane->parts[p].low = low[p];
-	pfree(partitions);
-	pfree(low);
-	pfree(high);
 }
 
 /* --- two lanes of a stream become one ----------------------------------------------------------- */
@@ -535,7 +435,8 @@ consider_joining(Coordinator *co)
 	LWLockRelease(&weir_registry->lock);
 	pfree(parts);
 	if (join)
-		pg_atomic_write_u32(&lane->stop, 1);
+		weir_coordinator_stop(co,
+							  "its views are as far as those of another lane");
 }
 
 /* Places in a lane are not used twice: with none left it starts anew. */
@@ -627,7 +528,7 @@ loop(Coordinator *co)
 		if (now >= co->next_bounds)
 		{
 			co->next_bounds = now + BOUNDS_US;
-			look_for_bounds(co);
+			weir_report_bounds(co);
 		}
 		if (now >= co->next_join)
 		{
@@ -636,8 +537,11 @@ loop(Coordinator *co)
 		}
 		if (now - co->started > HEALTHY_US)
 			lane->failures = 0;
-		if (is_worn_out(co) || needs_other_workers(co))
-			pg_atomic_write_u32(&lane->stop, 1);
+		if (is_worn_out(co))
+			weir_coordinator_stop(co,
+								  "views have come and gone in all its places");
+		if (needs_other_workers(co))
+			weir_coordinator_stop(co, "settings of its workers were changed");
 		now = weir_clock_monotonic();
 		weir_coordinator_wait(co, Max(1, Min(1000, (co->next_checkpoint - now) /
 													   1000)));
@@ -662,7 +566,7 @@ weir_coordinator_main(Datum arg)
 		weir_setup_views(co);
 		WEIR_FAULT("setup-planned");
 		weir_record_failures(co);
-		if (views_left(co) == 0)
+		if (weir_views_left(co) == 0)
 			end_lane(co);
 		weir_setup_lane(co);
 		weir_record_failures(co);
@@ -672,6 +576,7 @@ weir_coordinator_main(Datum arg)
 		LWLockAcquire(&weir_registry->lock, LW_EXCLUSIVE);
 		co->lane->state = LANE_RUNNING;
 		LWLockRelease(&weir_registry->lock);
+		weir_report_start(co);
 		co->started = weir_clock_monotonic();
 		co->next_metadata = co->started + METADATA_US;
 		co->lane->metrics.settled_at = co->started;

@@ -1,8 +1,8 @@
 /*
  * worker/coordinator.h
  *		Private to the coordinator: coordinator.c (its loop), closing.c (how far
- *		windows are to be closed), setup.c (from the catalog and the state log to
- *		a running lane) and crew.c (its workers).
+ *		windows are to be closed), report.c (what it says of the lane), setup.c (from
+ *		the catalog and the state log to a running lane) and crew.c (its workers).
  */
 #ifndef WEIR_WORKER_COORDINATOR_H
 #define WEIR_WORKER_COORDINATOR_H
@@ -111,8 +111,23 @@ extern void weir_crew_start(Coordinator *co);
 extern void weir_crew_check(Coordinator *co);
 extern void weir_crew_wake(Lane *lane);
 
+/* --- report.c -------------------------------------------------------------- */
+
+/* The lane reads from now on. */
+extern void weir_report_start(const Coordinator *co);
+/* The lane is to end with a last checkpoint, and why: for the log. */
+extern void weir_coordinator_stop(Coordinator *co, const char *why);
+/* Once a second: what the lane is doing. */
+extern void weir_report_condition(Coordinator *co);
+/* A checkpoint is over. */
+extern void weir_report_checkpoint(Coordinator *co, int64 began, bool committed);
+/* Ask which offsets the broker still has. */
+extern void weir_report_bounds(Coordinator *co);
+
 /* --- coordinator.c --------------------------------------------------------- */
 
+/* Views that have not left the lane. */
+extern int weir_views_left(const Coordinator *co);
 /* Wait on the latch, serving interrupts; stop or the postmaster's death exit. */
 extern void weir_coordinator_wait(Coordinator *co, long ms);
 

@@ -206,7 +206,7 @@ static bool
 is_current(Coordinator *co)
 {
 	if (weir_stream_changed(co))
-		pg_atomic_write_u32(&co->lane->stop, 1);
+		weir_coordinator_stop(co, "the stream's definition was changed");
 	return !pg_atomic_read_u32(&co->lane->stop) &&
 		   !pg_atomic_read_u32(&co->lane->recheck);
 }

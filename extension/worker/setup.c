@@ -577,7 +577,7 @@ weir_recheck_views(Coordinator *co)
 	MemoryContextReset(co->c.cxt);
 	/* Options and columns are taken from the catalog once: begin anew. */
 	if (co->lane->state == LANE_RUNNING && weir_stream_changed(co))
-		pg_atomic_write_u32(&co->lane->stop, 1);
+		weir_coordinator_stop(co, "the stream's definition was changed");
 }
 
 /* Write down why the view stopped; false: that cannot be done just now. */
