@@ -81,4 +81,21 @@ foreach my $seed ($ENV{WEIR_QUICK} ? 1 : (1, 2))
 	sql($node, "DROP FOREIGN TABLE $run{stream} CASCADE");
 }
 
+# Keys that live shortly: all of them together would take several times what the view may
+# have, and those that live a hundredth.
+my $dying = $ENV{WEIR_QUICK} ? 200_000 : 400_000;    # 1 ms apart
+my $topic = $kafka->new_topic('dying', 1);
+
+setup_events($node, $kafka, $topic, stream => 'd', options => { watermark_delay => '0', idle_timeout => '1 day' });
+sql($node, q{SELECT weir.create_view('dying', 'SELECT user_id, count(*) AS n, min(ts) AS since FROM d GROUP BY 1',
+	ttl => '1 second', memory_limit => '8 MB')});
+produce($kafka, $topic, '--count', $dying, '--users', 50_000_000, '--start-time', '2024-01-01T00:00:00Z');
+sql($node, q{SELECT weir.flush('dying', '170 s')});
+is( sql($node, q{SELECT events, late, memory <= memory_limit FROM weir.status WHERE view_name = 'dying'::regclass}),
+	"$dying|0|t", 'a view whose keys die keeps within its memory, and has read all');
+is( sql($node, q{SELECT count(*) FROM (SELECT user_id FROM dying EXCEPT ALL SELECT DISTINCT user_id FROM d
+		WHERE ts > timestamptz '2024-01-01' + interval '1 ms' * } . ($dying - 1_001) . q{) x}),
+	0, 'of its keys those live that came in the last second');
+is(sql($node, 'SELECT count(*) BETWEEN 900 AND 1000 FROM dying'), 't', 'all of those');
+
 done_testing();
