@@ -8,9 +8,7 @@
  * group, and last, under the shard's lock, the accumulators.
  *
  * Everything that can raise, allocate or run user code happens before the lock,
- * into vectors of this batch, inside one internal subtransaction.  Groups that
- * are new are added to the pane at once, since readers see them only when they
- * are published.  If an expression raises, the subtransaction is rolled back and
+ * into vectors of this batch, inside one internal subtransaction.  If an expression raises, the subtransaction is rolled back and
  * the batch is repeated row by row, so that only the row at fault is lost to
  * this view, as a dead letter.
  *
@@ -115,6 +113,24 @@ apply_load_row(ViewApply *a, const EventBatch *b, int row)
 	load_columns(a, b, row, a->nattnos);
 }
 
+static bool
+is_let_through(ViewApply *a, const EventBatch *b, int32 row)
+{
+	CommonExpr *common = a->common_where;
+	bool pass;
+
+	if (common && common->known[row])
+		return DatumGetBool(common->values[row]);
+	load_columns(a, b, row, a->nown);
+	pass = ExecQual(a->where, a->econtext);
+	if (common)
+	{
+		common->values[row] = BoolGetDatum(pass);
+		common->known[row] = true;
+	}
+	return pass;
+}
+
 /* Drop the rows that WHERE does not let through; what it says of tables is the join's. */
 int
 apply_filter(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
@@ -124,32 +140,43 @@ apply_filter(ViewApply *a, const EventBatch *b, int32 *rows, int nrows)
 	if (a->where == NULL)
 		return nrows;
 	for (int i = 0; i < nrows; i++)
-	{
-		load_columns(a, b, rows[i], a->nown);
-		if (ExecQual(a->where, a->econtext))
+		if (is_let_through(a, b, rows[i]))
 			rows[kept++] = rows[i];
-	}
 	return kept;
+}
+
+/* The value of an expression that is no plain column, unless it is known. */
+static void
+evaluate_one(ViewApply *a, const EventBatch *b, InputExpr *e, int row)
+{
+	if (e->state == NULL || (e->common && e->common->known[row]))
+		return;
+	if (a->loaded != row)
+		apply_load_row(a, b, row);
+	a->loaded = row;
+	apply_eval(a, e, row);
+	if (e->common)
+		e->common->known[row] = true;
 }
 
 /* Evaluate one accumulator's FILTER and, if that lets the row through, argument. */
 static void
-evaluate_accum(ViewApply *a, int c, int row)
+evaluate_accum(ViewApply *a, const EventBatch *b, int c, int row)
 {
 	bool pass = true;
 
 	if (a->filters[c].state)
 	{
-		apply_eval(a, &a->filters[c], row);
+		evaluate_one(a, b, &a->filters[c], row);
 		pass = !a->filters[c].nulls[row] &&
 			   DatumGetBool(a->filters[c].values[row]);
 		a->pass[c][row] = pass;
 	}
 	if (!pass)
 		return;
-	apply_eval(a, &a->args[c], row);
+	evaluate_one(a, b, &a->args[c], row);
 	for (int i = 0; i < a->plan->accums[c].nmore; i++)
-		apply_eval(a, &a->more[c][i], row);
+		evaluate_one(a, b, &a->more[c][i], row);
 }
 
 /* Evaluate keys, filters and arguments that are not plain columns. */
@@ -158,89 +185,14 @@ evaluate(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
 {
 	if (!a->needs_eval)
 		return;
+	a->loaded = -1;
 	for (int i = 0; i < nrows; i++)
 	{
-		apply_load_row(a, b, rows[i]);
 		for (int k = 0; k < a->plan->nkeys; k++)
-			apply_eval(a, &a->keys[k], rows[i]);
+			evaluate_one(a, b, &a->keys[k], rows[i]);
 		for (int c = 0; c < a->plan->naccums; c++)
-			evaluate_accum(a, c, rows[i]);
+			evaluate_accum(a, b, c, rows[i]);
 	}
-}
-
-/* --- groups ------------------------------------------------------------------ */
-
-uint32
-weir_apply_key(ViewApply *a, const EventBatch *b, int row)
-{
-	Datum values[WEIR_MAX_KEYS];
-	bool nulls[WEIR_MAX_KEYS];
-
-	for (int k = 0; k < a->plan->nkeys; k++)
-		values[k] = apply_value(&a->keys[k], b, row, &nulls[k]);
-	return weir_key_build(a->codec, values, nulls, &a->key_buf);
-}
-
-Pane *
-weir_apply_pane(ViewApply *a, int64 first, int64 last)
-{
-	Pane *pane = weir_panemap_get(a->panes, first, last);
-	PaneWindows windows = {.first = first, .last = last};
-
-	if (pane)
-		return pane;
-	windows.end = weir_window_end(&a->plan->window, last);
-	pane = weir_pane_new(&windows, &a->layout, &a->slot->memory);
-	if (pane == NULL)
-		return NULL;
-	weir_panemap_put(a->panes, pane);
-	LWLockAcquire(&a->shard->lock, LW_EXCLUSIVE);
-	pane->next = a->shard->panes;
-	a->shard->panes = pane;
-	LWLockRelease(&a->shard->lock);
-	return pane;
-}
-
-void
-weir_apply_touch(ViewApply *a, Pane *pane, PaneGroup *g)
-{
-	if (g->batch_ref < (uint32) a->ntouched && a->touched[g->batch_ref] == g)
-		return;
-	g->batch_ref = a->ntouched;
-	a->touched[a->ntouched] = g;
-	a->touched_pane[a->ntouched++] = pane;
-}
-
-/* Find or add the group of each row.  False: no memory. */
-static bool
-find_groups(ViewApply *a, const EventBatch *b, const int32 *rows, int nrows)
-{
-	if (a->sessions)
-		return weir_session_find(a, b, rows, nrows);
-	a->key_buf.used = 0;
-	a->ntouched = 0;
-	for (int i = 0; i < nrows; i++)
-	{
-		size_t at = a->key_buf.used;
-		uint32 len = weir_apply_key(a, b, rows[i]);
-		const char *key = a->key_buf.data + at;
-		uint64 hash = weir_key_hash(a->codec, key, len);
-		Pane *pane = weir_apply_pane(a, a->first[rows[i]], a->last[rows[i]]);
-		PaneGroup *g;
-
-		if (pane == NULL)
-			return false;
-		g = weir_pane_find(pane, hash, key, len,
-						   a->codec->bitwise ? NULL : weir_key_equal, a->codec);
-		if (g == NULL)
-			g = weir_pane_add(pane, hash, key, len);
-		if (g == NULL)
-			return false;
-		weir_apply_touch(a, pane, g);
-		a->row_group[i] = g;
-		a->states[i] = g->state;
-	}
-	return true;
 }
 
 /* --- the barrier's due ----------------------------------------------------------- */
@@ -397,7 +349,7 @@ prepare(ViewApply *a, const EventBatch **batch, int32 *rows, int nrows)
 		return -1;
 	evaluate(a, b, rows, nrows);
 	check_arguments(a, b, rows, nrows);
-	if (!find_groups(a, b, rows, nrows))
+	if (!apply_find_groups(a, b, rows, nrows))
 		return -1;
 	if (!apply_datums(a, b, rows, nrows) || !mark_changed(a) ||
 		(a->sessions && !weir_session_prepare(a)))

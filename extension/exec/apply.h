@@ -9,6 +9,7 @@
 
 #include "core/barrier.h"
 #include "decode/decode.h"
+#include "exec/common.h"
 #include "exec/final.h"
 #include "exec/letter.h"
 #include "executor/executor.h"
@@ -25,6 +26,7 @@ typedef struct InputExpr
 	AttrNumber attno;
 	Datum *values; /* of the batch: by row */
 	bool *nulls;
+	CommonExpr *common; /* whose these are, if other views may have them, too */
 } InputExpr;
 
 /* The new value of a group's AccumDatum, until it is stored. */
@@ -70,6 +72,7 @@ typedef struct ViewApply
 	AttrNumber *attnos;      /* ascending ... */
 	int nown;                /* ... the first so many are the stream's own */
 	ExprState *where;
+	int loaded;      /* the row that slot_in holds, while expressions are evaluated */
 	bool needs_eval; /* some key, argument or filter is no plain column */
 	InputExpr *keys;
 	InputExpr *args;       /* by accumulator; state and attno 0: count(*) */
@@ -79,6 +82,10 @@ typedef struct ViewApply
 	struct ViewJoin *join; /* NULL: of the stream alone */
 	int64 *taken; /* watermark as weir_apply_begin leaves it, by record */
 	bool **pass;  /* by accumulator: FILTER of each row, or NULL */
+
+	Common *common; /* what the worker's views share */
+	CommonExpr *common_where; /* of where, or NULL */
+	CommonKeys *common_keys;  /* of keys, or NULL */
 
 	/* Scratch vectors, capacity of the batch. */
 	MemoryContext cxt;
@@ -120,6 +127,10 @@ extern ViewApply *
 weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 			   TupleDesc rowdesc, int64 delay, int npartitions, int capacity,
 			   MemoryContext parent);
+
+/* Needed once, before the first batch: have what other views have, too, in common. */
+extern void
+weir_apply_share(ViewApply *a, Common *common, const CommonScope *scope);
 
 /*
  * Can the view use the record?  One without an event time is in no window, and

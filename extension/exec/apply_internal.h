@@ -92,6 +92,12 @@ apply_eval(ViewApply *a, InputExpr *e, int row)
 												   &e->nulls[row]);
 }
 
+/* --- apply_group.c --------------------------------------------------------- */
+
+/* Find or add the group of each row (a->row_group, a->states).  False: no memory. */
+extern bool apply_find_groups(ViewApply *a, const EventBatch *b,
+							  const int32 *rows, int nrows);
+
 /* --- apply.c --------------------------------------------------------------- */
 
 /* Have the record's columns in slot_in, for the interpreter. */

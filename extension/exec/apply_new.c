@@ -13,6 +13,7 @@
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 /* Rows that may come of a batch, in batches, without going record by record. */
@@ -232,4 +233,67 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->econtext->ecxt_per_tuple_memory = a->batch_cxt;
 	MemoryContextSwitchTo(old);
 	return a;
+}
+
+/* --- what it has in common with other views ------------------------------------ */
+
+/* Only values that are passed by value outlive the view's turn. */
+static void
+share_expr(ViewApply *a, InputExpr *e, Expr *expr, const CommonScope *scope)
+{
+	if (e->state == NULL || !get_typbyval(exprType((Node *) expr)))
+		return;
+	pfree(e->values);
+	pfree(e->nulls);
+	e->common = weir_common_expr(a->common, scope, (Node *) expr, a->cxt);
+	e->values = e->common->values;
+	e->nulls = e->common->nulls;
+}
+
+static void
+share_accum(ViewApply *a, int c, const CommonScope *scope)
+{
+	const AccumSpec *spec = &a->plan->accums[c];
+
+	share_expr(a, &a->args[c], spec->arg, scope);
+	share_expr(a, &a->filters[c], spec->filter, scope);
+	for (int i = 0; i < spec->nmore; i++)
+		share_expr(a, &a->more[c][i], spec->more[i].expr, scope);
+}
+
+/* Keys of which each is a column, or shared. */
+static void
+share_keys(ViewApply *a, const CommonScope *scope)
+{
+	CommonKey keys[WEIR_MAX_KEYS];
+	int nkeys = a->plan->nkeys;
+
+	for (int k = 0; k < nkeys; k++)
+	{
+		if (a->keys[k].state && a->keys[k].common == NULL)
+			return;
+		keys[k].attno = a->keys[k].attno;
+		keys[k].expr = a->keys[k].common;
+		keys[k].spec = &a->plan->keys[k];
+	}
+	if (nkeys > 0)
+		a->common_keys = weir_common_keys(a->common, scope, keys, nkeys, a->cxt);
+}
+
+void
+weir_apply_share(ViewApply *a, Common *common, const CommonScope *scope)
+{
+	a->common = common;
+	/* Rows of a join are others, and an append view has a worker for itself. */
+	if (a->plan->join || a->plan->append)
+		return;
+	if (a->where)
+		a->common_where =
+			weir_common_expr(common, scope, (Node *) a->plan->where, a->cxt);
+	for (int k = 0; k < a->plan->nkeys; k++)
+		share_expr(a, &a->keys[k], a->plan->keys[k].expr, scope);
+	for (int c = 0; c < a->plan->naccums; c++)
+		share_accum(a, c, scope);
+	if (!a->sessions)
+		share_keys(a, scope);
 }

@@ -21,7 +21,6 @@
 
 /* An index entry: 16 bits of the hash, 48 bits of the group's address. */
 #define ENTRY_TAG(hash) ((hash) &UINT64CONST(0xFFFF000000000000))
-#define ENTRY_ADDRESS   UINT64CONST(0x0000FFFFFFFFFFFF)
 
 static void *
 pane_alloc(Pane *pane, size_t size)
@@ -65,7 +64,7 @@ weir_pane_new(const PaneWindows *windows, const StateLayout *layout,
 static inline PaneGroup *
 entry_group(uint64 entry)
 {
-	return (PaneGroup *) (uintptr_t) (entry & ENTRY_ADDRESS);
+	return (PaneGroup *) (uintptr_t) (entry & PANE_ENTRY_ADDRESS);
 }
 
 PaneGroup *
@@ -102,7 +101,7 @@ index_insert(Pane *pane, PaneGroup *group)
 	while (pane->index[i] != 0)
 		i = (i + 1) & pane->index_mask;
 	pane->index[i] = ENTRY_TAG(group->hash) |
-					 ((uint64) (uintptr_t) group & ENTRY_ADDRESS);
+					 ((uint64) (uintptr_t) group & PANE_ENTRY_ADDRESS);
 }
 
 /* Double the index; the old one is dropped at once, only the writer uses it. */

@@ -174,6 +174,54 @@ extern void weir_pane_free(Pane *pane);
 extern void weir_chunk_free(Chunk *chunk);
 extern void weir_chunks_free(Shard *shard); /* those not yet committed */
 
+/* --- asking ahead: the worker that owns the shard ------------------------- */
+
+#define PANE_ENTRY_ADDRESS UINT64CONST(0x0000FFFFFFFFFFFF)
+/* Smaller ones are in the processor's caches anyway. */
+#define PANE_ASK_GROUPS 16384
+
+/* Have the processor fetch what weir_pane_find is going to read for hash ... */
+static inline void
+weir_pane_ask_index(const Pane *pane, uint64 hash)
+{
+	if (pane->index_mask >= PANE_ASK_GROUPS)
+		__builtin_prefetch(&pane->index[(uint32) hash & pane->index_mask]);
+}
+
+/* The group in the slot where the search begins, or NULL. */
+static inline PaneGroup *
+weir_pane_first(const Pane *pane, uint64 hash)
+{
+	return (PaneGroup *) (uintptr_t) (
+		pane->index[(uint32) hash & pane->index_mask] & PANE_ENTRY_ADDRESS);
+}
+
+/* ... then what the slot points at, ... */
+static inline void
+weir_pane_ask_group(const Pane *pane, uint64 hash)
+{
+	const PaneGroup *g;
+
+	if (pane->index_mask < PANE_ASK_GROUPS)
+		return;
+	g = weir_pane_first(pane, hash);
+	__builtin_prefetch(g, 1);
+	__builtin_prefetch((const char *) g + 64, 1);
+}
+
+/* ... and then its key. */
+static inline void
+weir_pane_ask_key(const Pane *pane, uint64 hash)
+{
+	const PaneGroup *g;
+
+	if (pane->index_mask < PANE_ASK_GROUPS)
+		return;
+	g = weir_pane_first(pane, hash);
+	if (g)
+		__builtin_prefetch(g->key);
+}
+
 /* --- records ------------------------------------------------------------- */
 extern uint32
 weir_record_size(const PaneGroup *group, const StateLayout *layout);

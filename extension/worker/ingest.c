@@ -182,6 +182,7 @@ prepare(Ingest *in)
 
 	in->views = MemoryContextAllocZero(in->cxt,
 									   sizeof(IngestView) * WEIR_LANE_VIEWS);
+	in->common = weir_common_new(in->capacity, in->cxt);
 	in->msgs = MemoryContextAlloc(in->cxt, sizeof(KafkaMessage) * in->capacity);
 	in->events = MemoryContextAlloc(in->cxt, sizeof(KafkaEvent) * MAX_EVENTS);
 	in->past = MemoryContextAllocZero(in->cxt, sizeof(IngestPast) * n);

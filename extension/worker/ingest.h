@@ -75,6 +75,7 @@ typedef struct Ingest
 	int64 opened;   /* monotonic us */
 	bool away;      /* the topic was since, so nothing more is taken of it */
 	Decoder *decoder;
+	Common *common; /* of its views */
 	KafkaMessage *msgs;
 	KafkaEvent *events;
 	int capacity;

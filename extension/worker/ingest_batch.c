@@ -459,7 +459,10 @@ weir_ingest_decode(Ingest *in, int n)
 			  : weir_decode_more(in->decoder);
 	weir_become_again(before);
 	if (b)
+	{
 		in->self->metrics.malformed += b->nerrors;
+		weir_common_begin(in->common, b->n);
+	}
 	return b;
 }
 

@@ -36,6 +36,10 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 		v->apply = weir_apply_new(v->slot, in->worker, v->plan, desc,
 								  in->stream->watermark_delay,
 								  in->lane->npartitions, in->capacity, in->cxt);
+		weir_apply_share(v->apply, in->common,
+						 &(CommonScope){.owner = v->row->owner,
+										.nsettings = v->row->nsettings,
+										.settings = v->row->settings});
 		v->apply->keep_dead = in->stream->on_error != STREAM_SKIP;
 		v->replaced = MemoryContextAllocZero(v->apply->cxt,
 											 sizeof(bool) *
