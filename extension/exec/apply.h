@@ -72,7 +72,7 @@ typedef struct ViewApply
 	AttrNumber *attnos;      /* ascending ... */
 	int nown;                /* ... the first so many are the stream's own */
 	ExprState *where;
-	int loaded;      /* the row that slot_in holds, while expressions are evaluated */
+	int loaded; /* the row that slot_in holds, while expressions are evaluated */
 	bool needs_eval; /* some key, argument or filter is no plain column */
 	InputExpr *keys;
 	InputExpr *args;       /* by accumulator; state and attno 0: count(*) */
@@ -83,7 +83,7 @@ typedef struct ViewApply
 	int64 *taken; /* watermark as weir_apply_begin leaves it, by record */
 	bool **pass;  /* by accumulator: FILTER of each row, or NULL */
 
-	Common *common; /* what the worker's views share */
+	Common *common;           /* what the worker's views share */
 	CommonExpr *common_where; /* of where, or NULL */
 	CommonKeys *common_keys;  /* of keys, or NULL */
 

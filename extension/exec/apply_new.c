@@ -288,8 +288,8 @@ weir_apply_share(ViewApply *a, Common *common, const CommonScope *scope)
 	if (a->plan->join || a->plan->append)
 		return;
 	if (a->where)
-		a->common_where =
-			weir_common_expr(common, scope, (Node *) a->plan->where, a->cxt);
+		a->common_where = weir_common_expr(common, scope,
+										   (Node *) a->plan->where, a->cxt);
 	for (int k = 0; k < a->plan->nkeys; k++)
 		share_expr(a, &a->keys[k], a->plan->keys[k].expr, scope);
 	for (int c = 0; c < a->plan->naccums; c++)

@@ -130,7 +130,7 @@ weir_common_expr(Common *common, const CommonScope *scope, Node *expr,
 	CommonExpr *found = NULL;
 	ListCell *lc;
 
-	foreach (lc, common->exprs)
+	foreach(lc, common->exprs)
 	{
 		CommonExpr *e = lfirst(lc);
 
@@ -219,7 +219,7 @@ weir_common_keys(Common *common, const CommonScope *scope,
 	CommonKeys *found = NULL;
 	ListCell *lc;
 
-	foreach (lc, common->keys)
+	foreach(lc, common->keys)
 	{
 		CommonKeys *k = lfirst(lc);
 
@@ -265,9 +265,9 @@ weir_common_begin(Common *common, int n)
 {
 	ListCell *lc;
 
-	foreach (lc, common->exprs)
+	foreach(lc, common->exprs)
 		memset(((CommonExpr *) lfirst(lc))->known, 0, sizeof(bool) * n);
-	foreach (lc, common->keys)
+	foreach(lc, common->keys)
 	{
 		CommonKeys *k = lfirst(lc);
 

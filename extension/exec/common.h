@@ -89,9 +89,9 @@ typedef struct GroupProbe
 typedef struct GroupScratch
 {
 	int capacity;
-	GroupProbe *probes;      /* by row, in order */
-	Pane **code_pane;        /* by code: where it was last found ... */
-	PaneGroup **code_group;  /* ... and which group it is there */
+	GroupProbe *probes;     /* by row, in order */
+	Pane **code_pane;       /* by code: where it was last found ... */
+	PaneGroup **code_group; /* ... and which group it is there */
 } GroupScratch;
 
 /* capacity: records of a batch, at most. */
@@ -114,8 +114,8 @@ weir_common_keys(Common *common, const CommonScope *scope,
  * The number of an image that was built at the end of keys->images; the image goes
  * again if it is there already.
  */
-extern int32 weir_common_code(CommonKeys *keys, size_t at, uint32 len,
-							  uint64 hash);
+extern int32
+weir_common_code(CommonKeys *keys, size_t at, uint32 len, uint64 hash);
 
 /* Room for n rows. */
 extern GroupScratch *weir_common_scratch(Common *common, int n);

@@ -178,7 +178,7 @@ extern void weir_chunks_free(Shard *shard); /* those not yet committed */
 
 #define PANE_ENTRY_ADDRESS UINT64CONST(0x0000FFFFFFFFFFFF)
 /* Smaller ones are in the processor's caches anyway. */
-#define PANE_ASK_GROUPS 16384
+#define PANE_ASK_GROUPS    16384
 
 /* Have the processor fetch what weir_pane_find is going to read for hash ... */
 static inline void
@@ -192,8 +192,9 @@ weir_pane_ask_index(const Pane *pane, uint64 hash)
 static inline PaneGroup *
 weir_pane_first(const Pane *pane, uint64 hash)
 {
-	return (PaneGroup *) (uintptr_t) (
-		pane->index[(uint32) hash & pane->index_mask] & PANE_ENTRY_ADDRESS);
+	return (
+		PaneGroup *) (uintptr_t) (pane->index[(uint32) hash & pane->index_mask] &
+								  PANE_ENTRY_ADDRESS);
 }
 
 /* ... then what the slot points at, ... */
