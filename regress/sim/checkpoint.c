@@ -12,22 +12,41 @@
 
 /* --- which panes ---------------------------------------------------------------- */
 
-static int64_t
-span_of(const CheckpointView *v)
+/* Does the attempt close the window that closes then? */
+static bool
+closes(const CheckpointView *v, int64_t close)
 {
-	return v->slot->size + v->slot->lateness;
+	return wc_closes(close, v->progress.closed_upto, v->next.closed_upto);
 }
 
+static bool
+closes_some(const CheckpointView *v, const Pane *pane)
+{
+	for (int64_t n = pane->first; n <= pane->last; n += v->slot->window.step)
+	{
+		if (closes(v, pane_close(v->slot, n)))
+			return true;
+		if (n == WW_ALL_TIME)
+			break;
+	}
+	return false;
+}
+
+/* What is over, and whether windows close that have parts which are not. */
 static void
 note_closing(CheckpointView *v, Pane **list)
 {
 	for (Pane *p = *list; p; p = p->next)
-		if (wc_closes(p->start + span_of(v), v->progress.closed_upto,
-					  v->next.closed_upto))
+	{
+		int64_t close = pane_close(v->slot, p->last);
+
+		if (closes(v, close))
 			v->closed[v->attempt.nclosed++] = (ClosedPane){.pane = p,
 														   .list = list,
-														   .close = p->start +
-																	span_of(v)};
+														   .close = close};
+		else if (!broken(BROKEN_partial_is_closing) && closes_some(v, p))
+			v->attempt.partial = true;
+	}
 }
 
 static int
@@ -54,24 +73,32 @@ find_closing(CheckpointView *v)
 
 /* --- one view ---------------------------------------------------------------------- */
 
-static void
-write_window(World *w, Xid xid, CheckpointView *v, int first, int last)
+/* A window is all panes that are a part of it, whether they are over or not. */
+static bool
+is_part(const Pane *pane, int64_t name)
 {
-	int view = v->slot->view;
-	int window = window_of(w, view, v->closed[first].pane->start);
+	if (broken(BROKEN_parts_of_windows))
+		return pane->last == name;
+	return pane->first <= name && name <= pane->last;
+}
+
+static void
+write_window(World *w, Xid xid, CheckpointView *v, int window)
+{
+	int64_t name = window_name(w, v->slot->view, window);
 
 	for (int k = 0; k < KEYS; k++)
 	{
-		FinalRow row = {.view = view, .window = window, .key = k};
+		FinalRow row = {.view = v->slot->view, .window = window, .key = k};
 
-		for (int i = first; i < last; i++)
-			if (v->closed[i].pane->g[k].live)
-				row.value = value_combine(row.value,
-										  v->closed[i].pane->g[k].value);
+		for (int s = 0; s < WORKERS; s++)
+			for (Pane *p = v->slot->shard[s].panes; p; p = p->next)
+				if (is_part(p, name) && p->g[k].live)
+					row.value = value_combine(row.value, p->g[k].value);
 		if (row.value.n > 0)
 			db_final_insert(w, xid, &row);
 	}
-	trace(w, "view %d closes window %d", view, window);
+	trace(w, "view %d closes window %d", v->slot->view, window);
 }
 
 static void
@@ -91,15 +118,9 @@ write_final(World *w, Lane *lane, CheckpointView *v)
 	}
 	v->next.closed_upto = wc_raise(v->next.closed_upto, v->slot->closing);
 	find_closing(v);
-	for (int first = v->attempt.first, last; first < v->attempt.nclosed;
-		 first = last)
-	{
-		for (last = first + 1; last < v->attempt.nclosed &&
-							   v->closed[last].close == v->closed[first].close;
-			 last++)
-			;
-		write_window(w, lane->co.xid, v, first, last);
-	}
+	for (int i = 0; i < WINDOWS; i++)
+		if (closes(v, pane_close(v->slot, window_name(w, v->slot->view, i))))
+			write_window(w, lane->co.xid, v, i);
 }
 
 static void
@@ -107,7 +128,8 @@ write_chunk(World *w, Xid xid, CheckpointView *v, int shard, const Chunk *c)
 {
 	StateRow row = {.view = v->slot->view, .seq = ++v->next_seq, .n = c->n};
 
-	row.key = (WlKey){.pane = c->pane,
+	row.key = (WlKey){.pane = c->last,
+					  .first = c->first,
 					  .incarnation = v->next.incarnation,
 					  .shard = shard};
 	if (c->rewrite)
@@ -125,10 +147,12 @@ write_state(World *w, Lane *lane, CheckpointView *v)
 
 	if (wc_has_closed(&v->attempt))
 		v->next.chunks -= db_state_delete(w, xid, v->slot->view, NULL,
-										  v->next.closed_upto - span_of(v));
+										  ww_ended(&v->slot->window,
+												   v->next.closed_upto -
+													   v->slot->lateness));
 	for (int s = 0; s < lane->nworkers; s++)
 		for (Chunk *c = v->slot->shard[s].chunks; c; c = c->next)
-			if (!wc_is_closed(c->pane + span_of(v), v->next.closed_upto))
+			if (!wc_is_closed(pane_close(v->slot, c->last), v->next.closed_upto))
 				write_chunk(w, xid, v, s, c);
 }
 

@@ -175,16 +175,17 @@ typedef struct Restorer
 } Restorer;
 
 static void
-restore_group(void *arg, int64_t start, int key, Value value)
+restore_group(void *arg, int64_t first, int64_t last, int key, Value value)
 {
 	Restorer *r = arg;
 	Shard *shard = &r->slot->shard[WL_RESTORED];
 	Pane *pane = shard->panes;
 
-	if (pane == NULL || pane->start != start)
+	if (pane == NULL || pane->first != first || pane->last != last)
 	{
 		pane = world_alloc(r->w, sizeof(Pane));
-		pane->start = start;
+		pane->first = first;
+		pane->last = last;
 		pane->restored = true;
 		pane->next = shard->panes;
 		shard->panes = pane;
@@ -260,7 +261,7 @@ add_view(World *w, Lane *lane)
 	{
 		v->progress = *p;
 		v->slot->generation = p->generation;
-		v->slot->size = w->view[v->slot->view].size;
+		v->slot->window = w->view[v->slot->view].window;
 		v->slot->lateness = w->view[v->slot->view].lateness;
 		resolve(w, v, lane->nparts);
 		if (start_view(w, lane, v))

@@ -66,8 +66,7 @@ load_view(World *w, Lane *lane, int no)
 	we_begin(&a->epochs);
 	/* Of what is restored, what the coordinator is not closing. */
 	for (Pane *p = a->shard->panes; p; p = p->next)
-		p->mapped = !wc_is_closed(p->start + a->slot->size + a->slot->lateness,
-								  a->closed_upto);
+		p->mapped = !wc_is_closed(pane_close(a->slot, p->last), a->closed_upto);
 	trace(w, "worker %d takes up view %d, closed up to %lld", no, a->slot->view,
 		  (long long) a->closed_upto);
 }
@@ -94,12 +93,12 @@ worker_start(World *w, Lane *lane, int no)
 /* --- panes and groups --------------------------------------------------------------- */
 
 static Pane *
-get_pane(World *w, Apply *a, int64_t start)
+get_pane(World *w, Apply *a, int64_t first, int64_t last)
 {
 	Pane *pane;
 
 	for (pane = a->shard->panes; pane; pane = pane->next)
-		if (pane->mapped && pane->start == start)
+		if (pane->mapped && pane->first == first && pane->last == last)
 			break;
 	if (pane)
 	{
@@ -108,11 +107,18 @@ get_pane(World *w, Apply *a, int64_t start)
 		return pane;
 	}
 	pane = world_alloc(w, sizeof(Pane));
-	pane->start = start;
+	pane->first = first;
+	pane->last = last;
 	pane->mapped = true;
 	pane->next = a->shard->panes;
 	a->shard->panes = pane;
 	return pane;
+}
+
+static bool
+is_of(const Chunk *chunk, const Pane *pane)
+{
+	return chunk->first == pane->first && chunk->last == pane->last;
 }
 
 static void
@@ -126,10 +132,11 @@ copy_group(World *w, Apply *a, Pane *pane, int key)
 		return;
 	for (; *end; end = &(*end)->next)
 		last = *end;
-	if (last == NULL || last->pane != pane->start || pane->rewrite)
+	if (last == NULL || !is_of(last, pane) || pane->rewrite)
 	{
 		*end = last = world_alloc(w, sizeof(Chunk));
-		last->pane = pane->start;
+		last->first = pane->first;
+		last->last = pane->last;
 		last->rewrite = pane->rewrite;
 		pane->rewrite = false;
 		pane->logged = true;
@@ -202,41 +209,78 @@ begin_batch(World *w, Worker *me, Apply *a)
 	me->phase = BATCH_RUN;
 }
 
+/*
+ * The first window that the record is not late for: the later ones that hold it
+ * have a pane of their own, with another first one.
+ */
+static int64_t
+first_open(const Apply *a, int64_t first, int64_t watermark)
+{
+	const Slot *slot = a->slot;
+	int64_t open = window_open(&slot->window, slot->lateness,
+							   wc_raise(a->closed_upto, watermark));
+
+	return open > first ? open : first;
+}
+
+static void
+apply_late(Apply *a, const BatchRow *b, int64_t windows)
+{
+	a->parts.p[b->part].late += windows;
+	a->parts.late_sum[b->part] += (uint32_t) windows * b->r->weight;
+}
+
+static void
+count_row(World *w, Apply *a, const Record *r, const WwPane *in)
+{
+	Value one = {.n = 1, .sum = r->weight};
+	int view = a->slot->view;
+
+	for (int i = window_no(w, view, in->first);
+		 i <= window_no(w, view, in->last); i++)
+	{
+		Value *counted = &a->parts.counted.v[i][r->key];
+		Value *visible = &a->shard->visible.v[i][r->key];
+
+		*counted = value_combine(*counted, one);
+		*visible = value_combine(*visible, one);
+	}
+}
+
 static void
 apply_row(World *w, Worker *me, Apply *a, int i)
 {
 	const BatchRow *b = &me->batch[a->rows[i]];
-	const ViewDef *def = &w->view[a->slot->view];
-	int64_t start = window_start(w, a->slot->view, b->r->time);
-	int window = window_of(w, a->slot->view, start);
+	const WwSpec *window = &a->slot->window;
 	Value one = {.n = 1, .sum = b->r->weight};
-	Value *counted = &a->parts.counted.v[window][b->r->key];
-	Value *visible = &a->shard->visible.v[window][b->r->key];
+	WwPane in;
+	int64_t all;
 	Pane *pane;
 	Group *g;
 
-	if (b->r->key == def->drops_key)
+	if (b->r->key == w->view[a->slot->view].drops_key ||
+		!ww_pane(window, b->r->time, &in) || in.last < in.first)
 		return;
-	if (wp_is_late(start + def->size + def->lateness, a->watermark[i],
-				   a->closed_upto))
+	all = in.first;
+	in.first = first_open(a, all, a->watermark[i]);
+	if (in.first > in.last)
 	{
-		a->parts.p[b->part].late++;
-		a->parts.late_sum[b->part] += b->r->weight;
+		apply_late(a, b, (in.last - all) / window->step + 1);
 		return;
 	}
-	if (b->r->poison & (1u << a->slot->view))
+	apply_late(a, b, (in.first - all) / window->step);
+	if (model_fails(w, a->slot->view, b->r))
 	{
 		wp_fail(&a->parts.p[b->part]);
 		add_letter(w, me, a->slot->view, b);
 		return;
 	}
-	pane = get_pane(w, a, start);
+	pane = get_pane(w, a, broken(BROKEN_late_apart) ? all : in.first, in.last);
 	g = &pane->g[b->r->key];
 	mark_changed(w, a, pane, b->r->key);
 	g->value = value_combine(g->value, one);
 	g->live = true;
-	*counted = value_combine(*counted, one);
-	*visible = value_combine(*visible, one);
+	count_row(w, a, b->r, &in);
 }
 
 static void
@@ -323,7 +367,7 @@ drop_chunks(Apply *a, const Pane *pane)
 	Chunk **link = &a->shard->chunks;
 
 	while (*link)
-		if ((*link)->pane == pane->start)
+		if (is_of(*link, pane))
 			*link = (*link)->next;
 		else
 			link = &(*link)->next;
@@ -352,10 +396,8 @@ rewrite_pane(Apply *a, Pane *pane)
 static void
 freeze_pane(World *w, Apply *a, Pane *pane, int64_t upto)
 {
-	int64_t span = a->slot->size + a->slot->lateness;
-
 	pane->nfrozen = pane->ncopied = 0;
-	if (!wc_is_closed(pane->start + span, upto))
+	if (!wc_is_closed(pane_close(a->slot, pane->last), upto))
 	{
 		memcpy(pane->frozen, pane->dirty, sizeof(pane->dirty));
 		pane->nfrozen = pane->ndirty;

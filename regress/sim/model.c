@@ -12,8 +12,6 @@
 
 #include <string.h>
 
-#include "core/window.h"
-
 /* --- values -------------------------------------------------------------------- */
 
 Value
@@ -30,20 +28,49 @@ tally_add(Tally *to, const Tally *from)
 			to->v[i][k] = value_combine(to->v[i][k], from->v[i][k]);
 }
 
-int64_t
-window_start(const World *w, int view, int64_t time)
+/*
+ * Does the window hold the time?  By the definition in docs/windows.md, with an
+ * arithmetic of its own; its name, by which it is found, is core/window.h's.
+ */
+static bool
+holds(const World *w, int view, int no, int64_t time)
 {
-	int64_t start = 0;
+	const WwSpec *s = &w->view[view].window;
+	int64_t name = window_name(w, view, no);
+	int64_t start = name;
 
-	(void) ww_tumble_start(time, w->view[view].size, 0, &start);
-	return start;
+	switch (s->kind)
+	{
+		case WW_NONE:
+			return no == 0;
+		case WW_CUMULATE:
+			do
+				start -= s->step;
+			while (start % s->size != 0);
+			return start <= time && time < name;
+		default:
+			return start <= time && time < start + s->size;
+	}
 }
 
-int
-window_of(const World *w, int view, int64_t start)
+static int64_t
+close_of(const World *w, int view, int no)
 {
-	return (int) ((start - window_start(w, view, FIRST_TIME)) /
-				  w->view[view].size);
+	const ViewDef *def = &w->view[view];
+
+	return window_close(&def->window, def->lateness, window_name(w, view, no));
+}
+
+/*
+ * Does an expression fail?  (Not in views with windows that overlap, where it would
+ * not be known for how many of them the record was late before.)
+ */
+bool
+model_fails(const World *w, int view, const Record *r)
+{
+	WwKind kind = w->view[view].window.kind;
+
+	return (kind == WW_TUMBLE || kind == WW_NONE) && (r->poison & (1u << view));
 }
 
 /* --- the model -------------------------------------------------------------------- */
@@ -71,40 +98,51 @@ has_letter(const World *w, int view, int part, int64_t offset)
 	return false;
 }
 
+/* One record and one window that holds it.  False: late. */
+static bool
+model_window(World *w, Model *m, int view, int part, const Record *r, int no,
+			 int64_t before)
+{
+	Value one = {.n = 1, .sum = r->weight};
+	Value *v = &m->counted.v[no][r->key];
+
+	m->all = value_combine(m->all, one);
+	if (before != WP_NO_TIME && close_of(w, view, no) <= before)
+	{
+		m->p[part].late++;
+		m->late_sum[part] += r->weight;
+		return false;
+	}
+	if (!model_fails(w, view, r))
+		*v = value_combine(*v, one);
+	return true;
+}
+
 static void
 model_usable(World *w, Model *m, int view, int part, const Record *r)
 {
-	const ViewDef *def = &w->view[view];
 	WpPartition *p = &m->p[part];
 	int64_t before = p->watermark;
-	int64_t start = window_start(w, view, r->time);
-	Value one = {.n = 1, .sum = r->weight};
 	bool letter = has_letter(w, view, part, r->offset);
-	Value *v = &m->counted.v[window_of(w, view, start)][r->key];
+	bool open = false;
 
 	if (r->time - w->delay > before)
 		p->watermark = r->time - w->delay;
 	p->events++;
-	if (r->key == def->drops_key)
+	if (r->key == w->view[view].drops_key)
 		return;
-	m->all = value_combine(m->all, one);
+	for (int i = 0; i < WINDOWS; i++)
+		if (holds(w, view, i, r->time))
+			open = model_window(w, m, view, part, r, i, before) || open;
 	if (letter)
-		m->failed = value_combine(m->failed, one);
-	if (before != WP_NO_TIME && start + def->size + def->lateness <= before)
-	{
-		p->late++;
-		m->late_sum[part] += r->weight;
-	}
-	else if (r->poison & (1u << view))
-	{
-		p->events--;
-		p->dead++;
-		if (w->exact && !letter)
-			violation(w, "view %d: dead letter %d:%lld is missing", view, part,
-					  (long long) r->offset);
-	}
-	else
-		*v = value_combine(*v, one);
+		m->failed = value_combine(m->failed, (Value){.n = 1, .sum = r->weight});
+	if (!open || !model_fails(w, view, r))
+		return;
+	p->events--;
+	p->dead++;
+	if (w->exact && !letter)
+		violation(w, "view %d: dead letter %d:%lld is missing", view, part,
+				  (long long) r->offset);
 }
 
 static void
@@ -146,16 +184,18 @@ typedef struct Found
 } Found;
 
 static void
-found_open(void *arg, int64_t start, int key, Value value)
+found_open(void *arg, int64_t first, int64_t last, int key, Value value)
 {
 	Found *f = arg;
-	const ViewDef *def = &f->w->view[f->view];
-	int window = window_of(f->w, f->view, start);
+	int at = window_no(f->w, f->view, first);
+	int to = window_no(f->w, f->view, last);
 
-	if (wc_is_closed(start + def->size + def->lateness, f->closed_upto))
+	if (wc_is_closed(close_of(f->w, f->view, to), f->closed_upto))
 		violation(f->w, "view %d: window %d is closed and in the log", f->view,
-				  window);
-	f->t.v[window][key] = value_combine(f->t.v[window][key], value);
+				  to);
+	for (; at <= to; at++)
+		if (!wc_is_closed(close_of(f->w, f->view, at), f->closed_upto))
+			f->t.v[at][key] = value_combine(f->t.v[at][key], value);
 }
 
 /* What is committed: final rows and the log. */
@@ -163,8 +203,6 @@ static void
 find_results(Found *f, const Progress *now)
 {
 	World *w = f->w;
-	const ViewDef *def = &w->view[f->view];
-	int64_t first = window_start(w, f->view, FIRST_TIME);
 
 	f->closed_upto = now->closed_upto;
 	if (!db_read_final(w, w->db.commits, f->view, &f->t))
@@ -172,8 +210,7 @@ find_results(Found *f, const Progress *now)
 	for (int i = 0; i < WINDOWS; i++)
 		for (int k = 0; k < KEYS; k++)
 			if (f->t.v[i][k].n > 0 &&
-				!wc_is_closed(first + (i + 1) * def->size + def->lateness,
-							  now->closed_upto))
+				!wc_is_closed(close_of(w, f->view, i), now->closed_upto))
 				violation(w, "view %d: window %d is final and not closed",
 						  f->view, i);
 	db_restore(w, w->db.commits, f->view, now->chunks, found_open, f);
@@ -243,7 +280,6 @@ check_memory(World *w)
 	for (int i = 0; i < SLOTS; i++)
 	{
 		const Slot *slot = &w->slot[i];
-		int64_t span = slot->size + slot->lateness;
 
 		if (!slot->used || !slot->live)
 			continue;
@@ -251,7 +287,7 @@ check_memory(World *w)
 			violation(w, "view %d: marks are left", slot->view);
 		for (int s = 0; s < WORKERS; s++)
 			for (const Pane *p = slot->shard[s].panes; p; p = p->next)
-				if (wc_is_closed(p->start + span, slot->closed_upto))
+				if (wc_is_closed(pane_close(slot, p->last), slot->closed_upto))
 					violation(w, "view %d: closed memory is left", slot->view);
 	}
 }

@@ -56,25 +56,43 @@ check_between(World *w, const Reader *r, const Tally *least, const Tally *most)
 
 /* --- the log ----------------------------------------------------------------------- */
 
-static void
-take_group(void *arg, int64_t start, int key, Value value)
+typedef struct TakeArg
 {
-	Reader *r = ((void **) arg)[0];
-	World *w = ((void **) arg)[1];
-	int window = window_of(w, r->view, start);
+	World *w;
+	Reader *r;
+	int64_t hidden; /* what closes up to there is final */
+} TakeArg;
 
-	r->open.v[window][key] = value_combine(r->open.v[window][key], value);
-	r->open_window[window] = true;
+/* A group counts in those windows of its pane that are not final. */
+static void
+take_group(void *arg, int64_t first, int64_t last, int key, Value value)
+{
+	TakeArg *a = arg;
+	Reader *r = a->r;
+	const ViewDef *def = &a->w->view[r->view];
+
+	for (int i = window_no(a->w, r->view, first);
+		 i <= window_no(a->w, r->view, last); i++)
+	{
+		int64_t name = window_name(a->w, r->view, i);
+
+		if (!broken(BROKEN_final_in_pane) &&
+			wc_is_closed(window_close(&def->window, def->lateness, name),
+						 a->hidden))
+			continue;
+		r->open.v[i][key] = value_combine(r->open.v[i][key], value);
+		r->open_window[i] = true;
+	}
 }
 
 static void
 read_log(World *w, Reader *r)
 {
 	const Progress *p = db_progress(w, r->snapshot, 0, r->view);
-	void *arg[] = {r, w};
+	TakeArg arg = {w, r, p ? p->closed_upto : 0};
 
 	if (p)
-		db_restore(w, r->snapshot, r->view, p->chunks, take_group, arg);
+		db_restore(w, r->snapshot, r->view, p->chunks, take_group, &arg);
 	r->slot = NULL;
 	r->step = READER_END;
 }
@@ -138,14 +156,13 @@ find(World *w, Reader *r)
 static bool
 is_hidden(const Reader *r, const Pane *pane)
 {
-	return wc_is_closed(pane->start + r->slot->size + r->slot->lateness,
-						r->hidden);
+	return wc_is_closed(pane_close(r->slot, pane->last), r->hidden);
 }
 
 static bool
-is_gone(const Reader *r, int64_t start)
+is_gone(const Reader *r, const Pane *pane)
 {
-	return wc_is_closed(start + r->slot->size + r->slot->lateness,
+	return wc_is_closed(pane_close(r->slot, pane->last),
 						r->slot->marks.gone_upto) &&
 		   !broken(BROKEN_look_before_touch);
 }
@@ -159,12 +176,12 @@ has_gone(const Reader *r)
 static void
 read_group(World *w, Reader *r, const Pane *pane, int key)
 {
-	void *arg[] = {r, w};
+	TakeArg arg = {w, r, r->hidden};
 
 	if (pane->freed)
 		violation(w, "view %d: a reader meets a freed pane", r->view);
 	if (pane->g[key].live)
-		take_group(arg, pane->start, key, pane->g[key].value);
+		take_group(&arg, pane->first, pane->last, key, pane->g[key].value);
 }
 
 /* The panes of the k-th shard that are to be shown. */
@@ -178,7 +195,7 @@ list_panes(Reader *r)
 	}
 	r->npanes = r->at = r->group = 0;
 	for (Pane *p = r->slot->shard[r->k].panes; p; p = p->next)
-		if (!is_hidden(r, p) && !is_gone(r, p->start))
+		if (!is_hidden(r, p) && !is_gone(r, p))
 			r->panes[r->npanes++] = p;
 	r->k++;
 	r->step = READER_PANE;
@@ -189,7 +206,7 @@ read_pane(World *w, Reader *r)
 {
 	if (r->at == r->npanes)
 		r->step = READER_LIST;
-	else if (r->group == KEYS || is_gone(r, r->panes[r->at]->start))
+	else if (r->group == KEYS || is_gone(r, r->panes[r->at]))
 	{
 		r->at++;
 		r->group = 0;
@@ -219,8 +236,6 @@ take_window(Reader *r, int window, const Tally *now, const Tally *seen)
 static void
 take_gone(World *w, Reader *r)
 {
-	int64_t first = window_start(w, r->view, FIRST_TIME);
-	int64_t span = r->slot->size + r->slot->lateness;
 	Tally now;
 	Tally seen;
 
@@ -231,7 +246,8 @@ take_gone(World *w, Reader *r)
 	(void) db_read_final(w, db_snapshot(w), r->view, &now);
 	(void) db_read_final(w, r->snapshot, r->view, &seen);
 	for (int i = 0; i < WINDOWS; i++)
-		if (wc_closes(first + i * r->slot->size + span, r->hidden, r->gone))
+		if (wc_closes(pane_close(r->slot, window_name(w, r->view, i)),
+					  r->hidden, r->gone))
 			take_window(r, i, &now, &seen);
 }
 

@@ -32,6 +32,7 @@
  *
  * world.c			the world of a seed, and the scheduler
  * topic.c			logs of partitions
+ * windows.c		windows that tumble, hop or cumulate, and views without
  * storage.c		transactions, snapshots, tables
  * lanes.c			launcher and scanner
  * coordinator.c	set-up, recovery, the coordinator's loop

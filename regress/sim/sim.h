@@ -20,12 +20,15 @@
 #include "core/log.h"
 #include "core/marks.h"
 #include "core/progress.h"
+#include "core/window.h"
 
 #define PARTS   4
 #define RECORDS 48 /* of a partition */
 #define VIEWS   4
 #define KEYS    3
-#define WINDOWS 56 /* of a view, by number: (start - FIRST_TIME) / size */
+#define WINDOWS \
+	56 /* of a view, by number, from the first that holds FIRST_TIME */
+#define PANES   (WINDOWS * 5) /* of a view: up to four for each last window */
 #define WORKERS 4
 #define LANES   3
 #define PLACES  12 /* views of a lane in its life */
@@ -35,6 +38,7 @@
 
 #define FIRST_TIME (-64)
 #define MIN_SIZE   8
+#define MIN_STEP   9
 
 /* --- values ---------------------------------------------------------------- */
 
@@ -190,7 +194,8 @@ typedef struct Group
 typedef struct Pane
 {
 	struct Pane *next;
-	int64_t start;
+	int64_t first; /* names of the windows that it is a part of */
+	int64_t last;
 	Group g[KEYS];
 	int dirty[KEYS];
 	int ndirty;
@@ -207,7 +212,8 @@ typedef struct Pane
 typedef struct Chunk
 {
 	struct Chunk *next;
-	int64_t pane;
+	int64_t first; /* of its pane */
+	int64_t last;
 	bool rewrite;
 	int n;
 	int keys[KEYS];
@@ -249,7 +255,7 @@ typedef struct Slot
 	int lane;
 	int64_t generation;
 	int32_t incarnation;
-	int64_t size;
+	WwSpec window;
 	int64_t lateness;
 	uint32_t life;
 	WmMarks marks;
@@ -325,7 +331,7 @@ typedef struct CheckpointView
 	bool released;
 	uint64_t detach_barrier;
 	WcAttempt attempt;
-	ClosedPane closed[WINDOWS * (WORKERS + 1)];
+	ClosedPane closed[PANES * (WORKERS + 1)];
 } CheckpointView;
 
 typedef enum CoordinatorStep
@@ -430,7 +436,7 @@ typedef struct Reader
 	int npanes;
 	int at;
 	int group;
-	Pane *panes[WINDOWS * 2];
+	Pane *panes[PANES * 2];
 } Reader;
 
 typedef struct User
@@ -444,7 +450,7 @@ typedef struct User
 typedef struct ViewDef
 {
 	bool exists;
-	int64_t size;
+	WwSpec window;
 	int64_t lateness;
 	int drops_key; /* WHERE; -1: nothing */
 } ViewDef;
@@ -511,6 +517,19 @@ extern int below(World *w, int n);
 /* True in one of n cases. */
 extern bool one_in(World *w, int n);
 
+/* --- windows.c ------------------------------------------------------------------------- */
+
+extern void windows_make(World *w, ViewDef *def);
+/* Windows of a view by number, and by the name that core/window.h has for them. */
+extern int window_no(const World *w, int view, int64_t name);
+extern int64_t window_name(const World *w, int view, int no);
+extern int64_t
+window_close(const WwSpec *window, int64_t lateness, int64_t name);
+/* The least name of a window that is open when all is closed up to there. */
+extern int64_t window_open(const WwSpec *window, int64_t lateness, int64_t upto);
+/* When the last window of a pane closes. */
+extern int64_t pane_close(const Slot *slot, int64_t last);
+
 /* --- world.c --------------------------------------------------------------------------- */
 
 extern void world_run(World *w);
@@ -549,7 +568,8 @@ extern void db_forget_view(World *w, Xid xid, int view);
 /* The rows of a view; false: a window has two rows of a key. */
 extern bool db_read_final(World *w, Snapshot s, int view, Tally *t);
 /* Open windows as the log has them; group is called for each. */
-typedef void (*RestoreGroup)(void *arg, int64_t pane, int key, Value value);
+typedef void (*RestoreGroup)(void *arg, int64_t first, int64_t last, int key,
+							 Value value);
 extern void db_restore(World *w, Snapshot s, int view, int chunks,
 					   RestoreGroup group, void *arg);
 
@@ -583,10 +603,9 @@ extern void user_step(World *w);
 
 /* --- model.c ---------------------------------------------------------------------------------------- */
 
-extern int window_of(const World *w, int view, int64_t start);
-extern int64_t window_start(const World *w, int view, int64_t time);
 extern void tally_add(Tally *to, const Tally *from);
 extern Value value_combine(Value a, Value b);
+extern bool model_fails(const World *w, int view, const Record *r);
 /* Is everything committed that the topic has? */
 extern bool model_at_rest(World *w);
 /* All views against the logs. */

@@ -240,6 +240,8 @@ compare_states(const void *a, const void *b)
 
 	if (x->key.pane != y->key.pane)
 		return x->key.pane < y->key.pane ? -1 : 1;
+	if (x->key.first != y->key.first)
+		return x->key.first < y->key.first ? -1 : 1;
 	if (x->key.incarnation != y->key.incarnation)
 		return x->key.incarnation - y->key.incarnation;
 	if (x->key.shard != y->key.shard)
@@ -270,13 +272,13 @@ end_of_log(Restore *r)
 }
 
 static void
-end_of_pane(Restore *r, int64_t pane)
+end_of_pane(Restore *r, const WlKey *pane)
 {
 	end_of_log(r);
 	for (int k = 0; k < KEYS; k++)
 	{
 		if (r->all[k].n > 0)
-			r->group(r->arg, pane, k, r->all[k]);
+			r->group(r->arg, pane->first, pane->pane, k, r->all[k]);
 		r->all[k] = (Value){0};
 	}
 }
@@ -315,11 +317,11 @@ db_restore(World *w, Snapshot s, int view, int chunks, RestoreGroup group,
 		if (step == WL_NEXT_LOG)
 			end_of_log(&r);
 		else if (step == WL_NEXT_PANE)
-			end_of_pane(&r, rows[i - 1]->key.pane);
+			end_of_pane(&r, &rows[i - 1]->key);
 		add_row(&r, rows[i]);
 	}
 	if (n > 0)
-		end_of_pane(&r, rows[n - 1]->key.pane);
+		end_of_pane(&r, &rows[n - 1]->key);
 	if (n != chunks)
 		violation(w, "view %d: the log has %d chunks, not %d", view, n, chunks);
 	free(rows);

@@ -21,7 +21,7 @@ make_views(World *w)
 	{
 		ViewDef *def = &w->view[v];
 
-		def->size = MIN_SIZE + below(w, 40);
+		windows_make(w, def);
 		def->lateness = one_in(w, 2) ? 0 : below(w, 30);
 		def->drops_key = one_in(w, 3) ? below(w, KEYS) : -1;
 	}
