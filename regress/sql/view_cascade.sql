@@ -17,7 +17,7 @@ SELECT weir.create_view('minute', $$
     SELECT weir.tumble(window_start, '1 minute') AS w, country, sum(events) AS events, sum(amount) AS amount, sum(latency) AS latency,
            avg(avg_latency) AS avg_latency, max(max_latency) AS max_latency, weir.merge(users) AS users,
            bool_or(slow) AS slow, sum(large) AS large
-    FROM second GROUP BY 1, 2 $$);
+    FROM second GROUP BY 1, 2 $$, keep_late => true, retention => '30 days');
 SELECT weir.create_view('hour', $$
     SELECT weir.tumble(w, '1 hour') AS w, weir.merge(events) AS events, sum(amount) AS amount, weir.merge(avg_latency) AS avg_latency,
            avg(avg_latency) FILTER (WHERE country = 'a') AS of_a, sum(events) FILTER (WHERE country = 'none') AS of_none, weir.merge(users) AS users, min(country) AS least, count(DISTINCT country) AS countries
@@ -52,6 +52,11 @@ SELECT * FROM differs('minute', 'minute_oracle');
 SELECT * FROM differs('hour', 'hour_oracle');
 SELECT view_name, events, late > 0 AS late, state FROM weir.status ORDER BY view_name::text;
 SELECT * FROM hour ORDER BY 1;
+
+-- What was late was late for a second, and is kept.
+SELECT count(*) = (SELECT late FROM weir.status WHERE view_name = 'minute'::regclass) AS all_kept, min(window_end - window_start), max(window_end - window_start),
+    count(*) = (SELECT count(*) FROM archive WHERE s + interval '2 s' <= watermark AND country <> 'dropped') AS right FROM weir.late_events WHERE view = 'minute'::regclass;
+SELECT weir.create_alert('cascade_busy', 'minute', 'events > 12 AND users > 10');
 
 -- Other windows over the second: hopping, cumulating, by date, the same again with
 -- fewer keys, none at all; a joined table below; keys and windows in expressions.
@@ -114,6 +119,8 @@ SELECT (SELECT late FROM weir.status WHERE view_name = 'second'::regclass) = lat
 INSERT INTO events SELECT 'end', 0, 0, 0, at(90000), p FROM generate_series(0, 3) p;
 SELECT weir.flush('events');
 SELECT v, d.* FROM (VALUES ('second'), ('minute'), ('hour')) x (v), windows(v) d;
+SELECT name, view, count(*) > 0 AS fired FROM weir.alerts WHERE name = 'cascade_busy' GROUP BY 1, 2;
+SELECT count(*) > 0 AS busy FROM minute_final WHERE events > 12 AND users > 10;
 SELECT * FROM differs('added', 'is_added');
 
 -- What depends on a view keeps it.

@@ -90,6 +90,23 @@ SELECT weir.create_view('v', 'SELECT sum(events) AS events FROM late');
 SELECT start FROM weir.views WHERE view = 'v'::regclass;
 SELECT weir.flush('events');
 SELECT * FROM v;
+SELECT weir.create_view('bounded', $$SELECT weir.tumble(ts, '10 s') AS w, count(*) AS events FROM events GROUP BY 1$$, until => 'latest');
+SELECT weir.flush('bounded');
+SELECT weir.create_view('also_bounded', 'SELECT w, sum(events) AS events FROM bounded GROUP BY 1');
+SELECT start, until FROM weir.views WHERE view = 'also_bounded'::regclass;
+SELECT weir.flush('also_bounded');
+SELECT wait_for($$(SELECT state = 'finished' FROM weir.status WHERE view_name = 'also_bounded'::regclass)$$);
+SELECT * FROM bounded EXCEPT ALL SELECT * FROM also_bounded;
+-- Times without a zone.
+CREATE FOREIGN TABLE plain (country text, ts timestamp, part int OPTIONS (metadata 'partition'))
+    SERVER view_cascade_refusals OPTIONS (topic 'view_cascade_refusals', event_time 'ts', idle_timeout '1 day');
+SELECT weir.create_view('plain_s', $$SELECT weir.tumble(ts, '10 s') AS w, country, count(*) AS events FROM plain GROUP BY 1, 2$$);
+SELECT weir.create_view('plain_m', $$SELECT weir.tumble(w, '1 minute') AS w, sum(events) AS events FROM plain_s GROUP BY 1$$);
+SELECT weir.create_view('plain_all', $$SELECT country, sum(events) AS events FROM plain_m, (VALUES ('x')) v (country) GROUP BY 1$$);
+SELECT weir.create_view('plain_all', $$SELECT country, sum(events) AS events FROM plain_s GROUP BY 1$$);
+SELECT weir.flush('plain');
+SELECT * FROM plain_m ORDER BY 1;
+SELECT * FROM plain_all;
 SELECT weir.alter_view('late', query => 'SELECT 1');
 -- Whoever owns it reads the stream.
 SELECT weir.drop_view('v');
