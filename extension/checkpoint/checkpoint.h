@@ -58,6 +58,7 @@ typedef struct CheckpointView
 	bool gone;     /* dropped, paused, reset or failed */
 	bool to_send;  /* this checkpoint has put rows into the outbox */
 	char *error;   /* why it failed, in cxt */
+	bool said;     /* ... and the server's log says so */
 	Postponed postponed;
 	Retention retention;
 	ClosedPane *closed; /* ascending in close */

@@ -84,6 +84,7 @@ fail(CheckpointView *v, int sqlstate, const char *reason)
 {
 	v->gone = true;
 	v->error = MemoryContextStrdup(v->cxt, reason);
+	v->said = true;
 	weir_log_stop(v->row->name, sqlstate, reason);
 }
 

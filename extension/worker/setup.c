@@ -146,6 +146,7 @@ leave_out(Coordinator *co, CheckpointView *v)
 	else
 	{
 		v->error = e->message;
+		v->said = true;
 		weir_log_stop(v->row ? v->row->name : "?", e->sqlerrcode, e->message);
 	}
 }
@@ -623,9 +624,14 @@ weir_record_failures(Coordinator *co)
 			/* Without a reason it goes on in another lane. */
 			if (v->slot->error[0])
 				v->error = MemoryContextStrdup(v->cxt, v->slot->error);
+			v->said = true; /* by the ingest worker */
 		}
 		if (v->error == NULL)
 			continue;
+		if (!v->said)
+			weir_log_stop(v->row->name,
+						  ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, v->error);
+		v->said = true;
 		if (record_failure(co, v))
 			v->error = NULL;
 	}
