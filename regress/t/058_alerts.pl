@@ -85,6 +85,8 @@ sub listen_for
 }
 sql($node, q{SELECT weir.create_view('few', $$SELECT weir.tumble(ts, '1 hour') AS w, count(*) AS n FROM events GROUP BY 1$$,
 	notify => 'closings')});
+sql($node, q{SELECT weir.create_view('spans', $$SELECT weir.session(ts, '5 s') AS s, country, count(*) AS n FROM events
+	WHERE ts >= '2024-03-01' GROUP BY 1, 2$$, notify => 'closings')});
 sql($node, q{SELECT weir.alter_view('events_v', notify => 'closings')});
 $out = listen_for(0, 5);
 my ($windows, $rows) = (0, 0);
@@ -98,7 +100,11 @@ is($windows, sql($node, q{SELECT count(DISTINCT w) FROM events_v_final WHERE w >
 is($rows, sql($node, q{SELECT count(*) FROM events_v_final WHERE w >= '2024-03-01'}), 'and the number of their rows');
 cmp_ok($rows, '>', 0, 'there are some');
 like($out, qr/"view": "few", "windows": \d+/, 'another view notifies on the same channel, as it was made to');
-is(sql($node, q{SELECT string_agg(view || ':' || notify, ' ' ORDER BY id) FROM weir.views}), 'events_v:closings few:closings',
+my $sessions = 0;
+$sessions += $1 while $out =~ /"view": "spans", "windows": (\d+), "first_start": "2024-03-01T00:00:\d0\+00:00", "last_end": "2024-03-01T00:00:\d5\+00:00", "rows": \1\}/g;
+is($sessions, sql($node, q{SELECT count(*) FROM spans_final}), 'sessions that close are notified, too');
+cmp_ok($sessions, '>', 0, 'there are some of those');
+is(sql($node, q{SELECT string_agg(view || ':' || notify, ' ' ORDER BY id) FROM weir.views}), 'events_v:closings few:closings spans:closings',
 	'weir.views has the channels');
 sql($node, q{SELECT weir.alter_view('events_v', notify => 'none')});
 unlike(listen_for(6, 3), qr/"events_v"/, 'nothing is notified of a view that was told not to');
