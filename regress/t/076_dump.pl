@@ -63,6 +63,12 @@ sub check
 		is(sql($node, "SELECT count(*) FROM (TABLE $view EXCEPT ALL TABLE ${view}_query) d", $db),
 			0, "$db: and holds what its query returns");
 	}
+	is(sql($node, 'SELECT sum(n) FROM totals', $db), $at, "$db: totals with a time to live");
+	sql($node, "SELECT weir.resume('totals'); SELECT weir.flush('totals')", $db);
+	is(sql($node, 'SELECT sum(n) FROM totals', $db), $produced, "$db: those go on, too");
+	is( sql($node, q{SELECT (SELECT ttl FROM weir.views WHERE view = 'totals'::regclass),
+			(SELECT notify FROM weir.views WHERE view = 'plain'::regclass), (SELECT windows FROM weir.alert_rules)}, $db),
+		'1000 days|closed|open', "$db: what views and alerts were made with");
 	like(error_of($db, "SELECT weir.drop_view('plain')"), qr/continuous view over depends on/, "$db: a view over a view still keeps that");
 	foreach my $view (qw(enum composite))
 	{
@@ -84,6 +90,8 @@ sql($node, "SELECT weir.create_view('$_', \$\$ SELECT weir.tumble(ts, '1 second'
   foreach sort keys %views;
 sql($node, q{SELECT weir.create_view('over', $$ SELECT weir.tumble(w, '5 seconds') AS w, sum(n) AS n FROM plain GROUP BY 1 $$)});
 sql($node, 'SELECT weir.create_view(\'rows\', $$ SELECT part, off, country, 1 AS n FROM events $$)');
+sql($node, q{SELECT weir.create_view('totals', $$ SELECT country, count(*) AS n FROM events GROUP BY 1 $$, ttl => '1000 days')});
+sql($node, q{SELECT weir.alter_view('plain', notify => 'closed'), weir.create_alert('soon', 'plain', 'n > 100000', windows => 'open')});
 more();
 sql($node, q{SELECT weir.flush('events')});
 is(sql($node, "SELECT sum(n) FROM $_"), $n, "view $_") foreach sort keys %views;
