@@ -25,6 +25,7 @@
  */
 #include "base/weir.h"
 
+#include "common/int.h"
 #include "core/closing.h"
 #include "core/hash.h"
 #include "core/window.h"
