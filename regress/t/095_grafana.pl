@@ -279,6 +279,7 @@ sub faults
 {
 	my ($rule, $boards) = @_;
 	my ($query, $condition) = @{ $rule->{data} };
+	my ($section) = $rule->{annotations}{runbook} =~ /^docs\/monitoring\.md#(\w+)$/;
 	my $columns = columns($query->{model}{rawSql});
 	my @panels = map { @{ $_->{panels} } } grep { $_->{uid} eq $rule->{dashboardUid} } @$boards;
 	my @wrong;
@@ -296,6 +297,8 @@ sub faults
 	  if of_type($columns, $numeric) != 1 || of_type($columns, $textual) != @$columns - 1;
 	push @wrong, map { "no label $_" }
 	  grep { my $label = $_; !grep { $_->[0] eq $label } @$columns } $rule->{annotations}{summary} =~ /\.Labels\.(\w+)/g;
+	push @wrong, 'no section of the runbook'
+	  if slurp_file(Weir::Broker::root() . '/docs/monitoring.md') !~ /^### $section$/im;
 	push @wrong, 'no such table' if !grep { $_->{id} == $rule->{panelId} && $_->{type} eq 'table' } @panels;
 	push @wrong, 'an error' if !rows($query->{model}{rawSql});
 	return @wrong;
