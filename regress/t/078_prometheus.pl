@@ -1,4 +1,4 @@
-# A real Prometheus with a real postgres_exporter on a running Weir: every metric
+# A real Prometheus with a real postgres_exporter and Alertmanager on a running Weir: every metric
 # arrives with its value, counters survive a restart, and each alert fires when its
 # fault is made.  What takes hours in life takes seconds here (Weir::Prometheus); that
 # alerts have patience, and keep quiet in peace, is promtool's part.
@@ -10,25 +10,27 @@ use warnings;
 
 use JSON::PP;
 use PostgreSQL::Test::Utils;
+use Time::HiRes qw(sleep time);
 use Weir::Prometheus;
 use Weir::Test;
 
 my $files = Weir::Prometheus::files();
 
-# 1. What promtool says.
-sub promtool
+# 1. What promtool and amtool say.
+sub accepts
 {
-	my ($name, @args) = @_;
-	my $ok = IPC::Run::run([ 'promtool', @args ], '>&', \my $out);
+	my ($name, @command) = @_;
+	my $ok = IPC::Run::run(\@command, '>&', \my $out);
 
 	return ok($ok, $name) || diag($out);
 }
 
-promtool('promtool accepts the configuration', 'check', 'config', "$files/prometheus.yml");
-promtool('promtool accepts the rules', 'check', 'rules', "$files/rules/weir-recording.yml",
+accepts('promtool accepts the configuration', 'promtool', 'check', 'config', "$files/prometheus.yml");
+accepts('amtool accepts the configuration of Alertmanager', 'amtool', 'check-config', "$files/alertmanager.yml");
+accepts('promtool accepts the rules', 'promtool', 'check', 'rules', "$files/rules/weir-recording.yml",
 	"$files/rules/weir-alerts.yml");
-promtool('each alert fires when it should, and none in peace',
-	'test', 'rules', "$files/tests/weir-alerts_test.yml");
+accepts('each alert fires when it should, and none in peace',
+	'promtool', 'test', 'rules', "$files/tests/weir-alerts_test.yml");
 
 # 2. Peace.
 my $kafka = start_kafka();
@@ -39,11 +41,13 @@ my %topics = map { $_ => "${_}_$$" } qw(events bad lost big stuck);
 # (weir-producer makes topics quicker than Kafka's own tools.)
 produce($kafka, $_, '--partitions', 2, '--count', 100) foreach sort values %topics;
 
-# Views on streams of their own, by the name of the stream.
-my %views = map {
-	$_ => events_view($node, $kafka, $topics{$_}, stream => $_,
-		options => $_ eq 'lost' ? { offset_reset => 'earliest', on_error => 'stop' } : {})
-} grep { $_ ne 'big' } sort keys %topics;
+# Views NAME_v on streams of their own.
+foreach my $stream (qw(events bad lost stuck))
+{
+	my %options = $stream eq 'lost' ? (offset_reset => 'earliest', on_error => 'stop') : ();
+
+	events_view($node, $kafka, $topics{$stream}, stream => $stream, options => \%options);
+}
 
 sql($node, q{CREATE ROLE watcher LOGIN IN ROLE weir_monitor});
 my $prometheus = Weir::Prometheus->start($node, 'watcher',
@@ -52,7 +56,7 @@ my $prometheus = Weir::Prometheus->start($node, 'watcher',
 	'view:weir_freshness_seconds:p99_5m > 5' => 'view:weir_freshness_seconds:p99_5m > 1');
 
 produce($kafka, $topics{events}, '--count', 4900);
-sql($node, "SELECT weir.flush('events'), weir.flush('lost')");
+sql($node, "SELECT weir.flush('events'), weir.flush('lost'), weir.flush('bad'), weir.flush('stuck')");
 ok($prometheus->wait_for('weir_events_total{view="public.events_v"} == 5000'),
 	'what is counted arrives');
 ok($prometheus->wait_for('count(weir_kafka_rtt_seconds_avg) by (stream)'),
@@ -130,10 +134,17 @@ is(join(' ', map { series($_->{labels}{__name__}, %{ $_->{labels} }) }
 		  $prometheus->query('resets({__name__=~"weir_(events|final_rows|late_events|dead_letters|lost_offsets)_total"}[5m]) > 0')),
 	'', 'no counter of a view went back');
 
-# 3. Faults.  told($alert, $labels): it fires, or has fired since the fault.
+# 3. Faults.  told($alert, $labels): it fires, or has fired since fault() was said.
 my $runbooks = slurp_file(Weir::Broker::root() . '/docs/monitoring.md');
 my %told;
 my @annotations;
+my $since;
+
+sub fault
+{
+	$since = time;
+	return;
+}
 
 sub told
 {
@@ -141,14 +152,29 @@ sub told
 	my $series = qq(ALERTS{alertname="$alert", alertstate="firing"$labels});
 
 	$told{$alert} = 1;
-	ok($prometheus->wait_for("max_over_time($series\[5m])"), "$alert fires");
+	ok($prometheus->wait_for("max_over_time(timestamp($series)[5m:1s]) > $since"), "$alert fires");
 	push @annotations, map { %{ $_->{annotations} } } @{ $prometheus->api('alerts')->{alerts} };
 	return;
+}
+
+# Wait until one of Alertmanager's alerts of that name is as it should be.
+sub wait_for_alertmanager
+{
+	my ($check, $alert) = @_;
+	my $end = time + 180;
+
+	while (time < $end)
+	{
+		return 1 if grep { $check->($_) } $prometheus->alertmanager_has($alert);
+		sleep 0.1;
+	}
+	return 0;
 }
 
 sub of_view { return qq(, view="public.$_[0]_v") }
 
 # 3a. Messages: malformed, late, skipped.
+fault();
 produce($kafka, $topics{bad}, '--count', 5000, '--malformed', 0.1, '--late', 0.1);
 told('WeirMalformedMessages', ', stream="public.bad"');
 told('WeirDeadLetters', of_view('bad'));
@@ -156,6 +182,7 @@ told('WeirLateEvents', of_view('bad'));
 
 # 3b. A paused view, whose messages get old meanwhile, and some of them lost; an open
 # transaction; a message that stops its view.
+fault();
 sql($node, q{SELECT weir.pause('lost_v')});
 produce($kafka, $topics{lost}, '--count', 1000);
 my $transaction = start_producer($kafka, $topics{bad}, '--transaction', 1_000_000_000,
@@ -171,6 +198,7 @@ produce($kafka, $topics{lost}, '--count', 10, '--malformed', 1);
 told('WeirViewInError', of_view('lost'));
 
 # 3c. A partition whose time stands still, while the other one goes on.
+fault();
 sql($node, q{INSERT INTO stuck (ts, part) SELECT now(), p FROM generate_series(0, 1) p});
 my $half = Weir::Session->new($node);
 $half->send(q{DO $$ BEGIN
@@ -182,12 +210,17 @@ END $$});
 told('WeirWatermarkStuck', of_view('stuck'));
 
 # 3d. Checkpoints that wait for a lock; processes that end.
+fault();
 my $lock = Weir::Session->new($node);
 $lock->query('BEGIN; LOCK TABLE events_v_final');
 sql($node, q{INSERT INTO events (ts, part) SELECT now() + interval '1 hour', p FROM generate_series(0, 1) p});
 told('WeirCheckpointsFailing', ', stream="public.events"');
 told('WeirCheckpointOld', ', stream="public.events"');
 told('WeirViewStalled', of_view('events') . ', state="postponed"');
+ok(wait_for_alertmanager(sub { $_[0]{status}{state} eq 'suppressed' }, 'WeirCheckpointOld'),
+	'Alertmanager has it, and keeps quiet about what follows from it');
+ok(wait_for_alertmanager(sub { $_[0]{receivers}[0]{name} eq 'operators' }, 'WeirCheckpointsFailing'),
+	'and tells of the cause');
 $lock->query('ROLLBACK');
 sql($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'weir ingest public.events%'});
 told('WeirViewRestarts', of_view('events'));
@@ -202,6 +235,7 @@ sub many_groups
 	return;
 }
 
+fault();
 setup_events($node, $kafka, $topics{big}, stream => 'big');
 many_groups('small_v', q{, memory_limit => '1 MB'});
 sql($node, q{INSERT INTO big (user_id, ts) SELECT g, now() FROM generate_series(1, 20000) g});
@@ -214,15 +248,19 @@ told('WeirViewOutOfMemory', of_view('big'));
 told('WeirLagGrowing', of_view('big'));
 
 # 3f. Brokers, and servers.
+fault();
 $kafka->stop;
 told('WeirBrokerDown', '');
+fault();
 sql($node, 'REVOKE SELECT ON weir.metrics FROM PUBLIC');
 told('WeirMetricsMissing', '');
+fault();
 $node->stop;
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
 $node->start;
 sql($node, 'GRANT SELECT ON weir.metrics TO PUBLIC');
 told('WeirDown', '');
+fault();
 $prometheus->stop_exporter;
 told('WeirExporterDown', '');
 

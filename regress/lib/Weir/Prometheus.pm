@@ -1,5 +1,5 @@
 
-# Weir::Prometheus - a real Prometheus and a real postgres_exporter for a test
+# Weir::Prometheus - a real postgres_exporter, Prometheus and Alertmanager for a test
 #
 #   my $p = Weir::Prometheus->start($node, 'watcher');    # a role of the database
 #   $p->value('weir_up');                                 # of a PromQL query
@@ -51,6 +51,7 @@ sub start
 		dir => $dir,
 		exporter_port => PostgreSQL::Test::Cluster::get_free_port(),
 		port => PostgreSQL::Test::Cluster::get_free_port(),
+		alertmanager_port => PostgreSQL::Test::Cluster::get_free_port(),
 		node => $node,
 		role => $role }, $class;
 
@@ -61,6 +62,11 @@ sub start
 		"$dir/prometheus.log", [
 			'prometheus', "--config.file=$dir/prometheus.yml", "--storage.tsdb.path=$dir/data",
 			"--web.listen-address=127.0.0.1:$self->{port}" ]);
+	$self->{alertmanager} = _run(
+		"$dir/alertmanager.log", [
+			'prometheus-alertmanager', '--config.file=' . files() . '/alertmanager.yml',
+			"--storage.path=$dir/alerts", '--cluster.listen-address=',
+			"--web.listen-address=127.0.0.1:$self->{alertmanager_port}" ]);
 	return $self;
 }
 
@@ -82,7 +88,7 @@ sub _configure
 	append_to_file("$dir/rules/weir-recording.yml",
 		_hasten(slurp_file("$from/rules/weir-recording.yml")));
 	append_to_file("$dir/targets/weir.yml", "- targets: ['127.0.0.1:$self->{exporter_port}']\n");
-	append_to_file("$dir/targets/alertmanager.yml", "[]\n");
+	append_to_file("$dir/targets/alertmanager.yml", "- targets: ['127.0.0.1:$self->{alertmanager_port}']\n");
 	return;
 }
 
@@ -122,7 +128,10 @@ sub stop
 	my ($self) = @_;
 
 	$self->stop_exporter;
-	(delete $self->{prometheus})->kill_kill if $self->{prometheus};
+	foreach my $name (qw(prometheus alertmanager))
+	{
+		(delete $self->{$name})->kill_kill if $self->{$name};
+	}
 	return;
 }
 
@@ -147,6 +156,16 @@ sub api
 
 	return if !$answer->{success};
 	return decode_json($answer->{content})->{data};
+}
+
+# The alerts that Alertmanager has, of that name.
+sub alertmanager_has
+{
+	my ($self, $alert) = @_;
+	my $answer = HTTP::Tiny->new->get("http://127.0.0.1:$self->{alertmanager_port}/api/v2/alerts");
+
+	return if !$answer->{success};
+	return grep { $_->{labels}{alertname} eq $alert } @{ decode_json($answer->{content}) };
 }
 
 # query($promql): the samples as they are now, each a hash of labels and value.
