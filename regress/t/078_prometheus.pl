@@ -3,7 +3,7 @@
 # fault is made.  What takes hours in life takes seconds here (Weir::Prometheus); that
 # alerts have patience, and keep quiet in peace, is promtool's part.
 #
-# Takes 70 s.
+# Takes 90 s.
 
 use strict;
 use warnings;
