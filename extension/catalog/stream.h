@@ -38,6 +38,14 @@ typedef enum StreamOnError
 } StreamOnError;
 
 /* Where to go on when the broker no longer has what is next. */
+/* What becomes of dead letters beyond their limit. */
+typedef enum StreamLettersFull
+{
+	STREAM_FULL_COUNT, /* they are only counted; default */
+	STREAM_FULL_DROP_OLDEST,
+	STREAM_FULL_STOP
+} StreamLettersFull;
+
 typedef enum StreamOffsetReset
 {
 	STREAM_RESET_ERROR, /* nowhere; default */
@@ -107,10 +115,13 @@ typedef struct StreamDef
 	int64 watermark_delay; /* us */
 	int64 max_ahead;       /* us */
 	int64 idle_timeout;    /* us */
-	int workers;           /* that read it; 0: weir.ingest_workers */
-	int64 idle_advance;    /* us; -1: off */
-	char *start;           /* where views begin: see place.h */
-	int ncolumns;          /* attno - 1 indexes columns */
+	int64 letters_limit;   /* bytes of dead letters; 0: none */
+	StreamLettersFull letters_full;
+	int letter_rate;    /* kept in a second, by each worker; 0: all */
+	int workers;        /* that read it; 0: weir.ingest_workers */
+	int64 idle_advance; /* us; -1: off */
+	char *start;        /* where views begin: see place.h */
+	int ncolumns;       /* attno - 1 indexes columns */
 	StreamColumn *columns;
 	List *settings; /* of KafkaSetting: server's and user mapping's */
 } StreamDef;

@@ -21,10 +21,12 @@
 #include "common/int.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
-#define DEFAULT_IDLE_TIMEOUT (10 * USECS_PER_SEC)
-#define MAX_TOPIC_LEN        249
+#define DEFAULT_IDLE_TIMEOUT  (10 * USECS_PER_SEC)
+#define DEFAULT_LETTERS_LIMIT (INT64CONST(1024) * 1024 * 1024)
+#define MAX_TOPIC_LEN         249
 
 typedef struct StreamOption
 {
@@ -302,6 +304,47 @@ read_on_error(StreamDraft *draft, const char *value)
 }
 
 static void
+read_letters_limit(StreamDraft *draft, const char *value)
+{
+	if (strcmp(value, "none") == 0)
+	{
+		draft->def.letters_limit = 0;
+		return;
+	}
+	draft->def.letters_limit = DatumGetInt64(
+		DirectFunctionCall1(pg_size_bytes, CStringGetTextDatum(value)));
+	if (draft->def.letters_limit < 1)
+		bad_value("dead_letters_limit", value, NULL,
+				  "Give a size such as \"1 GB\", or \"none\".");
+}
+
+static void
+read_letters_full(StreamDraft *draft, const char *value)
+{
+	if (strcmp(value, "count") == 0)
+		draft->def.letters_full = STREAM_FULL_COUNT;
+	else if (strcmp(value, "drop_oldest") == 0)
+		draft->def.letters_full = STREAM_FULL_DROP_OLDEST;
+	else if (strcmp(value, "stop") == 0)
+		draft->def.letters_full = STREAM_FULL_STOP;
+	else
+		bad_value("dead_letters_full", value, NULL,
+				  "Use \"count\", \"drop_oldest\" or \"stop\".");
+}
+
+static void
+read_letter_rate(StreamDraft *draft, const char *value)
+{
+	char *end;
+	long n = strtol(value, &end, 10);
+
+	if (end == value || *end != '\0' || n < 1 || n > 1000000)
+		bad_value("dead_letter_rate", value, NULL,
+				  "Give a whole number from 1 to 1000000.");
+	draft->def.letter_rate = (int) n;
+}
+
+static void
 read_offset_reset(StreamDraft *draft, const char *value)
 {
 	if (strcmp(value, "error") == 0)
@@ -334,6 +377,9 @@ static const StreamOption table_options[] = {
 	{"idle_advance", read_idle_advance},
 	{"start", read_start},
 	{"on_error", read_on_error},
+	{"dead_letters_limit", read_letters_limit},
+	{"dead_letters_full", read_letters_full},
+	{"dead_letter_rate", read_letter_rate},
 	{"workers", read_workers},
 	{"offset_reset", read_offset_reset},
 };
@@ -507,6 +553,7 @@ weir_stream_read_options(StreamDraft *draft, List *options)
 	draft->def.max_ahead = USECS_PER_DAY;
 	draft->def.idle_timeout = DEFAULT_IDLE_TIMEOUT;
 	draft->def.idle_advance = -1;
+	draft->def.letters_limit = DEFAULT_LETTERS_LIMIT;
 	draft->def.start = pstrdup("earliest");
 	foreach(lc, options)
 	{

@@ -431,7 +431,7 @@ apply_is_fatal(const ErrorData *e)
 static bool
 note_failed(ViewApply *a, const EventBatch *b, int32 row, const ErrorData *e)
 {
-	if (a->keep_dead &&
+	if (a->keep_dead && weir_letter_is_wanted(a->worker) &&
 		!weir_letter_dead(&a->worker->kept, &b->msgs[row], a->slot->view,
 						  e->sqlerrcode, e->message, a->cut_letters))
 		return weir_apply_lacks_letter(a);

@@ -14,6 +14,7 @@
  */
 #include "base/weir.h"
 
+#include "base/clock.h"
 #include "exec/letter.h"
 #include "mb/pg_wchar.h"
 
@@ -238,6 +239,22 @@ weir_letter_private(const KafkaMessage *m, int32 view, int sqlstate,
 	l->kind = LETTER_DEAD;
 	l->dead.sqlstate = sqlstate;
 	return l;
+}
+
+bool
+weir_letter_is_wanted(LaneWorker *w)
+{
+	int64 second;
+
+	if (w->letters_full)
+		return false;
+	if (w->letter_rate == 0)
+		return true;
+	second = weir_clock_monotonic() / USECS_PER_SEC;
+	if (second != w->letter_second)
+		w->letters_in_second = 0;
+	w->letter_second = second;
+	return w->letters_in_second++ < w->letter_rate;
 }
 
 bool

@@ -19,6 +19,11 @@
  */
 extern Letter *
 weir_letter_new(const KafkaMessage *m, int32 view, const char *reason, bool cut);
+/*
+ * Is a dead letter to be kept, as far as the stream's limits go?  Asked once for
+ * each.
+ */
+extern bool weir_letter_is_wanted(LaneWorker *w);
 /* A message that could not be used: new, and first of the list.  False: full. */
 extern bool weir_letter_dead(Letter **list, const KafkaMessage *m, int32 view,
 							 int sqlstate, const char *reason, bool cut);

@@ -268,6 +268,11 @@ typedef struct LaneWorker
 	/* Dead letters to be tried once more: the coordinator's while ready is 0. */
 	Letter *replay;
 	pg_atomic_uint32 replay_ready;
+	/* Dead letters that are not kept: the coordinator's, and the worker's own. */
+	volatile bool letters_full;
+	int letter_rate; /* kept in a second; 0: all */
+	int64 letter_second;
+	int letters_in_second;
 	/* What weir.status shows; written by the worker, each but error a word. */
 	volatile int64 rate; /* events in the last full second */
 	volatile uint32 freshness[WEIR_FRESHNESS_SLOTS];

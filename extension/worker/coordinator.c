@@ -515,6 +515,7 @@ loop(Coordinator *co)
 		weir_retention_serve(&co->c);
 		weir_finish_views(co);
 		weir_replay_serve(co);
+		weir_letters_limit_serve(co);
 		take_joining(co);
 		release_gone(co);
 		publish_durable(co);

@@ -45,7 +45,10 @@ typedef struct Coordinator
 	uint64 published; /* publications at the last checkpoint */
 	XLogRecPtr last_commit;
 	bool durable_pending;
-	bool replay_due; /* there may be dead letters to be tried once more */
+	bool letters_full;  /* the stream has as many dead letters as it may */
+	int64 letters_seen; /* dead letters when they were looked at last */
+	int64 next_letters; /* monotonic us: not before */
+	bool replay_due;    /* there may be dead letters to be tried once more */
 	int64 started;
 	WeirSettings settings; /* as of the start, by which workers run */
 } Coordinator;
@@ -89,6 +92,16 @@ extern void weir_finish_views(Coordinator *co);
 
 /* Hand out dead letters that views are to try once more. */
 extern void weir_replay_serve(Coordinator *co);
+/*
+ * Do some work as the system user, in a transaction of its own and between
+ * SPI_connect and SPI_finish.  True also if a lock or the server was in the way.
+ */
+extern bool weir_coordinator_try(Coordinator *co, bool (*work)(Coordinator *co));
+
+/* --- letters_limit.c ------------------------------------------------------- */
+
+/* See to it that the stream has no more dead letters than it may. */
+extern void weir_letters_limit_serve(Coordinator *co);
 
 /* --- closing.c ------------------------------------------------------------- */
 

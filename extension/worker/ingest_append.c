@@ -150,7 +150,7 @@ write_letters(Ingest *in, const ViewApply *a)
 	{
 		const AppendLetter *l = &letters->list[i];
 
-		if (l->view == 0 || a->keep_dead)
+		if ((l->view == 0 || a->keep_dead) && weir_letter_is_wanted(in->self))
 			chosen[n++] = weir_letter_private(l->msg, l->view, l->sqlstate,
 											  l->reason);
 	}

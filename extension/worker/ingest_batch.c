@@ -49,7 +49,7 @@ dead_letter(Ingest *in, const KafkaMessage *m, int sqlstate, const char *reason)
 {
 	int64 since = weir_clock_monotonic();
 
-	if (in->stream->on_error == STREAM_SKIP)
+	if (in->stream->on_error == STREAM_SKIP || !weir_letter_is_wanted(in->self))
 		return true;
 	while (!try_letter(in, m, sqlstate, reason))
 	{
@@ -71,6 +71,14 @@ dead_letter(Ingest *in, const KafkaMessage *m, int sqlstate, const char *reason)
 	return true;
 }
 
+/* Is this one dead letter too many, for a stream that stops then? */
+static bool
+is_too_many(const Ingest *in)
+{
+	return in->self->letters_full &&
+		   in->stream->letters_full == STREAM_FULL_STOP;
+}
+
 /* Has somebody said that nothing is to stop at this message? */
 static bool
 is_skipped(const Ingest *in, const KafkaMessage *m)
@@ -89,7 +97,10 @@ weir_ingest_stops_at(Ingest *in, const KafkaMessage *m, int sqlstate,
 {
 	char text[WEIR_ERROR_LEN];
 
-	if (in->stream->on_error != STREAM_STOP || is_skipped(in, m))
+	if (is_too_many(in))
+		reason =
+			"the stream has as many dead letters as dead_letters_limit allows";
+	else if (in->stream->on_error != STREAM_STOP || is_skipped(in, m))
 		return false;
 	snprintf(text, sizeof(text),
 			 "message at partition %d, offset " INT64_FORMAT

@@ -126,6 +126,7 @@ make_decoder(Ingest *in)
 	if (in->decoder_cxt)
 		MemoryContextDelete(in->decoder_cxt);
 	in->decoder_cxt = cxt;
+	in->self->letter_rate = in->stream->letter_rate;
 }
 
 void

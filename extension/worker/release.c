@@ -63,6 +63,7 @@ release_worker(LaneWorker *w)
 	weir_letters_free(&w->frozen);
 	weir_letters_free(&w->replay);
 	pg_atomic_write_u32(&w->replay_ready, 0);
+	w->letters_full = false;
 	memset((void *) w->freshness, 0, sizeof(w->freshness));
 	w->rate = 0;
 	w->broker_down = false;

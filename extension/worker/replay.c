@@ -163,10 +163,10 @@ load(Coordinator *co)
 	return n > 0;
 }
 
-static bool
-load_safely(Coordinator *co)
+bool
+weir_coordinator_try(Coordinator *co, bool (*work)(Coordinator *co))
 {
-	volatile bool more = true;
+	volatile bool result = true;
 
 	PG_TRY();
 	{
@@ -177,7 +177,7 @@ load_safely(Coordinator *co)
 		PushActiveSnapshot(GetTransactionSnapshot());
 		user = weir_become_system();
 		SPI_connect();
-		more = load(co);
+		result = work(co);
 		SPI_finish();
 		weir_become_again(user);
 		PopActiveSnapshot();
@@ -189,7 +189,7 @@ load_safely(Coordinator *co)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(co->cxt);
-	return more;
+	return result;
 }
 
 static void
@@ -216,7 +216,7 @@ weir_replay_serve(Coordinator *co)
 {
 	if (!co->replay_due || pg_atomic_read_u32(&co->lane->replaying) > 0)
 		return;
-	co->replay_due = load_safely(co);
+	co->replay_due = weir_coordinator_try(co, load);
 	if (pg_atomic_read_u32(&co->lane->replaying) > 0 && !is_current(co))
 		take_back(co);
 	pg_write_barrier();

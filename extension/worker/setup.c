@@ -216,6 +216,8 @@ describe_stream(const StreamDef *s)
 					 s->topic, s->on_error, s->offset_reset, s->event_time,
 					 s->watermark_delay, s->max_ahead, s->idle_timeout,
 					 s->idle_advance, s->workers, s->owner);
+	appendStringInfo(&d, INT64_FORMAT " %d %d\n", s->letters_limit,
+					 s->letters_full, s->letter_rate);
 	describe_format(&d, s);
 	for (int i = 0; i < s->ncolumns; i++)
 	{

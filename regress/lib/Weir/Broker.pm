@@ -21,13 +21,15 @@ my @started;
 # The tree that the runner copied: producer/, scripts/, sql/.
 sub root { return $ENV{WEIR_ROOT} || croak 'run the tests by regress/run-tap.sh' }
 
-# Real Kafka that belongs to this test file, which may stop and kill it.
+# Real Kafka that belongs to this test file, which may stop and kill it.  Files: what
+# is to be in its folder before it starts, by name.
 sub start_kafka
 {
-	my ($class) = @_;
+	my ($class, %files) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir('kafka');
 	my $self = bless { kind => 'kafka', dir => $dir }, $class;
 
+	PostgreSQL::Test::Utils::append_to_file("$dir/$_", $files{$_}) foreach keys %files;
 	push @started, $self;
 	$self->start;
 	return $self;
@@ -79,6 +81,14 @@ sub elect_preferred
 	_kafka('tool', $self->{address}, 'org.apache.kafka.tools.LeaderElectionCommand',
 		'--election-type', 'preferred', '--all-topic-partitions');
 	return;
+}
+
+# Any of Kafka's own tools.
+sub tool
+{
+	my ($self, @args) = @_;
+
+	return _kafka('tool', $self->{address}, @args);
 }
 
 # The Kafka that all test files share.  Its topics are to be made by new_topic,

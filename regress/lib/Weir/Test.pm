@@ -167,7 +167,7 @@ sub events_counted
 
 # The real Kafka that all test files share; one of its own; the mock.
 sub kafka { return Weir::Broker->shared_kafka }
-sub start_kafka { return Weir::Broker->start_kafka }
+sub start_kafka { return Weir::Broker->start_kafka(@_) }
 sub start_broker { return Weir::Broker->start_mock(@_) }
 
 sub _address
