@@ -53,6 +53,14 @@ ww_is_valid(const WwSpec *w)
 		   (w->kind == WW_CUMULATE && w->size % w->step == 0);
 }
 
+int64_t
+ww_panes(const WwSpec *w)
+{
+	if (w->kind == WW_HOP)
+		return 2 * (w->size / w->step + 1);
+	return w->kind == WW_CUMULATE ? w->size / w->step : 1;
+}
+
 /* Windows [n, n + size) for each n that is origin + k * step. */
 static bool
 hop_pane(const WwSpec *w, int64_t ts, WwPane *pane)

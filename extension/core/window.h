@@ -85,6 +85,9 @@ extern bool ww_is_valid(const WwSpec *w);
 /* The windows that hold ts.  False: one begins or ends outside of int64. */
 extern bool ww_pane(const WwSpec *w, int64_t ts, WwPane *pane);
 
+/* How many panes a window is made of at most, but for those of late records. */
+extern int64_t ww_panes(const WwSpec *w);
+
 /* Of a window's name; it must be one that ww_pane has given. */
 extern int64_t ww_start(const WwSpec *w, int64_t name);
 extern int64_t ww_end(const WwSpec *w, int64_t name);

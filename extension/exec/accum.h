@@ -23,6 +23,11 @@ typedef struct AccumSet AccumSet;
 extern AccumSet *
 weir_accum_compile(const AccumSpec *specs, int naccums, const AggSpec *aggs,
 				   int naggs, MemoryContext cxt);
+/*
+ * A window is combined from so many panes at most: sums that are added to here stay
+ * so much below the end of their range (accum_limit.c).
+ */
+extern void weir_accum_set_panes(AccumSet *set, int64 panes);
 extern uint32 weir_accum_state_size(const AccumSet *set);
 
 /*

@@ -390,7 +390,7 @@ step_own(AccumSet *set, AccumCalls *calls, AccumValue *value,
 		return;
 	if (!value->begun && begin(spec, value, cxt))
 	{
-		accum_check_sum(calls->limit, args[0].value);
+		accum_check_sum(set, calls->limit, args[0].value);
 		value->value = own(spec, args[0].value, cxt);
 		value->isnull = false;
 		return;
@@ -405,7 +405,7 @@ step_own(AccumSet *set, AccumCalls *calls, AccumValue *value,
 	result = invoke(call, &value->isnull);
 	if (value->isnull)
 		return;
-	accum_check_sum(calls->limit, result);
+	accum_check_sum(set, calls->limit, result);
 	if (spec->kind == ACCUM_INTERNAL)
 		value->value = result;
 	else if (spec->trans_byval || before.isnull || result != before.value)

@@ -57,6 +57,7 @@ struct AccumSet
 	AggState *agg;      /* what aggregates' functions believe to be called by */
 	Datum numeric_max;  /* LIMIT_NUMERIC's bounds */
 	Datum numeric_min;
+	int64 share; /* of its range that a sum may take is one in so many */
 };
 
 /* --- accum_calls.c ---------------------------------------------------------- */
@@ -81,7 +82,7 @@ accum_finish(AccumSet *set, FinalCalls *calls, const AccumCalls *over,
 extern AccumLimit accum_limit_of(Oid transfn);
 extern void
 accum_check_argument(const AccumSet *set, AccumLimit limit, Datum arg);
-extern void accum_check_sum(AccumLimit limit, Datum value);
+extern void accum_check_sum(const AccumSet *set, AccumLimit limit, Datum value);
 
 /* --- accum_distinct.c ------------------------------------------------------- */
 extern void accum_compile_order(FinalCalls *calls, const AggSpec *agg,

@@ -14,8 +14,9 @@
  * float4, float8: as accum_apply.c does; 1e140 where squares or products are
  *		summed.
  * interval, money: a sum of more than 1/64 of the range, so that 64 of them can
- *		be combined.  An interval sum ends at 4,500 years of hours or 90,000
- *		years of days.
+ *		be combined; where windows have many panes, a share for 16 states of each.
+ *		Of a tumbling window an interval sum ends at 4,500 years of hours or
+ *		90,000 years of days.
  */
 #include "exec/accum_internal.h"
 
@@ -25,7 +26,15 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
-#define SUM_SHARE 64
+#define LEAST_SHARE    64
+#define STATES_OF_PANE 16 /* shards, restored ones, late events' */
+
+/* weir_accum_set_panes: what is added to here is combined from so many panes. */
+void
+weir_accum_set_panes(AccumSet *set, int64 panes)
+{
+	set->share = Max(LEAST_SHARE, Min(panes, PG_INT32_MAX) * STATES_OF_PANE);
+}
 
 /* accum_limit_of: what bounds the sums that a transition function makes. */
 AccumLimit
@@ -111,26 +120,28 @@ accum_check_argument(const AccumSet *set, AccumLimit limit, Datum arg)
 
 /* within: is x at most a share of the range that ends at max? */
 static inline bool
-within(int64 x, int64 max)
+within(int64 x, int64 max, int64 share)
 {
-	return x <= max / SUM_SHARE && x >= -(max / SUM_SHARE);
+	return x <= max / share && x >= -(max / share);
 }
 
 /* accum_check_sum: raise for a sum that could not be combined with others. */
 void
-accum_check_sum(AccumLimit limit, Datum value)
+accum_check_sum(const AccumSet *set, AccumLimit limit, Datum value)
 {
+	int64 share = Max(set->share, LEAST_SHARE);
 	const Interval *interval;
 
 	if (limit == LIMIT_INTERVAL)
 	{
 		interval = DatumGetIntervalP(value);
-		if (!within(interval->time, PG_INT64_MAX) ||
-			!within(interval->day, PG_INT32_MAX) ||
-			!within(interval->month, PG_INT32_MAX))
+		if (!within(interval->time, PG_INT64_MAX, share) ||
+			!within(interval->day, PG_INT32_MAX, share) ||
+			!within(interval->month, PG_INT32_MAX, share))
 			raise_overflow("interval out of range",
 						   ERRCODE_DATETIME_VALUE_OUT_OF_RANGE);
 	}
-	else if (limit == LIMIT_MONEY && !within(DatumGetInt64(value), PG_INT64_MAX))
+	else if (limit == LIMIT_MONEY &&
+			 !within(DatumGetInt64(value), PG_INT64_MAX, share))
 		raise_overflow("money out of range", ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE);
 }

@@ -217,6 +217,7 @@ weir_apply_new(ViewSlot *slot, int shard, const ViewPlan *plan,
 	a->late = palloc0(sizeof(int64) * npartitions);
 	a->accums = weir_accum_compile(plan->accums, plan->naccums, plan->aggs,
 								   plan->naggs, cxt);
+	weir_accum_set_panes(a->accums, ww_panes(&plan->window.all));
 	a->layout = weir_state_layout(plan, a->accums);
 	a->codec = weir_key_codec(plan, cxt);
 	a->panes = weir_panemap_new(cxt);

@@ -11,7 +11,12 @@
 #include "utils/memutils.h"
 
 #define FIRST_ELEMENTS 16
+/*
+ * So much may be added to by steps, each of which can be refused; and so much united
+ * from that, of the shards of a group and of the panes of a window.
+ */
 #define MAX_SET        (64 * 1024 * 1024)
+#define MAX_UNITED     (512 * 1024 * 1024)
 #define HEADER         (VARHDRSZ + sizeof(uint32))
 
 /* An entry of the index; open addressing. */
@@ -125,28 +130,28 @@ find(const ValueSet *set, uint32 hash, const char *image, uint32 len)
 
 /* A set is kept as one value, and copied as a whole. */
 static void
-check_size(const ValueSet *set, uint32 len)
+check_size(const ValueSet *set, uint32 len, size_t max)
 {
-	if (set->used + len > MAX_SET)
+	if (set->used + len > max)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg(
 					 "a group of a continuous view has too many different values"),
 				 errdetail("Their set would take more than %d MB.",
-						   MAX_SET / 1024 / 1024),
+						   (int) (max / 1024 / 1024)),
 				 errhint(
-					 "Group by more keys or by smaller windows, or use an aggregate that estimates, such as hll's.")));
+					 "Create the view anew, grouped by more keys or by smaller windows, or with an aggregate that estimates, such as hll's.")));
 }
 
-uint32
-weir_valueset_add_image(ValueSet *set, const char *image, uint32 len)
+static uint32
+add(ValueSet *set, const char *image, uint32 len, size_t max)
 {
 	uint32 hash = (uint32) weir_key_hash(set->codec, image, len);
 	uint32 found = find(set, hash, image, len);
 
 	if (found > 0)
 		return found - 1;
-	check_size(set, len);
+	check_size(set, len, max);
 	if (set->n == set->capacity)
 		grow(set);
 	if (set->size - set->used < len + sizeof(len))
@@ -160,6 +165,12 @@ weir_valueset_add_image(ValueSet *set, const char *image, uint32 len)
 	set->used += sizeof(len) + len;
 	index_put(set, hash, ++set->n);
 	return set->n - 1;
+}
+
+uint32
+weir_valueset_add_image(ValueSet *set, const char *image, uint32 len)
+{
+	return add(set, image, len, MAX_SET);
 }
 
 uint32
@@ -180,7 +191,7 @@ weir_valueset_unite(ValueSet *set, const struct varlena *kept)
 	uint32 len;
 
 	while ((image = weir_valueset_next(kept, &at, &len)) != NULL)
-		(void) weir_valueset_add_image(set, image, len);
+		(void) add(set, image, len, MAX_UNITED);
 }
 
 uint32

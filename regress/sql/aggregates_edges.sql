@@ -33,6 +33,18 @@ SELECT count(*), min(reason) FROM weir.dead_letters WHERE view = 'large'::regcla
 SELECT wait_for('peak() IS NOT NULL');
 SELECT peak() - :before < 100 * 1024 AS little;
 
+-- Sums of panes can be combined in all windows: what would be too much is refused before.
+SELECT weir.create_view('hops', $$ SELECT weir.hop(ts, '100 s', '1 s') AS w, sum(make_interval(months => i)) AS s, count(*) FROM events WHERE k = 'c' GROUP BY 1 $$);
+INSERT INTO events SELECT 'c', CASE WHEN g % 2 = 0 THEN 33000000 ELSE 600000 END, NULL, at(g), 1 FROM generate_series(1, 100) g;
+SELECT weir.flush('hops');
+SELECT max(s), max(count) FROM hops;
+SELECT weir.advance_watermark('hops', at(1000));
+SELECT weir.flush('hops');
+SELECT max(s), max(count) FROM hops_final;
+SELECT state, dead_letters FROM weir.status WHERE view_name = 'hops'::regclass;
+SELECT DISTINCT reason FROM weir.dead_letters WHERE view = 'hops'::regclass;
+SELECT weir.drop_view('hops');
+
 -- A view that its owner may not run any more fails alone.
 CREATE ROLE edges_owner;
 GRANT USAGE, CREATE ON SCHEMA aggregates_edges TO edges_owner;

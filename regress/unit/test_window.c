@@ -173,6 +173,10 @@ paired_panes(void)
 		for (int64_t t = w.origin; t < w.origin + w.step; t = pane.upto, n++)
 			CHECK(ww_pane(&w, t, &pane));
 		CHECK(n == (w.size % w.step == 0 ? 1 : 2));
+		n = 0;
+		for (int64_t t = w.origin; t < w.origin + w.size; t = pane.upto, n++)
+			CHECK(ww_pane(&w, t, &pane));
+		CHECK(n <= ww_panes(&w));
 	}
 }
 
