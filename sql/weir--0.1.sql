@@ -728,12 +728,16 @@ messages AS MATERIALIZED (
 ), shapes AS (
     SELECT id, CASE WHEN jsonb_typeof(b) = 'object' THEN 'object'
                     WHEN jsonb_typeof(b) = 'array' AND jsonb_typeof(b -> 0) = 'object' THEN 'array'
+                    WHEN b IS NULL AND text ~ '^\s*[{].*[}]\s*\n\s*[{].*[}]\s*$'
+                         AND (SELECT bool_and(coalesce(jsonb_typeof(weir.message_as_jsonb(convert_to(l.line, 'UTF8'))) = 'object', false))
+                              FROM regexp_split_to_table(text, '\n') l (line) WHERE l.line ~ '\S') THEN 'lines'
                END AS shape
     FROM messages
 ), counts AS (
     SELECT count(*) AS n, count(shape) AS json,
            count(*) FILTER (WHERE shape = 'object') AS objects,
            count(*) FILTER (WHERE shape = 'array') AS arrays,
+           count(*) FILTER (WHERE shape = 'lines') AS lines,
            2 * count(shape) > count(*) AS is_json
     FROM shapes
 ), records AS MATERIALIZED (
@@ -745,7 +749,12 @@ messages AS MATERIALIZED (
         SELECT a.value, a.n
         FROM json_array_elements(CASE WHEN s.shape = 'array' THEN m.text::json END)
              WITH ORDINALITY a (value, n)
-        WHERE json_typeof(a.value) = 'object') e
+        WHERE json_typeof(a.value) = 'object'
+        UNION ALL
+        SELECT l.line::json, l.n
+        FROM regexp_split_to_table(CASE WHEN s.shape = 'lines' THEN m.text END, '\n')
+             WITH ORDINALITY l (line, n)
+        WHERE l.line ~ '\S') e
     WHERE s.shape IS NOT NULL
 ),
 -- 2. Every value in them, with the keys that lead to it; objects are gone into.
@@ -782,8 +791,8 @@ looks AS (
            bool_and(length(regexp_replace(v.text, '[^0-9]', '', 'g')) <= 15) AS short,
            min(CASE WHEN v.kind = 'number' THEN v.text::numeric END) AS least,
            max(CASE WHEN v.kind = 'number' THEN v.text::numeric END) AS most,
-           bool_and(v.text ~ '^[12]\d{3}-(0\d|1[0-2])-[0-3]\d[T ][0-2]\d:[0-5]\d(:[0-5]\d([.]\d+)?)? ?(Z|[+-][01]\d(:?[0-5]\d)?)?$') AS iso,
-           bool_and(v.text ~ '^[12]\d{3}-(0\d|1[0-2])-[0-3]\d$') AS day
+           bool_and(v.text ~ '^[12]\d{3}-(0[1-9]|1[0-2])-[0-3]\d[T ][0-2]\d:[0-5]\d(:[0-5]\d([.]\d+)?)? ?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?$') AS iso,
+           bool_and(v.text ~ '^[12]\d{3}-(0[1-9]|1[0-2])-[0-3]\d$') AS day
     FROM leaves l JOIN nodes n USING (path)
     CROSS JOIN LATERAL (SELECT n.value #>> '{}' AS text, json_typeof(n.value) AS kind) v
     WHERE v.kind IN ('number', 'string') AND l.kinds <@ '{number,string}'
@@ -822,18 +831,25 @@ typed AS (
                 WHEN g.kinds = '{string}' AND g.iso THEN 'timestamptz'
                 WHEN g.kinds = '{string}' AND g.day THEN 'date'
                 ELSE 'text' END AS type,
-           array_to_string(g.path, '_')::name::text AS base
+           s.base || CASE WHEN s.base IN ('tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid') THEN '_' ELSE '' END AS base
     FROM guesses g LEFT JOIN closeness c USING (path)
+    CROSS JOIN LATERAL (SELECT array_to_string(g.path, '_')::name::text AS base) s
+), numbered AS (
+    -- The cast to name cuts what is too long, where a character ends.
+    SELECT t.*, row_number() OVER (PARTITION BY t.base ORDER BY cardinality(t.path), t.ord) AS nth,
+           (SELECT coalesce(max(substring(o.base FROM '_([0-9]{1,7})$')::int), 0) FROM typed o) AS taken
+    FROM typed t
 ), named AS (
+    -- One that is there already gets a number that ends no other name.
     SELECT t.*,
-           CASE WHEN t.base IN ('tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid') THEN t.base || '_'
-                WHEN row_number() OVER same > 1 THEN left(t.base, 50)::name || '_' || row_number() OVER same
-                ELSE t.base END AS name,
+           CASE WHEN t.nth = 1 THEN t.base
+                ELSE substr(('123456789' || t.base)::name::text, 10) || '_'
+                     || greatest(t.taken, 1) + row_number() OVER (PARTITION BY t.nth > 1 ORDER BY cardinality(t.path), t.ord)
+           END AS name,
            (SELECT string_agg(CASE WHEN k ~ '^[A-Za-z_][A-Za-z0-9_]*$' THEN k
                                    ELSE '"' || replace(replace(k, '\', '\\'), '"', '\"') || '"' END, '.' ORDER BY n)
             FROM unnest(t.path) WITH ORDINALITY p (k, n)) AS steps
-    FROM typed t
-    WINDOW same AS (PARTITION BY t.base ORDER BY cardinality(t.path), t.ord)
+    FROM numbered t
 ), event_time AS (
     SELECT n.path, n.name, n.ahead FROM named n
     WHERE n.type = 'timestamptz' AND n.present = (SELECT count(*) FROM records)
@@ -880,7 +896,8 @@ SELECT '-- ' || c.n || ' messages sampled'
        || E'\n) SERVER ' || quote_ident($1) || ' OPTIONS ('
        || concat_ws(', ', 'topic ' || quote_literal($2),
               'format ' || CASE WHEN c.is_json THEN '''json''' ELSE '''raw''' END,
-              CASE WHEN c.is_json AND c.arrays > 0 THEN 'records ' || CASE WHEN c.objects > 0 THEN '''auto''' ELSE '''array''' END END,
+              CASE WHEN c.is_json AND c.arrays + c.lines > 0
+                   THEN 'records ' || CASE WHEN c.objects + c.lines = 0 THEN '''array''' WHEN c.objects + c.arrays = 0 THEN '''lines''' ELSE '''auto''' END END,
               'event_time ' || quote_literal(e.name),
               CASE WHEN d.usual > 0 THEN 'watermark_delay ' || quote_literal(d.usual || ' seconds') END,
               CASE WHEN e.ahead > interval '1 day' THEN 'max_ahead ' || quote_literal(ceil(extract(epoch FROM e.ahead) / 86400) + 1 || ' days') END)

@@ -10,6 +10,7 @@
 #include "base/weir.h"
 
 #include "access/xact.h"
+#include "api/as_jsonb.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -29,32 +30,29 @@ is_mine(const ErrorData *e)
 }
 
 static Datum
-parse_message(const bytea *message)
+parse(const char *bytes, size_t len, int encoding)
 {
-	int len = VARSIZE_ANY_EXHDR(message);
-	char *text = pnstrdup(VARDATA_ANY(message), len);
+	char *text = pnstrdup(bytes, len);
 
 	if (memchr(text, '\0', len) != NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
 						errmsg("the message is no text")));
-	text = pg_any_to_server(text, len, PG_UTF8);
+	text = pg_any_to_server(text, (int) len, encoding);
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
 }
 
-Datum
-weir_message_as_jsonb(PG_FUNCTION_ARGS)
+bool
+weir_as_jsonb(const char *bytes, size_t len, int encoding, Datum *jsonb)
 {
-	bytea *message = PG_GETARG_BYTEA_PP(0);
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile Datum result = (Datum) 0;
 	volatile bool ok = false;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(cxt);
 	PG_TRY();
 	{
-		result = parse_message(message);
+		*jsonb = parse(bytes, len, encoding);
 		ReleaseCurrentSubTransaction();
 		ok = true;
 	}
@@ -73,7 +71,17 @@ weir_message_as_jsonb(PG_FUNCTION_ARGS)
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;
-	if (!ok)
+	return ok;
+}
+
+Datum
+weir_message_as_jsonb(PG_FUNCTION_ARGS)
+{
+	bytea *message = PG_GETARG_BYTEA_PP(0);
+	Datum result;
+
+	if (!weir_as_jsonb(VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message),
+					   PG_UTF8, &result))
 		PG_RETURN_NULL();
 	return result;
 }

@@ -5,12 +5,14 @@
  * Backends, as the user, who needs SELECT on the stream; with the same user
  * mapping as a SELECT.  The newest of each partition are read and decoded as they
  * come, by the code that serves views; of all of them the newest are returned.
- * Everything lives in the function's memory context.
+ * There may be very many partitions, and records in a message, so what is not among
+ * the newest is let go of meanwhile, and what is returned has a bound, too.
  */
 #include "base/weir.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "api/as_jsonb.h"
 #include "api/sample.h"
 #include "catalog/stream.h"
 #include "common/string.h"
@@ -28,6 +30,8 @@ PG_FUNCTION_INFO_V1(weir_peek);
 
 #define MOST_MESSAGES 10000
 #define MOST_RECORDS  64 /* of a message that are decoded in one go */
+/* What the rows may take together. */
+#define MOST_BYTES    (64 * 1024 * 1024)
 
 typedef struct PeekRow
 {
@@ -35,7 +39,8 @@ typedef struct PeekRow
 	int64 offset;
 	int32 partition;
 	int32 record; /* in its message, in the order of decoding */
-	char *key;
+	size_t bytes; /* of all that is shown */
+	char *key;    /* these three are those of the message's first row */
 	char *headers;
 	char *payload;
 	char *row;
@@ -47,9 +52,14 @@ typedef struct Peek
 	StreamDef *stream;
 	TupleDesc desc; /* of the stream */
 	Decoder *decoder;
+	MemoryContext work; /* of a row */
 	PeekRow *rows;
 	int n;
 	int capacity;
+	int wanted;    /* messages */
+	int nmessages; /* in rows */
+	size_t bytes;  /* of rows */
+	bool cut;      /* there was more than MOST_BYTES */
 } Peek;
 
 /* --- a message as text ------------------------------------------------------------ */
@@ -77,10 +87,12 @@ readable(const char *bytes, size_t len)
 static char *
 record_as_json(const Peek *peek, const EventBatch *b, int i)
 {
+	MemoryContext cxt = MemoryContextSwitchTo(peek->work);
 	int natts = peek->desc->natts;
 	Datum *values = palloc0(sizeof(Datum) * natts);
 	bool *nulls = palloc(sizeof(bool) * natts);
 	HeapTuple tuple;
+	char *json;
 
 	for (int a = 0; a < natts; a++)
 	{
@@ -90,12 +102,22 @@ record_as_json(const Peek *peek, const EventBatch *b, int i)
 			values[a] = b->columns[a].values[i];
 	}
 	tuple = heap_form_tuple(peek->desc, values, nulls);
-	return TextDatumGetCString(
+	json = TextDatumGetCString(
 		DirectFunctionCall1(row_to_json,
 							heap_copy_tuple_as_datum(tuple, peek->desc)));
+	json = MemoryContextStrdup(cxt, json);
+	MemoryContextSwitchTo(cxt);
+	MemoryContextReset(peek->work);
+	return json;
 }
 
 /* --- collecting --------------------------------------------------------------------- */
+
+static size_t
+length(const char *text)
+{
+	return text ? strlen(text) : 0;
+}
 
 static PeekRow *
 add_row(Peek *peek, const KafkaMessage *m, int32 record)
@@ -108,13 +130,20 @@ add_row(Peek *peek, const KafkaMessage *m, int32 record)
 		peek->rows = repalloc_huge(peek->rows, sizeof(PeekRow) * peek->capacity);
 	}
 	r = &peek->rows[peek->n++];
-	*r = (PeekRow){.timestamp = m->timestamp,
-				   .offset = m->offset,
-				   .partition = m->partition,
-				   .record = record,
-				   .key = readable(m->key, m->key_len),
-				   .headers = weir_message_headers(m),
-				   .payload = readable(m->payload, m->len)};
+	if (record > 0)
+	{
+		*r = r[-1];
+		r->row = r->error = NULL;
+	}
+	else
+		*r = (PeekRow){.timestamp = m->timestamp,
+					   .offset = m->offset,
+					   .partition = m->partition,
+					   .key = readable(m->key, m->key_len),
+					   .headers = weir_message_headers(m),
+					   .payload = readable(m->payload, m->len)};
+	r->record = record;
+	peek->nmessages += record == 0;
 	return r;
 }
 
@@ -127,27 +156,18 @@ error_of(const EventBatch *b, int record)
 	return "the message cannot be used";
 }
 
-/* SampleTake */
-static bool
-take_message(void *arg, const KafkaMessage *m)
+static void
+take_record(Peek *peek, const EventBatch *b, int i, PeekRow *r)
 {
-	Peek *peek = arg;
-	EventBatch *b = weir_decode(peek->decoder, m, 1);
-	int32 record = 0;
-
-	for (; b; b = weir_decode_more(peek->decoder))
-		for (int i = 0; i < b->n; i++)
-		{
-			PeekRow *r = add_row(peek, m, record++);
-
-			if (!b->ok[i])
-				r->error = pstrdup(error_of(b, i));
-			else
-				r->row = record_as_json(peek, b, i);
-			if (b->ok[i] && b->event_time[i] == WEIR_NO_TIME)
-				r->error = "the message has no event time";
-		}
-	return true;
+	if (!b->ok[i])
+		r->error = pstrdup(error_of(b, i));
+	else
+		r->row = record_as_json(peek, b, i);
+	if (b->ok[i] && b->event_time[i] == WEIR_NO_TIME)
+		r->error = pstrdup("the message has no event time");
+	r->bytes = sizeof(*r) + length(r->key) + length(r->headers) +
+			   length(r->payload) + length(r->row) + length(r->error);
+	peek->bytes += r->bytes;
 }
 
 /* The newest first; records of a message in their order. */
@@ -166,6 +186,70 @@ compare_rows(const void *a, const void *b)
 	return x->record > y->record ? 1 : -1;
 }
 
+static void
+free_text(char *text)
+{
+	if (text)
+		pfree(text);
+}
+
+static void
+free_row(const PeekRow *r)
+{
+	free_text(r->row);
+	free_text(r->error);
+	if (r->record > 0)
+		return;
+	free_text(r->key);
+	free_text(r->headers);
+	free_text(r->payload);
+}
+
+/* Keep the newest messages only, and of them what there is room for. */
+static void
+keep_newest(Peek *peek)
+{
+	int all = peek->n;
+
+	qsort(peek->rows, all, sizeof(PeekRow), compare_rows);
+	peek->n = peek->nmessages = 0;
+	peek->bytes = 0;
+	for (; peek->n < all; peek->n++)
+	{
+		const PeekRow *r = &peek->rows[peek->n];
+
+		if (r->record == 0 && peek->nmessages == peek->wanted)
+			break;
+		peek->cut = peek->cut || peek->bytes + r->bytes > MOST_BYTES;
+		if (peek->n > 0 && peek->bytes + r->bytes > MOST_BYTES)
+			break;
+		peek->nmessages += r->record == 0;
+		peek->bytes += r->bytes;
+	}
+	for (int i = all - 1; i >= peek->n; i--)
+		free_row(&peek->rows[i]);
+}
+
+/* SampleTake */
+static bool
+take_message(void *arg, const KafkaMessage *m)
+{
+	Peek *peek = arg;
+	EventBatch *b = weir_decode(peek->decoder, m, 1);
+	size_t before = peek->bytes;
+	int32 record = 0;
+
+	/* More of one message than may be shown is not looked at. */
+	for (; b && peek->bytes - before <= MOST_BYTES;
+		 b = weir_decode_more(peek->decoder))
+		for (int i = 0; i < b->n; i++)
+			take_record(peek, b, i, add_row(peek, m, record++));
+	if (peek->nmessages > 2 * peek->wanted + MOST_RECORDS ||
+		peek->bytes > 2 * MOST_BYTES)
+		keep_newest(peek);
+	return true;
+}
+
 /* --- the result ------------------------------------------------------------------------ */
 
 static void
@@ -176,12 +260,13 @@ put_text(Datum *values, bool *nulls, int i, const char *text)
 		values[i] = CStringGetTextDatum(text);
 }
 
-static void
+/* False: jsonb cannot hold it. */
+static bool
 put_json(Datum *values, bool *nulls, int i, const char *text)
 {
-	nulls[i] = text == NULL;
-	if (text)
-		values[i] = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+	nulls[i] = text == NULL || !weir_as_jsonb(text, strlen(text),
+											  GetDatabaseEncoding(), &values[i]);
+	return text == NULL || !nulls[i];
 }
 
 static void
@@ -195,25 +280,32 @@ put_row(ReturnSetInfo *rsinfo, const PeekRow *r)
 	nulls[2] = r->timestamp < 0;
 	values[2] = TimestampTzGetDatum(r->timestamp - WEIR_EPOCH_SHIFT);
 	put_text(values, nulls, 3, r->key);
-	put_json(values, nulls, 4, r->headers);
+	(void) put_json(values, nulls, 4, r->headers);
 	put_text(values, nulls, 5, r->payload);
-	put_json(values, nulls, 6, r->row);
-	put_text(values, nulls, 7, r->error);
+	if (put_json(values, nulls, 6, r->row))
+		put_text(values, nulls, 7, r->error);
+	else
+		put_text(values, nulls, 7, "the row has values that jsonb cannot hold");
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
-/* Rows of the n newest messages. */
+/* Rows of the newest messages. */
 static void
-put_newest(ReturnSetInfo *rsinfo, Peek *peek, int n)
+put_newest(ReturnSetInfo *rsinfo, Peek *peek)
 {
-	qsort(peek->rows, peek->n, sizeof(PeekRow), compare_rows);
+	MemoryContext cxt = MemoryContextSwitchTo(peek->work);
+
+	keep_newest(peek);
 	for (int i = 0; i < peek->n; i++)
 	{
-		n -= peek->rows[i].record == 0;
-		if (n < 0)
-			break;
 		put_row(rsinfo, &peek->rows[i]);
+		MemoryContextReset(peek->work);
 	}
+	MemoryContextSwitchTo(cxt);
+	if (peek->cut)
+		ereport(NOTICE,
+				(errmsg("less than was asked for: the rows would take more than %d MB",
+						MOST_BYTES / 1024 / 1024)));
 }
 
 static Relation
@@ -239,7 +331,7 @@ weir_peek(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	int n = PG_GETARG_INT32(1);
 	Relation rel = open_stream(PG_GETARG_OID(0));
-	Peek peek = {.capacity = 64};
+	Peek peek = {.capacity = 64, .wanted = n};
 	Bitmapset *all = NULL;
 	SampleWish wish = {.newest = n, .each = true};
 
@@ -253,12 +345,14 @@ weir_peek(PG_FUNCTION_ARGS)
 		all = bms_add_member(all, a);
 	peek.decoder = weir_decoder_new(peek.stream, all, MOST_RECORDS,
 									CurrentMemoryContext);
+	peek.work = AllocSetContextCreate(CurrentMemoryContext, "weir peek",
+									  ALLOCSET_DEFAULT_SIZES);
 	peek.rows = palloc(sizeof(PeekRow) * peek.capacity);
 	wish.settings = peek.stream->settings;
 	wish.topic = peek.stream->topic;
 	wish.group = weir_stream_group(peek.stream);
 	weir_sample_topic(&wish, take_message, &peek);
-	put_newest(rsinfo, &peek, n);
+	put_newest(rsinfo, &peek);
 	table_close(rel, AccessShareLock);
 	return (Datum) 0;
 }

@@ -70,9 +70,22 @@ SELECT raw('infer_array');
 INSERT INTO raw_infer_array SELECT format('[{"n": %s}, {"n": %s, "x": true}]', g, g), at(g), 0 FROM generate_series(1, 5) g;
 SELECT weir.infer('stream_infer', 'infer_array');
 SELECT * FROM inferred('infer_array');
+SELECT raw('infer_lines');
+INSERT INTO raw_infer_lines SELECT format(E'{"n": %s}\n{"n": %s, "x": true}\n\n', g, g), at(g), 0 FROM generate_series(1, 5) g;
+SELECT weir.infer('stream_infer', 'infer_lines');
+SELECT * FROM inferred('infer_lines');
+INSERT INTO raw_infer_lines VALUES ('{"n": 6}', at(6), 0), ('[{"n": 7}, {"n": 8}]', at(6), 0);
+SELECT weir.infer('stream_infer', 'infer_lines') ~ 'records ''auto''' AS auto;
 SELECT raw('infer_map');
 INSERT INTO raw_infer_map SELECT format('{"by_user": {"u%s": 1}, "n": 1}', g), at(g), 0 FROM generate_series(1, 100) g;
 SELECT weir.infer('stream_infer', 'infer_map');
+
+-- Names that are one when they are cut, in bytes, or are there already; times that only look like some.
+SELECT raw('infer_odd');
+INSERT INTO raw_infer_odd SELECT format('{"%1$s1": 1, "%1$s2": 2, "%2$s1": 3, "%2$s2": 4, "a": {"b": 5}, "a_b": 6, "a_b_2": 7, "ctid": 8, "ctid_": 9, "zero": "2024-00-10T00:00:00Z", "far": "2024-01-10T00:00:00+19:00", "noday": "2024-00-01"}',
+    repeat('x', 63), repeat('ü', 40)), at(g), 0 FROM generate_series(1, 5) g;
+SELECT weir.infer('stream_infer', 'infer_odd');
+SELECT * FROM inferred('infer_odd');
 
 -- Import: all, some, all but some; not those without messages, and none of Kafka's.
 CREATE SCHEMA stream_infer_all;

@@ -51,6 +51,16 @@ INSERT INTO lines_raw VALUES (E'{"n": 101}\n{"n": "x"}\n{"n": 103}', at(2), 1);
 SELECT "offset", "row" ->> 'n' AS n, error FROM weir.peek('lines', 1);
 SELECT count(*), sum(("row" ->> 'n')::int), count(DISTINCT payload) FROM weir.peek('lines', 2);
 
+-- Values that jsonb cannot hold, beside others; a message of very many records.
+CREATE FOREIGN TABLE zeros (j json, kts timestamptz OPTIONS (metadata 'timestamp')) SERVER stream_peek OPTIONS (topic 'stream_peek_zeros');
+CREATE FOREIGN TABLE zeros_raw (payload text, kts timestamptz OPTIONS (metadata 'timestamp')) SERVER stream_peek OPTIONS (topic 'stream_peek_zeros', format 'raw');
+INSERT INTO zeros_raw VALUES ('{"j": "a"}', at(1)), ('{"j": "\u0000"}', at(2));
+SELECT "row" -> 'j' AS j, error FROM weir.peek('zeros');
+INSERT INTO lines_raw SELECT string_agg('{"n": 1}', E'\n'), at(3), 0 FROM generate_series(1, 100000) g;
+SET client_min_messages = notice;
+SELECT count(*) BETWEEN 50 AND 100 AS some, count(DISTINCT payload) FROM weir.peek('lines', 3);
+SET client_min_messages = warning;
+
 -- Refused.
 SELECT weir.peek('pg_class');
 SELECT weir.peek('events', 0);
