@@ -42,7 +42,10 @@
 #define FIRST_WAIT_MS 5
 #define MOST_WAIT_MS  100
 
-/* The oldest partition, if it holds no window named above "last"; or InvalidOid. */
+/*
+ * The oldest partition, if it holds no window named above "last"; or InvalidOid.
+ * Raises when the table is locked, to look again.
+ */
 static Oid
 find_old(Oid final, int64 last)
 {
@@ -51,7 +54,8 @@ find_old(Oid final, int64 last)
 	Oid old = InvalidOid;
 
 	if (!ConditionalLockRelationOid(final, AccessShareLock))
-		return InvalidOid;
+		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						errmsg("the final table of the view is locked")));
 	rel = try_table_open(final, NoLock);
 	if (rel == NULL)
 		return InvalidOid;

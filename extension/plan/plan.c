@@ -425,9 +425,12 @@ layout_hash(const ViewPlan *plan)
 		hash = mix(hash, spec->kind);
 		hash = mix(hash, spec->offset);
 		if (spec->kind == ACCUM_DATUM)
+		{
 			hash = mix(hash, plan_type_is_fixed(spec->trans_type)
 								 ? getBaseType(spec->trans_type)
 								 : 0);
+			hash = mix(mix(hash, (uint64) spec->trans_len), spec->trans_byval);
+		}
 		for (int k = 0; spec->kind == ACCUM_DISTINCT && k <= spec->nmore; k++)
 			hash = mix(hash, key_hash(&spec->keys[k]));
 	}
