@@ -118,6 +118,7 @@ apply_live_new(ViewApply *a)
 	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
 
 	live->cxt = cxt;
+	live->behind = true;
 	live->kept = palloc(sizeof(KeptAccum) * (a->ndatums + 1));
 	for (int d = 0; d < a->ndatums; d++)
 		if (apply_is_kept_alive(a, d))

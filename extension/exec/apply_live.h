@@ -57,6 +57,7 @@ struct LiveStates
 	uint32 *touched; /* by the batch, while it may still fail */
 	uint32 ntouched;
 	bool torn;                 /* some group is */
+	bool behind;               /* readers may look at what a lane has left */
 	bool starved;              /* settling found no room */
 	MemoryContext journal_cxt; /* arguments by reference */
 	JournalRow *journal;

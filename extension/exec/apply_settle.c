@@ -4,11 +4,16 @@
  *
  * Runs in the ingest worker, as the view's owner: after a batch, if it is time,
  * and before each barrier.  See apply_live.c.
+ *
+ * Readers who look at what an earlier lane has left turn to this one when its
+ * positions are as far, and must not see less then: until they have turned, each
+ * batch is settled before its positions are published.
  */
 #include "base/weir.h"
 
 #include "base/clock.h"
 #include "exec/apply_live.h"
+#include "shmem/retired.h"
 #include "utils/memutils.h"
 
 #define JOURNAL_ROWS  262144
@@ -91,7 +96,8 @@ apply_settle_if_due(ViewApply *a)
 
 	if (weir_apply_is_settled(a))
 		return;
-	if (live->nnoted >= JOURNAL_ROWS || !live_has_room() ||
+	live->behind = live->behind && weir_is_retired(a->slot);
+	if (live->behind || live->nnoted >= JOURNAL_ROWS || !live_has_room() ||
 		MemoryContextMemAllocated(live->journal_cxt, false) >= JOURNAL_BYTES ||
 		weir_clock_monotonic() - live->settled >= SETTLE_SHARE * live->took)
 		if (weir_apply_settle(a, false))

@@ -23,6 +23,17 @@ weir_retired_find(Oid dboid, int32 view)
 	return NULL;
 }
 
+bool
+weir_is_retired(const ViewSlot *slot)
+{
+	bool found;
+
+	LWLockAcquire(&weir_registry->lock, LW_SHARED);
+	found = weir_retired_find(slot->dboid, slot->view) != NULL;
+	LWLockRelease(&weir_registry->lock);
+	return found;
+}
+
 /* While the slot is live and the registry lock is held, its shards stay. */
 static bool
 has_passed(ViewSlot *now, int p, int64 position)

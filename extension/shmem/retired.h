@@ -37,6 +37,9 @@ extern void weir_view_places(Oid dboid, int32 view, int64 generation,
 /* The retired slot of a view, or NULL; registry lock held. */
 extern ViewSlot *weir_retired_find(Oid dboid, int32 view);
 
+/* Has an earlier lane of the slot's view left something?  Takes the lock. */
+extern bool weir_is_retired(const ViewSlot *slot);
+
 /* Has the live slot passed all positions of the retired one?  Registry lock held. */
 extern bool weir_has_caught_up(ViewSlot *now, ViewSlot *before);
 
