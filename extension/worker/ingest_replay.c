@@ -145,6 +145,8 @@ apply(Ingest *in, IngestView *v, Letter *l, const EventBatch *b)
 {
 	bool done;
 
+	/* What views have in common is of the batch before. */
+	weir_common_begin(in->common, b->n);
 	in->replayed = l;
 	v->apply->again = true;
 	if (in->append)
