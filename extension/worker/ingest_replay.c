@@ -102,7 +102,6 @@ decode(Ingest *in, Decoder *d, const KafkaMessage *m)
 	EventBatch *b = weir_decode(d, m, 1);
 
 	weir_become_again(before);
-	weir_common_begin(in->common, b->n);
 	return b;
 }
 
