@@ -135,11 +135,17 @@ drop_executor(ViewJoin *j)
 static const char *
 table_source(const JoinTable *t)
 {
+	const char *name;
+
 	if (!OidIsValid(t->relid))
 		return psprintf("(%s)", pg_get_querydef(copyObject(t->subquery), false));
+	name = get_rel_name(t->relid);
+	if (name == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("a joined table was dropped")));
 	return quote_qualified_identifier(get_namespace_name(
 										  get_rel_namespace(t->relid)),
-									  get_rel_name(t->relid));
+									  name);
 }
 
 /* It may have another name by now. */
@@ -155,6 +161,7 @@ column_name(const JoinTable *t, int attno)
 static char *
 select_statement(const JoinTable *t)
 {
+	const char *source = table_source(t);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -172,7 +179,7 @@ select_statement(const JoinTable *t)
 								 : format_type_with_typemod(a->atttypid,
 															a->atttypmod));
 	}
-	appendStringInfo(&sql, " FROM %s t", table_source(t));
+	appendStringInfo(&sql, " FROM %s t", source);
 	return sql.data;
 }
 
