@@ -21,14 +21,31 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 
+#define PLAIN_PATH "pg_catalog, pg_temp"
+
+static void
+set_for_now(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
+plain_settings(void)
+{
+	set_for_now("search_path", PLAIN_PATH);
+	set_for_now("TimeZone", "UTC");
+	set_for_now("DateStyle", "ISO");
+}
+
 static WeirUser
 become(Oid userid, int context)
 {
 	WeirUser before;
 
-	before.nest = 0;
 	GetUserIdAndSecContext(&before.userid, &before.context);
 	SetUserIdAndSecContext(userid, before.context | context);
+	before.nest = NewGUCNestLevel();
 	return before;
 }
 
@@ -44,15 +61,14 @@ weir_become_system(void)
 	WeirUser before = become(BOOTSTRAP_SUPERUSERID,
 							 SECURITY_LOCAL_USERID_CHANGE);
 
-	before.nest = weir_plain_settings_enter();
+	plain_settings();
 	return before;
 }
 
 void
 weir_become_again(WeirUser user)
 {
-	if (user.nest > 0)
-		AtEOXact_GUC(true, user.nest);
+	weir_settings_leave(user.nest);
 	SetUserIdAndSecContext(user.userid, user.context);
 }
 
@@ -407,13 +423,6 @@ weir_view_set_options(const ViewRow *row)
 			lengthof(types), types, values, NULL, SPI_OK_UPDATE);
 }
 
-static void
-set_for_now(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-}
-
 int
 weir_settings_enter(const ViewRow *row)
 {
@@ -429,16 +438,15 @@ weir_plain_settings_enter(void)
 {
 	int nest = NewGUCNestLevel();
 
-	set_for_now("search_path", "pg_catalog, pg_temp");
-	set_for_now("TimeZone", "UTC");
-	set_for_now("DateStyle", "ISO");
+	plain_settings();
 	return nest;
 }
 
+/* As if it had failed, since what users' code has set would remain else. */
 void
 weir_settings_leave(int nest)
 {
-	AtEOXact_GUC(true, nest);
+	AtEOXact_GUC(false, nest);
 }
 
 ViewRow *

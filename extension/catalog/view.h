@@ -142,10 +142,13 @@ typedef struct WeirUser
 {
 	Oid userid;
 	int context;
-	int nest; /* of settings; 0: none */
+	int nest; /* of settings */
 } WeirUser;
 extern WeirUser weir_become_system(void);
-/* For the expressions of a view or stream: its owner, security-restricted. */
+/*
+ * For the expressions of a view or stream: its owner, security-restricted.  What
+ * these set ends with weir_become_again, however they set it.
+ */
 extern WeirUser weir_become_owner(Oid owner);
 extern void weir_become_again(WeirUser user);
 

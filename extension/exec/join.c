@@ -251,7 +251,7 @@ try_read(ViewJoin *j, const JoinTable *t)
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;
-	AtEOXact_GUC(true, nest);
+	AtEOXact_GUC(false, nest);
 	return store;
 }
 
@@ -513,6 +513,6 @@ weir_join_rows(ViewJoin *j, const EventBatch *b, const int64 *watermark,
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	AtEOXact_GUC(true, nest);
+	AtEOXact_GUC(false, nest);
 	return rows;
 }

@@ -108,6 +108,40 @@ SELECT weir.reset('v', 'earliest');
 SELECT weir.flush('v');
 DROP TRIGGER say_who ON v_final;
 
+-- What such code sets ends with it: in the sessions of readers, who may be
+-- superusers, and in the workers, which serve others.
+SET ROLE regress_weir_owner;
+CREATE FUNCTION plant(n bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    PERFORM set_config('search_path', 'planted', false), set_config('default_transaction_read_only', 'on', false);
+    RETURN n;
+END $$;
+CREATE FUNCTION plant() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM control_privileges.plant(1); RETURN NULL; END $$;
+SELECT weir.create_view('planted', $$ SELECT weir.tumble(ts, '10 s') AS t, plant(count(*)) AS n, max(plant(n)) AS most FROM events WHERE plant(n) > 0 GROUP BY 1 HAVING plant(count(*)) > 0 $$);
+CREATE TRIGGER plant AFTER INSERT OR DELETE ON planted_final FOR EACH STATEMENT EXECUTE FUNCTION plant();
+SELECT weir.create_alert('regress_weir_planted', 'planted', 'control_privileges.plant(n) > 0');
+SELECT weir.create_alert('regress_weir_planted_open', 'planted', 'control_privileges.plant(n) > 0', windows => 'open');
+RESET ROLE;
+SHOW search_path;
+SHOW default_transaction_read_only;
+SELECT weir.flush('planted');
+SELECT count(*), sum(n), max(most) FROM planted;
+SELECT count(*) > 0 AS open FROM planted_open;
+SELECT weir.reset('planted', 'earliest');
+SHOW search_path;
+SHOW default_transaction_read_only;
+-- Several batches and checkpoints.
+SELECT weir.flush('planted');
+INSERT INTO events VALUES (1, at(100), 0), (1, at(100), 1), (1, at(100), 2), (1, at(100), 3);
+SELECT weir.flush('planted');
+INSERT INTO events VALUES (1, at(100), 0), (1, at(100), 1), (1, at(100), 2), (1, at(100), 3);
+SELECT weir.flush('planted');
+SELECT weir.flush('v');
+SELECT * FROM differ('v');
+SELECT name, state, reason FROM weir.alert_rules WHERE view = 'planted'::regclass ORDER BY 1;
+SHOW search_path;
+SHOW default_transaction_read_only;
+SELECT weir.drop_view('planted');
+
 -- A view cannot read another one's open windows: what it saw would depend on the moment.
 SET ROLE regress_weir_owner;
 CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM control_privileges.v';
