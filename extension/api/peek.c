@@ -3,10 +3,11 @@
  *		weir.peek: the newest messages of a stream, raw and decoded side by side.
  *
  * Backends, as the user, who needs SELECT on the stream; with the same user
- * mapping as a SELECT.  The newest of each partition are read and decoded as they
- * come, by the code that serves views; of all of them the newest are returned.
- * There may be very many partitions, and records in a message, so what is not among
- * the newest is let go of meanwhile, and what is returned has a bound, too.
+ * mapping as a SELECT, but the code of types runs as the stream's owner.  The
+ * newest of each partition are read and decoded as they come, by the code that
+ * serves views; of all of them the newest are returned.  There may be very many
+ * partitions, and records in a message, so what is not among the newest is let go
+ * of meanwhile, and what is returned has a bound, too.
  */
 #include "base/weir.h"
 
@@ -15,6 +16,7 @@
 #include "api/as_jsonb.h"
 #include "api/sample.h"
 #include "catalog/stream.h"
+#include "catalog/view.h"
 #include "common/string.h"
 #include "decode/decode.h"
 #include "funcapi.h"
@@ -230,11 +232,12 @@ keep_newest(Peek *peek)
 		free_row(&peek->rows[i]);
 }
 
-/* SampleTake */
+/* SampleTake.  Checks of domains and casts to JSON are of the stream's owner. */
 static bool
 take_message(void *arg, const KafkaMessage *m)
 {
 	Peek *peek = arg;
+	WeirUser user = weir_become_stream_owner(peek->stream->owner);
 	EventBatch *b = weir_decode(peek->decoder, m, 1);
 	size_t before = peek->bytes;
 	int32 record = 0;
@@ -247,6 +250,7 @@ take_message(void *arg, const KafkaMessage *m)
 	if (peek->nmessages > 2 * peek->wanted + MOST_RECORDS ||
 		peek->bytes > 2 * MOST_BYTES)
 		keep_newest(peek);
+	weir_become_again(user);
 	return true;
 }
 

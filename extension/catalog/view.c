@@ -56,6 +56,15 @@ weir_become_owner(Oid owner)
 }
 
 WeirUser
+weir_become_stream_owner(Oid owner)
+{
+	WeirUser before = weir_become_owner(owner);
+
+	set_for_now("search_path", PLAIN_PATH);
+	return before;
+}
+
+WeirUser
 weir_become_system(void)
 {
 	WeirUser before = become(BOOTSTRAP_SUPERUSERID,

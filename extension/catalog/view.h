@@ -150,6 +150,11 @@ extern WeirUser weir_become_system(void);
  * these set ends with weir_become_again, however they set it.
  */
 extern WeirUser weir_become_owner(Oid owner);
+/*
+ * For the code of a stream's types.  It has no frozen settings, and the search_path
+ * here may be that of somebody who would like to be the owner.
+ */
+extern WeirUser weir_become_stream_owner(Oid owner);
 extern void weir_become_again(WeirUser user);
 
 /*

@@ -22,6 +22,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "catalog/view.h"
 #include "decode/decimal.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -317,22 +318,37 @@ convert_each(Decoder *d)
  * are no longer ascending then.  While a parallel query runs PostgreSQL 15 and
  * 16 begin no subtransaction: there, a bad value fails the query.
  */
-void
-weir_convert_slow(Decoder *d)
+static void
+convert(Decoder *d)
 {
-	bool pushed = false;
-
-	if (d->nslow == 0)
-		return;
-	if (d->needs_snapshot && !ActiveSnapshotSet())
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		pushed = true;
-	}
 	if (IsInParallelMode())
 		convert_range(d, 0, d->nslow);
 	else if (try_range(d, 0, d->nslow) != NULL)
 		convert_each(d);
+}
+
+/* As the stream's owner where that may run code of users, whoever reads it. */
+void
+weir_convert_slow(Decoder *d)
+{
+	bool pushed = false;
+	WeirUser user;
+
+	if (d->nslow == 0)
+		return;
+	if (!d->needs_snapshot)
+	{
+		convert(d);
+		return;
+	}
+	user = weir_become_stream_owner(d->stream->owner);
+	if (!ActiveSnapshotSet())
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pushed = true;
+	}
+	convert(d);
 	if (pushed)
 		PopActiveSnapshot();
+	weir_become_again(user);
 }

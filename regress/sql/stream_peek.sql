@@ -61,6 +61,38 @@ SET client_min_messages = notice;
 SELECT count(*) BETWEEN 50 AND 100 AS some, count(DISTINCT payload) FROM weir.peek('lines', 3);
 SET client_min_messages = warning;
 
+-- Checks of domains, and casts to JSON, run as the stream's owner, whoever reads, and
+-- call nothing that the reader has put into its search_path.
+CREATE ROLE stream_peek_owner;
+CREATE ROLE stream_peek_reader;
+GRANT USAGE, CREATE ON SCHEMA stream_peek TO stream_peek_owner, stream_peek_reader;
+GRANT USAGE ON FOREIGN SERVER stream_peek TO stream_peek_owner;
+SET ROLE stream_peek_owner;
+CREATE FUNCTION is_owner(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM set_config('search_path', 'planted', false);
+    RETURN current_user = 'stream_peek_owner' AND lower($1) = 'a';
+END $$;
+CREATE DOMAIN owned AS text CHECK (stream_peek.is_owner(VALUE));
+CREATE TYPE mood AS ENUM ('good');
+CREATE FUNCTION mood_to_json(mood) RETURNS json LANGUAGE plpgsql AS $$ BEGIN RETURN to_json(current_user); END $$;
+CREATE CAST (mood AS json) WITH FUNCTION mood_to_json(mood);
+CREATE FOREIGN TABLE theirs (o owned, m mood) SERVER stream_peek OPTIONS (topic 'stream_peek_theirs');
+GRANT SELECT ON theirs TO stream_peek_reader;
+RESET ROLE;
+CREATE FOREIGN TABLE theirs_raw (payload text) SERVER stream_peek OPTIONS (topic 'stream_peek_theirs', format 'raw');
+INSERT INTO theirs_raw VALUES ('{"o": "A", "m": "good"}');
+SELECT "row", error FROM weir.peek('theirs');
+SELECT o, m FROM theirs;
+SET ROLE stream_peek_reader;
+CREATE FUNCTION lower(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'planted code runs as ' || current_user; END $$;
+SET search_path = stream_peek, pg_catalog;
+SELECT "row", error FROM weir.peek('theirs');
+SELECT o, m FROM theirs;
+SHOW search_path;
+RESET ROLE;
+SET search_path = stream_peek;
+DROP FUNCTION stream_peek.lower(text);
+
 -- Refused.
 SELECT weir.peek('pg_class');
 SELECT weir.peek('events', 0);
@@ -78,5 +110,5 @@ SET weir.broker_timeout = '200 ms';
 SELECT weir.peek('nowhere');
 DROP SCHEMA stream_peek CASCADE;
 DROP SERVER stream_peek, stream_peek_nowhere;
-DROP OWNED BY stream_peek_other;
-DROP ROLE stream_peek_other;
+DROP OWNED BY stream_peek_other, stream_peek_owner, stream_peek_reader;
+DROP ROLE stream_peek_other, stream_peek_owner, stream_peek_reader;
