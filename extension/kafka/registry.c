@@ -72,7 +72,8 @@ weir_registry_check_option(const char *name, const char *value)
 	if (!good)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-				 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
+				 /* Not the value: it may have a password. */
+				 errmsg("invalid value for option \"%s\"", name),
 				 errhint(
 					 "Give the registry's address as http://host:port or https://host:port; username and password belong to the user mapping.")));
 }
