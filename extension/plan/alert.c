@@ -11,9 +11,11 @@
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
 #include "parser/parser.h"
 #include "plan/alert.h"
 #include "utils/builtins.h"
+#include "utils/plancache.h"
 
 /* Is an output column a key of GROUP BY, as it is? */
 static bool
@@ -89,16 +91,36 @@ check_expression(const char *condition)
 				 errdetail("It is \"%s\".", condition)));
 }
 
+/* Raise if the statement calls what may do something, or differ from call to call. */
+static void
+refuse_volatile(SPIPlanPtr statement, const char *condition)
+{
+	const CachedPlanSource *source = linitial(
+		SPI_plan_get_plan_sources(statement));
+
+	if (contain_volatile_functions((Node *) source->query_list))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg(
+					 "volatile functions are not supported in the condition of an alert"),
+				 errdetail("It is \"%s\".", condition),
+				 errhint(
+					 "Use functions that are immutable or stable, or mark them so if they are.")));
+}
+
 void
 weir_alert_check(const ViewPlan *plan, const char *condition)
 {
+	SPIPlanPtr statement;
 	char *sql;
 
 	check_expression(condition);
 	sql = psprintf("SELECT FROM (SELECT %s) weir_row WHERE (\n%s\n)",
 				   columns(plan, false), condition);
-	if (SPI_prepare(sql, plan->nout, column_types(plan)) == NULL)
+	statement = SPI_prepare(sql, plan->nout, column_types(plan));
+	if (statement == NULL)
 		elog(ERROR, "could not prepare: %s", sql);
+	refuse_volatile(statement, condition);
 }
 
 SPIPlanPtr
