@@ -11,6 +11,7 @@
 #   make bench-peers        ... and beside Spark, Flink and Python, which it fetches
 #   make lint, make format  the rules of the tree; clang-format
 #   make deps               what demo and check need, Debian's packages
+#   make deb                packages for Debian, in build/deb; scripts/install-deps deb first
 #   make clean
 #
 # WEIR_DEBUG=1 compiles assertions and fault points in; the tests run with it.
@@ -43,7 +44,7 @@ override with_llvm := no
 
 # PGXS is looked up for the targets that compile with it alone: `make deps` and
 # `make check-unit` work without a server.
-ifneq (,$(filter-out deps producer demo bench bench-peers check check-% core-check lint format \
+ifneq (,$(filter-out deps deb producer demo bench bench-peers check check-% core-check lint format \
 	clean-%,$(or $(MAKECMDGOALS),all)))
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifeq (,$(wildcard $(PGXS)))
@@ -64,6 +65,9 @@ export PG_CONFIG
 
 deps:
 	scripts/install-deps check
+
+deb:
+	scripts/make-deb
 
 producer:
 	$(MAKE) -C producer
@@ -133,5 +137,5 @@ clean-programs:
 		[ ! -e $$d/Makefile ] || $(MAKE) -C $$d clean; \
 	done
 
-.PHONY: deps producer demo bench bench-peers check check-long core-check check-unit check-sim check-cost check-fuzz \
+.PHONY: deps deb producer demo bench bench-peers check check-long core-check check-unit check-sim check-cost check-fuzz \
 	check-debug-build check-regress check-docs check-tap check-docker lint format clean-programs
