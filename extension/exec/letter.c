@@ -278,6 +278,15 @@ weir_letter_add(Letter **list, Letter *l)
 	*list = l;
 }
 
+Letter *
+weir_letter_take(Letter **list)
+{
+	Letter *l = *list;
+
+	*list = l->next;
+	return l;
+}
+
 void
 weir_letters_move(Letter **from, Letter **to)
 {

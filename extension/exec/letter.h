@@ -37,6 +37,8 @@ extern Letter *weir_letter_private(const KafkaMessage *m, int32 view,
 extern void weir_letter_read(const Letter *l, size_t at, char *to, size_t len);
 extern void weir_letter_free(Letter *l);
 extern void weir_letter_add(Letter **list, Letter *l);
+/* Off the list, the first, of which there is one. */
+extern Letter *weir_letter_take(Letter **list);
 /* All of one list to the front of another one. */
 extern void weir_letters_move(Letter **from, Letter **to);
 extern void weir_letters_free(Letter **list);

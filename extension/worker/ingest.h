@@ -42,6 +42,8 @@ typedef struct IngestView
 	MemoryWait wait;
 	uint64 taken;   /* records of the batch under way that are the view's */
 	bool *replaced; /* by partition: its last record is another one now */
+	Decoder *again; /* of the dead letters that it tries once more, or NULL */
+	MemoryContext again_cxt;
 } IngestView;
 
 /* What a partition was before (ingest_lost.c). */
@@ -85,7 +87,7 @@ typedef struct Ingest
 	WeWorker barrier;
 	struct IngestAppend *append; /* NULL: a lane of windows */
 	MemoryContext replay_cxt;
-	Letter *replayed; /* the dead letter that a view tries once more, or NULL */
+	Letter *replayed; /* the first of self->replay, which a view tries, or NULL */
 	bool holding;     /* some partition is held back */
 	bool went_back;   /* some view has to read records again */
 	int64 copy_waits; /* since when copying waits for memory, or 0 */

@@ -198,7 +198,7 @@ apply_again(Ingest *in, IngestView *v, const EventBatch *b)
 	weir_apply_begin(a, b);
 	if (weir_apply_run(a, b))
 	{
-		weir_letter_add(&in->self->kept, in->replayed);
+		weir_letter_add(&in->self->kept, weir_letter_take(&in->self->replay));
 		in->replayed = NULL;
 		return true;
 	}

@@ -15,7 +15,10 @@
  * its own (ingest_append.c).
  *
  * The list is in shared memory, and the worker's while replay_ready is set.  No
- * lock.  Memory: a context for each turn.
+ * lock.  The letter under way stays its first until it is settled, so that it is
+ * freed with the others if the worker ends.  Memory: a context that each letter
+ * resets; a view's decoder is kept until the list is done, since it may have asked
+ * a registry for schemas.
  */
 #include "base/weir.h"
 
@@ -42,11 +45,11 @@ find_view(Ingest *in, const Letter *l)
 	return NULL;
 }
 
-/* It is no view's any more, or its worker has settled it. */
+/* The first is no view's any more, or its worker has settled it. */
 static void
-let_go(Ingest *in, Letter *l)
+let_go(Ingest *in)
 {
-	weir_letter_free(l);
+	weir_letter_free(weir_letter_take(&in->self->replay));
 	pg_atomic_sub_fetch_u32(&in->lane->replaying, 1);
 }
 
@@ -79,28 +82,44 @@ message_of(const Letter *l)
  * Of a message that is an array the letter has one element, or all of it if it was
  * no array.
  */
-static Decoder *
-make_decoder(Ingest *in, const IngestView *v)
+static void
+make_decoder(Ingest *in, IngestView *v)
 {
+	MemoryContext cxt = AllocSetContextCreate(in->replay_cxt,
+											  "weir replay decoder",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
 	StreamDef *stream = palloc(sizeof(StreamDef));
-	WeirUser before = weir_become_owner(in->stream->owner);
-	Decoder *d;
 
 	*stream = *in->stream;
 	if (stream->records == STREAM_ARRAY)
 		stream->records = STREAM_AUTO;
-	d = weir_decoder_new(stream, v->plan->columns, in->capacity,
-						 CurrentMemoryContext);
-	weir_become_again(before);
-	return d;
+	v->again = weir_decoder_new(stream, v->plan->columns, in->capacity, cxt);
+	MemoryContextSwitchTo(old);
+	/* It is the view's from now on, and ends with it. */
+	MemoryContextSetParent(cxt, v->apply->cxt);
+	v->again_cxt = cxt;
+}
+
+static void
+forget_decoder(IngestView *v)
+{
+	if (v->apply && v->again_cxt)
+		MemoryContextDelete(v->again_cxt);
+	v->again = NULL;
+	v->again_cxt = NULL;
 }
 
 static EventBatch *
-decode(Ingest *in, Decoder *d, const KafkaMessage *m)
+decode(Ingest *in, IngestView *v, const KafkaMessage *m)
 {
 	WeirUser before = weir_become_owner(in->stream->owner);
-	EventBatch *b = weir_decode(d, m, 1);
+	EventBatch *b;
 
+	if (v->again_cxt == NULL)
+		make_decoder(in, v);
+	WEIR_FAULT("replay-decode");
+	b = weir_decode(v->again, m, 1);
 	weir_become_again(before);
 	return b;
 }
@@ -134,8 +153,55 @@ still_dead(Ingest *in, Letter *l, const KafkaMessage *m, int sqlstate,
 	if (weir_letter_dead(list, m, l->replay.whose, sqlstate, reason, false))
 		(*list)->fingerprint = l->fingerprint;
 	l->replay.failed = true;
-	weir_letter_add(list, l);
+	weir_letter_add(list, weir_letter_take(&in->self->replay));
 	in->self->published++;
+}
+
+/*
+ * In a PG_CATCH: what raises is the stream's trouble or the server's, and no reason
+ * for the lane to end, which would meet the same letter again.
+ */
+static void
+give_up(Ingest *in, IngestView *v, Letter *l, const KafkaMessage *m)
+{
+	ErrorData *e;
+
+	MemoryContextSwitchTo(in->replay_cxt);
+	e = CopyErrorData();
+	if (ProcDiePending)
+		PG_RE_THROW();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	forget_decoder(v);
+	ereport(LOG, (errmsg("a dead letter at partition %d, offset " INT64_FORMAT
+						 " is not replayed: %s",
+						 l->partition, l->offset, e->message)));
+	weir_ingest_begin_transaction(in);
+	MemoryContextSwitchTo(in->replay_cxt);
+	still_dead(in, l, m, e->sqlerrcode, e->message);
+}
+
+/* Of the first letter, as columns; NULL: it is settled, as a dead one. */
+static EventBatch *
+read_letter(Ingest *in, IngestView *v, Letter *l, const KafkaMessage *m)
+{
+	EventBatch *volatile b = NULL;
+	const char *reason;
+	int sqlstate;
+
+	PG_TRY();
+	{
+		b = decode(in, v, m);
+	}
+	PG_CATCH();
+	{
+		give_up(in, v, l, m);
+	}
+	PG_END_TRY();
+	if (b == NULL || (reason = trouble(v, b, &sqlstate)) == NULL)
+		return b;
+	still_dead(in, l, m, sqlstate, reason);
+	return NULL;
 }
 
 /* False: there is no room for it now. */
@@ -159,12 +225,9 @@ apply(Ingest *in, IngestView *v, Letter *l, const EventBatch *b)
 	if (v->apply)
 		v->apply->again = false;
 	if (in->append || (v->apply == NULL && !done))
-		let_go(in, l);
+		let_go(in);
 	else if (!done)
-	{
-		weir_letter_add(&in->self->replay, l);
 		return false;
-	}
 	return true;
 }
 
@@ -172,22 +235,17 @@ static bool
 replay(Ingest *in, IngestView *v, Letter *l)
 {
 	KafkaMessage *m = palloc(sizeof(KafkaMessage));
-	const char *reason;
 	EventBatch *b;
-	int sqlstate;
 	bool room = true;
 
 	weir_ingest_begin_transaction(in);
 	MemoryContextSwitchTo(in->replay_cxt);
 	*m = message_of(l);
-	b = decode(in, make_decoder(in, v), m);
-	reason = trouble(v, b, &sqlstate);
-	if (reason)
-		still_dead(in, l, m, sqlstate, reason);
+	b = read_letter(in, v, l, m);
 	/* An append view's is a transaction of its own. */
 	if (in->append)
 		weir_ingest_end_transaction(in);
-	if (reason == NULL)
+	if (b != NULL)
 		room = apply(in, v, l, b);
 	if (!in->append)
 		weir_ingest_end_transaction(in);
@@ -211,15 +269,16 @@ weir_ingest_replay(Ingest *in)
 	{
 		IngestView *v = find_view(in, l);
 
-		in->self->replay = l->next;
 		if (v == NULL)
-			let_go(in, l);
+			let_go(in);
 		else if (!replay(in, v, l))
 			return;
 		WEIR_FAULT("replay-applied");
 	}
 	if (in->self->replay)
 		return;
+	for (int i = 0; i < in->nviews; i++)
+		forget_decoder(&in->views[i]);
 	pg_write_barrier();
 	pg_atomic_write_u32(&in->self->replay_ready, 0);
 }

@@ -93,6 +93,20 @@ foreach my $fault (
 	ok(wait_until($node, 'SELECT true', 180), 'the server is there');
 	all_there("after $action at $point");
 }
+# An error ends neither the worker nor what is behind the letter.
+break_some();
+my $workers = sql($node, q{SELECT array_agg(pid ORDER BY pid) FROM pg_stat_activity WHERE backend_type LIKE 'weir ingest%'});
+set_fault($node, 'replay-decode' => 'error 3');
+sql($node, q{SELECT weir.replay_dead_letters('events')});
+ok(fault_reached($node, 180), 'error at replay-decode');
+ok(wait_until($node, 'SELECT count(*) = 0 FROM weir.replay_queue', 180), 'an error at replay-decode holds nothing back');
+clear_faults($node);
+is(sql($node, q{SELECT count(*) > 0, bool_and(reason LIKE '%replay-decode%') FROM weir.dead_letters}),
+	't|t', 'the letter that met it says so');
+is(sql($node, q{SELECT array_agg(pid ORDER BY pid) FROM pg_stat_activity WHERE backend_type LIKE 'weir ingest%'}),
+	$workers, 'no worker has ended by it');
+sql($node, q{SELECT weir.replay_dead_letters('events')});
+all_there('after error at replay-decode');
 break_some();
 sql($node, q{SELECT weir.replay_dead_letters('events')});
 wait_until($node, 'SELECT count(*) < 300 FROM weir.replay_queue', 180);
