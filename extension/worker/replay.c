@@ -15,7 +15,8 @@
  * letters were asked for has to count: so if it is another one by now, the lane starts
  * anew, and nothing is handed out.
  *
- * A letter that has no room stays in the catalog until there is some.
+ * A letter that has no room stays in the catalog until there is some; one that never
+ * will, whole, is not replayed.
  */
 #include "base/weir.h"
 
@@ -30,6 +31,13 @@
 #include "worker/coordinator.h"
 
 #define LETTERS_AT_ONCE 1000
+
+/* A letter d that the view of the row q can take, and has room if all is free. */
+#define USABLE                                                     \
+	"d.id = q.letter AND d.views @> ARRAY[q.view] "                \
+	"AND d.partition < $2 AND coalesce(length(d.key), 0)::int8 + " \
+	"coalesce(length(d.payload), 0) < $3"
+#define LETTER_BYTES 1024 /* more than what a letter has of its own */
 
 /* One row of the statement below, as a letter's content and place. */
 typedef struct ReplayRow
@@ -98,15 +106,15 @@ read_row(int row)
 	return r;
 }
 
-/* Give it to the worker that has the partition.  False: there is no room. */
-static bool
+/* Give it to the worker that has the partition, if there is room. */
+static void
 hand_out(Coordinator *co, const ReplayRow *r, const ViewSlot *slot)
 {
 	LaneWorker *w;
 	Letter *l = weir_letter_new(&r->msg, r->view, "", false);
 
 	if (l == NULL)
-		return false;
+		return;
 	l->kind = LETTER_REPLAYED;
 	l->fingerprint = r->fingerprint;
 	l->replay.id = r->id;
@@ -116,38 +124,33 @@ hand_out(Coordinator *co, const ReplayRow *r, const ViewSlot *slot)
 	w = &co->lane->workers[co->lane->parts[r->msg.partition].worker];
 	weir_letter_add(&w->replay, l);
 	pg_atomic_add_fetch_u32(&co->lane->replaying, 1);
-	return true;
 }
 
 /* Rows whose letters are gone, or that no view can take. */
 static void
-forget_stale(Datum views, int npartitions)
+forget_stale(Oid *types, Datum *values)
 {
-	Oid types[] = {INT4ARRAYOID, INT4OID};
-	Datum values[] = {views, Int32GetDatum(npartitions)};
-
-	weir_spi("DELETE FROM weir.replay_queue q WHERE q.view = ANY ($1) "
-			 "AND NOT EXISTS (SELECT FROM weir.dead_letter_log d WHERE d.id = q.letter "
-			 "AND d.views @> ARRAY[q.view] AND d.partition < $2)",
-			 lengthof(types), types, values, NULL, SPI_OK_DELETE);
+	weir_spi("DELETE FROM weir.replay_queue q WHERE q.view = ANY ($1) AND "
+			 "NOT EXISTS (SELECT FROM weir.dead_letter_log d WHERE " USABLE ")",
+			 3, types, values, NULL, SPI_OK_DELETE);
 }
 
-/* True: there may be more. */
+/* In the order of the queue's key: it may be a long one.  True: there may be more. */
 static bool
 load(Coordinator *co)
 {
-	Oid types[] = {INT4ARRAYOID, INT4OID, INT4OID};
+	Oid types[] = {INT4ARRAYOID, INT4OID, INT8OID, INT4OID};
 	Datum values[lengthof(types)];
 	uint64 n;
 
 	values[0] = ids_of_views(co);
 	values[1] = Int32GetDatum(co->lane->npartitions);
-	values[2] = Int32GetDatum(LETTERS_AT_ONCE);
+	values[2] = Int64GetDatum((int64) weir_arena_total() - LETTER_BYTES);
+	values[3] = Int32GetDatum(LETTERS_AT_ONCE);
 	weir_spi("SELECT q.view, d.id, d.partition, d.\"offset\", d.\"timestamp\", d.key, "
 			 "d.payload, d.fingerprint, coalesce(d.view, 0) FROM weir.replay_queue q "
-			 "JOIN weir.dead_letter_log d ON d.id = q.letter AND d.views @> ARRAY[q.view] "
-			 "WHERE q.view = ANY ($1) AND d.partition < $2 "
-			 "ORDER BY d.partition, d.\"offset\" LIMIT $3",
+			 "JOIN weir.dead_letter_log d ON " USABLE
+			 " WHERE q.view = ANY ($1) ORDER BY q.view, q.letter LIMIT $4",
 			 lengthof(types), types, values, NULL, SPI_OK_SELECT);
 	n = SPI_processed;
 	for (uint64 i = 0; i < n; i++)
@@ -155,11 +158,11 @@ load(Coordinator *co)
 		ReplayRow r = read_row((int) i);
 		const ViewSlot *slot = find_slot(co, r.view);
 
-		if (slot && !hand_out(co, &r, slot))
-			break;
+		if (slot)
+			hand_out(co, &r, slot);
 	}
 	if (n == 0)
-		forget_stale(values[0], co->lane->npartitions);
+		forget_stale(types, values);
 	return n > 0;
 }
 
