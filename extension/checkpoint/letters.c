@@ -66,7 +66,10 @@ static const struct
 		 {OIDOID, INT4OID, TEXTOID, INT4OID, INT8OID, TIMESTAMPTZOID, BYTEAOID,
 		  BYTEAOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
 		  INT8OID}},
-	/* Of one that was replayed; the last view that lacked it takes it away. */
+	/*
+	 * Of one that was replayed; the last view that lacked it takes it away.  Views
+	 * that were dropped are on its list still.
+	 */
 	[LETTER_REPLAYED] =
 		{"DELETE FROM weir.replay_queue WHERE letter = $1 AND view = $2",
 		 2,
@@ -77,11 +80,11 @@ static const struct
 			  "WHERE id = $1",
 			  2,
 			  {INT8OID, INT4OID}},
-	[LETTER_REPLAYED +
-		2] = {"DELETE FROM weir.dead_letter_log WHERE id = $1 AND views = '{}' "
-			  "AND $2 IS NOT NULL",
-			  2,
-			  {INT8OID, INT4OID}},
+	[LETTER_REPLAYED + 2] =
+		{"DELETE FROM weir.dead_letter_log d WHERE id = $1 AND $2 IS NOT NULL "
+		 "AND NOT EXISTS (SELECT FROM weir.views v WHERE v.id = ANY (d.views))",
+		 2,
+		 {INT8OID, INT4OID}},
 };
 
 typedef struct LetterWriter
