@@ -286,9 +286,22 @@ drop_over(const ViewRow *row, DropBehavior behavior)
 	}
 }
 
+/* What is kept of messages of streams that were dropped. */
+static void
+delete_of_streams(void)
+{
+	weir_spi("WITH s AS (SELECT objid FROM pg_catalog.pg_event_trigger_dropped_objects() "
+			 "WHERE object_type = 'foreign table'), "
+			 "d AS (DELETE FROM weir.dead_letter_log USING s WHERE stream = s.objid), "
+			 "l AS (DELETE FROM weir.late_event_log USING s WHERE stream = s.objid) "
+			 "DELETE FROM weir.skip_log USING s WHERE stream = s.objid",
+			 0, NULL, NULL, NULL, SPI_OK_DELETE);
+}
+
 /*
  * Relations of a continuous view were dropped, by whatever statement: drop the
- * rest of it and its row.  The rest's own event finds no row any more.
+ * rest of it and its row.  The rest's own event finds no row any more.  Of a stream
+ * there are messages that were kept.
  */
 Datum
 weir_on_drop(PG_FUNCTION_ARGS)
@@ -331,6 +344,7 @@ weir_on_drop(PG_FUNCTION_ARGS)
 			drop_over(rows[i], behavior);
 			drop_rest(rows[i], behavior);
 		}
+	delete_of_streams();
 	SPI_finish();
 	weir_become_again(user);
 	if (n > 0)

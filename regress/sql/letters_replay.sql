@@ -76,7 +76,7 @@ SELECT w, count FROM v WHERE w = at(200);
 SELECT convert_from(payload, 'UTF8') AS payload, window_start = at(200) AS late_for_it FROM weir.late_events WHERE stream = 'events'::regclass;
 SELECT * FROM differ('total');
 
--- A view that is reset reads them itself.
+-- A view that is reset reads them itself; one that was dropped keeps none.
 SELECT stop();
 SELECT wait_for('(SELECT count(*) = 0 FROM weir.running_views())');
 ALTER FOREIGN TABLE events ALTER n SET NOT NULL;
@@ -85,12 +85,14 @@ INSERT INTO raw VALUES ('{"id": 301, "ts": "2024-01-01T00:05:21Z"}', NULL, 1, at
 SELECT weir.flush('events');
 ALTER FOREIGN TABLE events ALTER n DROP NOT NULL;
 SELECT weir.reset('total', 'earliest');
+SELECT weir.drop_view('later');
 SELECT weir.flush('events');
 SELECT weir.replay_dead_letters('events', $$ partition = 1 $$);
 SELECT tried();
 SELECT * FROM differ('total');
 SELECT sum(count) = (SELECT sum(count) FROM total) AS same FROM sessions;
 SELECT * FROM differ('rows');
+SELECT count(*) FROM weir.dead_letters WHERE stream = 'events'::regclass AND sqlstate = '23502';
 
 -- Purging.
 INSERT INTO raw SELECT convert_to('no json ' || g, 'UTF8'), NULL, 2, at(g) FROM generate_series(1, 5) g;
@@ -149,5 +151,8 @@ SELECT sqlstate, convert_from(payload, 'UTF8') AS payload FROM weir.dead_letters
 
 SET client_min_messages = warning;
 DROP SCHEMA letters_replay CASCADE;
+-- With a stream goes what was kept of it.
+SELECT (SELECT count(*) FROM weir.dead_letter_log WHERE stream NOT IN (SELECT oid FROM pg_class)) AS letters,
+    (SELECT count(*) FROM weir.skip_log WHERE stream NOT IN (SELECT oid FROM pg_class)) AS skipped;
 DROP SERVER letters_replay;
 DROP ROLE regress_weir_letters;
