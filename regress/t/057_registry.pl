@@ -193,8 +193,8 @@ foreach my $bad ('ftp://x', 'localhost:8081', 'http://', 'http://a:b@c')
 {
 	($rc, undef, $err) = $node->psql('postgres', "ALTER SERVER kafka OPTIONS (SET schema_registry '$bad')");
 	like($err, qr/invalid value for option "schema_registry"/, "refused: $bad");
-	unlike($err, qr/\Q$bad\E/, "not shown, since it may have a password: $bad");
 }
+unlike($err, qr/a:b/, 'a password in the address is not in the error');
 sql($node, 'ALTER SERVER kafka OPTIONS (DROP schema_registry)');
 ($rc, undef, $err) = $node->psql('postgres', 'SELECT * FROM events');
 like($err, qr/has no schema registry/, 'the format wants one');
