@@ -6,6 +6,7 @@
 
 set -euo pipefail
 
+: "${WEIR_GRAFANA_PASSWORD:?}" "${WEIR_EXPORTER_PASSWORD:?}"
 : "${WEIR_KAFKA:=kafka:9092}" "${WEIR_TOPIC:=events}"
 
 sql()
@@ -14,7 +15,12 @@ sql()
 }
 
 sql -v broker="$WEIR_KAFKA" -v topic="$WEIR_TOPIC" -f /weir/init.sql
-sql -v grafana="$WEIR_GRAFANA_PASSWORD" -v exporter="$WEIR_EXPORTER_PASSWORD" <<'END'
+# not as arguments, which everybody may see
+export WEIR_GRAFANA_PASSWORD WEIR_EXPORTER_PASSWORD
+sql <<'END'
+\getenv grafana WEIR_GRAFANA_PASSWORD
+\getenv exporter WEIR_EXPORTER_PASSWORD
+
 -- it runs for ever, and so must not grow for ever
 SELECT weir.alter_view('traffic_10s', retention => '7 days'), weir.alter_view('requests_10s', retention => '6 hours');
 
