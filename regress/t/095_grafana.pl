@@ -45,7 +45,7 @@ sub make_demo
 	produce($broker, 'events', '--start-time', rfc3339($now - 3 * 86400), '--count', 20_000);
 	sql($node, q{SELECT weir.flush('events')});
 	produce($broker, 'events', '--start-time', rfc3339($now - 120), '--count', 120_000,
-		'--late', 0.01, '--out-of-order', 0.02, '--malformed', 0.001);
+		'--late', 0.01, '--out-of-order', 0.02, '--malformed', 0.001, '--hold-back', 'weir.postgres.public.events:20000');
 	sql($node, q{
 		SELECT weir.flush('events');
 		UPDATE weir.dead_letter_log SET recorded_at = recorded_at - interval '1 minute' WHERE "offset" % 2 = 0;
