@@ -45,10 +45,10 @@ def dashboard():
                 SELECT max(value) AS age FROM weir.metrics WHERE name = 'weir_checkpoint_age_seconds'"""), (3, 4),
                  unit='s', decimals=1, bounds=(15, 60), about='Of the lane whose last one is the oldest'),
             gauge('Memory', sql("""
-                SELECT sum(value) FILTER (WHERE name = 'weir_arena_used_bytes')
+                SELECT 2 * sum(value) FILTER (WHERE name = 'weir_arena_used_bytes')
                     / sum(value) FILTER (WHERE name = 'weir_arena_bytes') AS used
                 FROM weir.metrics"""), (3, 4), unit='percentunit', least=0, most=1, bounds=(0.5, 0.85),
-                  about='Of weir.memory_limit; half of it is kept for checkpoints'),
+                  about='Of what open windows may have: half of weir.memory_limit; the rest is kept for checkpoints'),
             table('Views', sql(VIEWS), (24, 9), about='Those in trouble first', overrides=[
                 field('view', width=200, link=TO_STREAM), field('stream', width=150), state_field(),
                 field('since', 'dateTimeFromNow', width=120),
