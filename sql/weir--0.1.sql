@@ -275,6 +275,7 @@ ALTER TABLE weir.dead_letter_log ALTER COLUMN payload SET STORAGE EXTERNAL;
 CREATE UNIQUE INDEX dead_letters_key ON weir.dead_letter_log
     (stream, partition, "offset", coalesce(view, 0), fingerprint);
 CREATE UNIQUE INDEX dead_letters_id ON weir.dead_letter_log (id);
+CREATE INDEX dead_letters_recorded_at ON weir.dead_letter_log (recorded_at); -- the newest ones
 
 -- Letters that are to be tried once more: a row goes in the transaction in which
 -- the view has the letter, or has found it unusable again.
@@ -636,6 +637,13 @@ CREATE VIEW weir.dead_letter_summary WITH (security_barrier) AS
     WHERE pg_catalog.has_table_privilege(d.stream, 'SELECT') OR weir.is_monitor()
     GROUP BY 1, 2, 3, 4;
 
+-- When each was recorded, for whom the summary is: a condition on recorded_at reads no others.
+CREATE VIEW weir.dead_letter_times WITH (security_barrier) AS
+    SELECT d.stream, v.view, d.sqlstate, d.recorded_at
+    FROM weir.dead_letter_log d
+    LEFT JOIN weir.views v ON v.id = d.view
+    WHERE pg_catalog.has_table_privilege(d.stream, 'SELECT') OR weir.is_monitor();
+
 -- A message as jsonb; NULL where it is not JSON, or none that jsonb can hold.
 CREATE FUNCTION weir.message_as_jsonb(message bytea) RETURNS jsonb
     LANGUAGE C STABLE STRICT PARALLEL UNSAFE
@@ -687,7 +695,7 @@ CREATE VIEW weir.alerts WITH (security_barrier) AS
     WHERE weir.is_monitor() OR pg_catalog.has_table_privilege(v.view, 'SELECT');
 GRANT SELECT ON weir.alert_rules, weir.alerts TO PUBLIC;
 
-GRANT SELECT ON weir.dead_letters, weir.dead_letter_summary, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions, weir.metrics TO PUBLIC;
+GRANT SELECT ON weir.dead_letters, weir.dead_letter_summary, weir.dead_letter_times, weir.late_events, weir.lost_ranges, weir.sinks, weir.status, weir.partitions, weir.metrics TO PUBLIC;
 -- Not the reason: it may quote a message.  weir.status shows it to those who may
 -- read the stream.
 GRANT SELECT (id, view, query, final, open, stream, upstream, definition, lateness, ttl, retention, memory_limit, on_memory_limit,

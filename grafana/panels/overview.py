@@ -80,7 +80,8 @@ def dashboard():
             table('Dead letters by error', sql("""
                 SELECT stream::text AS stream, view::text AS view, sqlstate, sum(letters)::float8 AS letters,
                     sum(bytes)::float8 AS bytes, sum(to_replay)::float8 AS "to replay", max(last_at) AS last
-                FROM weir.dead_letter_summary WHERE $__timeFilter(last_at)
+                FROM weir.dead_letter_summary
+                WHERE hour > $__timeFrom()::timestamptz - interval '1 hour' AND $__timeFilter(last_at)
                 GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 50"""), (12, 7), overrides=[
                 field('bytes', 'bytes'), field('to replay', bounds=(1, 1000000000), colored='text'),
                 field('last', 'dateTimeFromNow')], about='Of the hours that the time touches; weir.replay_dead_letters tries them once more'),

@@ -318,6 +318,10 @@ sub check_alerting
 		is(join('; ', faults($rule, \@boards)), '', "alert rule \"$rule->{title}\"");
 		ok(!$uid{ $rule->{uid} }++, "alert rule \"$rule->{title}\": its uid is its own");
 	}
+	my ($letters) = grep { $_->{uid} eq 'weir-dead-letters' } map { @{ $_->{rules} } } @{ $rules->{groups} };
+
+	like(sql($node, 'SET enable_seqscan = off; EXPLAIN ' . $letters->{data}[0]{model}{rawSql}), qr/dead_letters_recorded_at/,
+		"alert rule \"$letters->{title}\": reads the newest letters only");
 	unlike(slurp_file(Weir::Broker::root() . "/grafana/provisioning/alerting/weir-$_.yaml"), qr/\$/,
 		"alerting, $_: nothing that could be taken for a variable")
 	  foreach qw(rules notify);
