@@ -551,6 +551,7 @@ CREATE VIEW weir.status WITH (security_barrier) AS
     SELECT v.view AS view_name, v.stream,
            CASE WHEN v.state <> 'running' THEN v.state
                 WHEN h.view IS NULL THEN 'paused: restored'
+                WHEN r.state IS NULL AND pg_catalog.pg_is_in_recovery() THEN 'standby'
                 ELSE coalesce(r.state, 'starting') END AS state,
            CASE WHEN v.state = 'running' AND h.view IS NOT NULL THEN coalesce(r.since, v.state_since)
                 ELSE v.state_since END AS state_since,

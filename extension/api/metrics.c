@@ -10,6 +10,7 @@
  */
 #include "base/weir.h"
 
+#include "access/xlog.h"
 #include "base/clock.h"
 #include "catalog/access.h"
 #include "catalog/extension.h"
@@ -131,7 +132,7 @@ static const char *const states[] =
 	 "catching up",   "running",           "idle",
 	 "out of memory", "postponed",         "restarting",
 	 "paused",        "paused: restored",  "finished",
-	 "error"};
+	 "error",         "standby"};
 
 /* Columns of the query below, from 1. */
 enum
@@ -574,6 +575,7 @@ put_server(Metrics *m)
 	set_labels(m, NULL, NULL, NULL, NULL);
 	put(m, "weir_up",
 		weir_registry != NULL && weir_registry->launcher_latch != NULL);
+	put(m, "weir_in_recovery", RecoveryInProgress());
 	if (weir_registry == NULL)
 		return;
 	put(m, "weir_arena_bytes", weir_arena_total());

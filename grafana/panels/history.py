@@ -8,7 +8,7 @@ VIEW = "stream='$stream', view=~'$view'"
 STREAM = "stream='$stream'"
 
 # What a state is like: a number for each.
-CONDITIONS = [('running', 'green', 'running|idle|finished'), ('catching up', 'yellow', 'starting|catching up|queued'),
+CONDITIONS = [('running', 'green', 'running|idle|finished|standby'), ('catching up', 'yellow', 'starting|catching up|queued'),
               ('waiting', 'orange', 'paused.*|restarting|postponed|waiting.*'), ('stopped', 'red', 'error|out of memory')]
 CONDITION = 'max by (view) (' + ' or '.join(
     f'weir_view_state{{{VIEW}, state=~"{states}"}} * {number}'

@@ -10,7 +10,7 @@ GOOD_BELOW = 'green', 'yellow', 'red'
 
 STATES = {
     'running': 'green', 'idle': 'blue', 'catching up': 'yellow', 'starting': 'blue', 'queued': 'yellow',
-    'finished': 'blue', 'paused': 'orange', 'paused: restored': 'orange', 'restarting': 'orange',
+    'finished': 'blue', 'standby': 'blue', 'paused': 'orange', 'paused: restored': 'orange', 'restarting': 'orange',
     'postponed': 'orange', 'waiting for topic': 'orange', 'waiting for broker': 'orange',
     'out of memory': 'red', 'error': 'red',
 }

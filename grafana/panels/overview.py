@@ -18,7 +18,7 @@ VIEWS = """
         extract(epoch FROM watermark_lag)::float8 AS "watermark age",
         windows_open AS open, groups_open AS groups, windows_final AS final, events, late, dead_letters AS "dead letters",
         lost, restarts, memory, error
-    FROM weir.status ORDER BY state IN ('running', 'idle', 'finished'), 2, 1
+    FROM weir.status ORDER BY state IN ('running', 'idle', 'finished', 'standby'), 2, 1
 """
 
 

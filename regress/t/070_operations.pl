@@ -220,6 +220,11 @@ is(error_of($node, 'postgres', 'DROP DATABASE two WITH (FORCE)'), '', 'and with 
 		"SELECT weir.create_view('x', \$\$ $query \$\$)");
 	is(error_of($standby, 'one', 'SELECT * FROM weir.status; SELECT * FROM weir.partitions'),
 		'', 'status can be read there');
+	is(sql($standby, q{SELECT state FROM weir.status WHERE view_name = 'v'::regclass}, 'one'),
+		'standby', 'which says that it is one');
+	is( sql($standby, q{SELECT string_agg(name, ' ' ORDER BY name) FROM weir.metrics WHERE value = 1
+			AND (name IN ('weir_up', 'weir_in_recovery') OR labels @> '{"view": "public.v", "state": "standby"}')}, 'one'),
+		'weir_in_recovery weir_view_state', 'and so do metrics');
 	like(error_of($standby, 'one', "\\set VERBOSITY sqlstate\nSELECT weir.$_"), qr/25006/, "the SQLSTATE of $_")
 	  foreach (q{pause('v')}, q{reset('v', 'earliest')}, q{drop_view('v')}, q{flush('v')},
 		"create_view('x', \$\$ $query \$\$)");
