@@ -2,11 +2,12 @@
  * api/metrics.c
  *		weir.metrics: everything that is counted, as rows of name, labels, value.
  *
- * Backends, each second or so.  What belongs to views comes from weir.status, so that both say the
- * same, and from their histograms; the rest from shared memory, a copy of one
- * lane at a time under the registry lock.  Rows go into a tuplestore.  Labels
- * are made once for all rows that have the same ones.  A user is told of the views
- * that weir.status shows it, and of the lanes of streams that it may read.
+ * Backends, each second or so.  What belongs to views comes from weir.status, so
+ * that both say the same, and from their histograms; their counters, which must
+ * never go back, from weir.kept; the rest from shared memory, a copy of one lane
+ * at a time under the registry lock.  Rows go into a tuplestore.  Labels are made
+ * once for all rows that have the same ones.  A user is told of the views that
+ * weir.status shows it, and of the lanes of streams that it may read.
  */
 #include "base/weir.h"
 
@@ -150,10 +151,10 @@ static const struct
 	bool known; /* always: 0 where the column is NULL */
 	const char *sql;
 } view_metrics[] = {
-	{"weir_events_total", true, "s.events"},
-	{"weir_late_events_total", true, "s.late"},
-	{"weir_dead_letters_total", true, "s.dead_letters"},
-	{"weir_lost_offsets_total", true, "s.lost"},
+	{"weir_events_total", true, "k.events"},
+	{"weir_late_events_total", true, "k.late"},
+	{"weir_dead_letters_total", true, "k.dead_letters"},
+	{"weir_lost_offsets_total", true, "k.lost"},
 	{"weir_final_rows_total", true, "s.rows_final"},
 	{"weir_restarts_total", true, "s.restarts"},
 	{"weir_windows_open", true, "s.windows_open"},
@@ -185,7 +186,7 @@ view_query(void)
 	appendStringInfoString(
 		&sql,
 		" FROM (SELECT *, coalesce(watermark, closed_upto) AS closing FROM weir.status) s "
-		"JOIN weir.views v ON v.view = s.view_name "
+		"JOIN weir.kept k USING (view_name) JOIN weir.views v ON v.view = view_name "
 		"JOIN pg_class vc ON vc.oid = v.view JOIN pg_namespace vn ON vn.oid = vc.relnamespace "
 		"JOIN pg_class sc ON sc.oid = v.stream JOIN pg_namespace sn ON sn.oid = sc.relnamespace");
 	return sql.data;
