@@ -29,8 +29,8 @@ use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Weir::Test;
 
-# It makes topics by itself, of four partitions.
-my $broker = start_broker();
+# It makes topics by itself, of four partitions; the tutorial's has one.
+my $broker = start_broker(shop => 1);
 my $address = $broker->address;
 my $node = cluster("weir.checkpoint_interval = '100 ms'");
 
