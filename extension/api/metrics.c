@@ -138,7 +138,7 @@ static const char *const states[] =
 /* Columns of the query below, from 1. */
 enum
 {
-	VIEW_ID = 1,
+	VIEW_OID = 1,
 	VIEW_NAME,
 	VIEW_STREAM,
 	VIEW_STATE,
@@ -179,7 +179,7 @@ view_query(void)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql,
-						   "SELECT v.id, format('%I.%I', vn.nspname, vc.relname), "
+						   "SELECT v.view::pg_catalog.oid, format('%I.%I', vn.nspname, vc.relname), "
 						   "format('%I.%I', sn.nspname, sc.relname), s.state");
 	for (int i = 0; i < (int) lengthof(view_metrics); i++)
 		appendStringInfo(&sql, ", (%s)::float8", view_metrics[i].sql);
@@ -217,7 +217,7 @@ put_histogram(Metrics *m, const char *name, const LatencyCount *c)
 }
 
 static void
-put_latencies(Metrics *m, int32 view)
+put_latencies(Metrics *m, Oid view)
 {
 	LatencyCount freshness = {0};
 	LatencyCount commit = {0};
@@ -276,7 +276,7 @@ put_view(Metrics *m, int row)
 	for (int i = 0; i < (int) lengthof(states); i++)
 		put_with(m, "weir_view_state", "state", states[i],
 				 strcmp(state, states[i]) == 0);
-	put_latencies(m, DatumGetInt32(weir_spi_get(row, VIEW_ID, &isnull)));
+	put_latencies(m, DatumGetObjectId(weir_spi_get(row, VIEW_OID, &isnull)));
 }
 
 static void

@@ -123,7 +123,7 @@ clear_histogram(LatencyHistogram *h)
 }
 
 ViewMetrics *
-weir_view_metrics(Oid dboid, int32 view)
+weir_view_metrics(Oid dboid, Oid view)
 {
 	for (int i = 0; i < weir_registry->max_views; i++)
 	{
@@ -136,19 +136,21 @@ weir_view_metrics(Oid dboid, int32 view)
 }
 
 /*
- * There are as many places as slots, so one is free or of a view that has no
- * slot.  A free one comes first: a view that is paused goes on where it was.
+ * There are as many places as slots, and the one that asks is not used yet: so one
+ * is free or of a view that has no slot.  A free one comes first: a view that is
+ * paused goes on where it was.
  */
 ViewMetrics *
-weir_view_metrics_claim(Oid dboid, int32 view)
+weir_view_metrics_claim(Oid dboid, Oid view)
 {
 	ViewMetrics *m = weir_view_metrics(dboid, view);
 
 	if (m == NULL)
-		m = weir_view_metrics(InvalidOid, 0);
+		m = weir_view_metrics(InvalidOid, InvalidOid);
 	for (int i = 0; m == NULL && i < weir_registry->max_views; i++)
 		if (!is_in_use(&weir_registry->metrics[i]))
 			m = &weir_registry->metrics[i];
+	Assert(m != NULL);
 	if (m->dboid != dboid || m->view != view)
 	{
 		clear_histogram(&m->freshness);

@@ -44,7 +44,7 @@ typedef struct ViewMetrics
 {
 	/* Registry lock. */
 	Oid dboid; /* InvalidOid: free */
-	int32 view;
+	Oid view;  /* the relation: ids begin anew with the extension */
 	LatencyHistogram freshness; /* until readers could see it */
 	LatencyHistogram commit;    /* until it was committed */
 } ViewMetrics;

@@ -234,7 +234,7 @@ weir_lane_claim(Oid dboid, Oid stream)
 }
 
 int
-weir_view_claim(Oid dboid, int32 view, int64 generation, int lane)
+weir_view_claim(Oid dboid, int32 view, Oid relation, int64 generation, int lane)
 {
 	for (int i = 0; i < weir_registry->max_views; i++)
 	{
@@ -242,6 +242,8 @@ weir_view_claim(Oid dboid, int32 view, int64 generation, int lane)
 
 		if (v->used)
 			continue;
+		/* Before it counts as used: what it had may be the only one left. */
+		v->metrics = weir_view_metrics_claim(dboid, relation);
 		v->used = true;
 		v->live = false;
 		v->npartitions = 0;
@@ -254,7 +256,6 @@ weir_view_claim(Oid dboid, int32 view, int64 generation, int lane)
 		pg_atomic_write_u32(&v->detached, 0);
 		v->error[0] = '\0';
 		v->postponed[0] = '\0';
-		v->metrics = weir_view_metrics_claim(dboid, view);
 		return i;
 	}
 	return -1;

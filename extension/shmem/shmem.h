@@ -461,8 +461,9 @@ extern int64 weir_lane_delay(const Lane *lane);
 /* --- latencies of a view (metrics.c); registry lock held ---------------------- */
 
 /* NULL: nothing was counted yet. */
-extern ViewMetrics *weir_view_metrics(Oid dboid, int32 view);
-extern ViewMetrics *weir_view_metrics_claim(Oid dboid, int32 view);
+extern ViewMetrics *weir_view_metrics(Oid dboid, Oid view);
+/* For a slot that is not used yet. */
+extern ViewMetrics *weir_view_metrics_claim(Oid dboid, Oid view);
 
 /* --- registry (registry.c); each takes the registry lock itself ----------- */
 
@@ -519,6 +520,7 @@ extern int weir_lane_main(Oid dboid, Oid stream);
 
 /* A free lane or view slot for the caller to fill, lock held; -1: none. */
 extern int weir_lane_claim(Oid dboid, Oid stream);
-extern int weir_view_claim(Oid dboid, int32 view, int64 generation, int lane);
+extern int
+weir_view_claim(Oid dboid, int32 view, Oid relation, int64 generation, int lane);
 
 #endif /* WEIR_SHMEM_H */

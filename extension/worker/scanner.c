@@ -114,8 +114,8 @@ place(Candidate *c, int lane_no)
 
 	if (lane->nviews == WEIR_LANE_VIEWS)
 		return false;
-	slot = weir_view_claim(MyDatabaseId, c->row->id, c->progress->generation,
-						   lane_no);
+	slot = weir_view_claim(MyDatabaseId, c->row->id, c->row->view,
+						   c->progress->generation, lane_no);
 	if (slot < 0)
 		return false;
 	lane->views[lane->nviews++] = slot;
