@@ -33,13 +33,16 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 	v->plan = weir_plan_view(v->row->query, v->row->ttl);
 	if (v->plan->fingerprint == v->slot->fingerprint)
 	{
+		/* Until it is whole it goes with the subtransaction. */
 		v->apply = weir_apply_new(v->slot, in->worker, v->plan, desc,
 								  in->stream->watermark_delay,
-								  in->lane->npartitions, in->capacity, in->cxt);
+								  in->lane->npartitions, in->capacity,
+								  CurTransactionContext);
 		weir_apply_share(v->apply, in->common,
 						 &(CommonScope){.owner = v->row->owner,
 										.nsettings = v->row->nsettings,
 										.settings = v->row->settings});
+		MemoryContextSetParent(v->apply->cxt, in->cxt);
 		v->apply->keep_dead = in->stream->on_error != STREAM_SKIP;
 		v->replaced = MemoryContextAllocZero(v->apply->cxt,
 											 sizeof(bool) *
@@ -55,7 +58,7 @@ load_view(Ingest *in, IngestView *v, TupleDesc desc)
 
 /*
  * A view that cannot be compiled any more (a function that its owner may not call
- * now, say) fails alone.
+ * now, say) fails alone; one that meets a lock comes again.
  */
 static void
 try_load_view(Ingest *in, IngestView *v, TupleDesc desc)
@@ -81,7 +84,9 @@ try_load_view(Ingest *in, IngestView *v, TupleDesc desc)
 		if (ProcDiePending)
 			ReThrowError(e);
 		v->apply = NULL;
-		weir_ingest_fail_view(in, v, e->sqlerrcode, e->message);
+		weir_ingest_fail_view(in, v, e->sqlerrcode,
+							  weir_is_lock_error(e) ? "" : e->message);
+		FreeErrorData(e);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
@@ -222,7 +227,7 @@ weir_ingest_fail_view(Ingest *in, IngestView *v, int sqlstate,
 	pg_atomic_write_u32(&v->slot->failed, 1);
 	LWLockRelease(&weir_registry->lock);
 	if (first && reason[0])
-		weir_log_stop(v->row->name, sqlstate, reason);
+		weir_log_stop(v->row ? v->row->name : "?", sqlstate, reason);
 	if (v->apply)
 		let_go(in, v);
 	weir_wake_coordinator(in->lane);
