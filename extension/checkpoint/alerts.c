@@ -133,7 +133,7 @@ load_final(int32 view)
 static List *
 load_open(int32 view)
 {
-	return load_alerts(view, "AND windows = 'open' ", "");
+	return load_alerts(view, "AND windows = 'open' ", "FOR UPDATE SKIP LOCKED");
 }
 
 static void
