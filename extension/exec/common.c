@@ -154,6 +154,22 @@ clear_table(CommonKeys *k)
 	k->images.used = 0;
 }
 
+/* What numbers them is made when the second user comes: one alone reads none. */
+static void
+add_numbers(const Common *common, CommonKeys *k)
+{
+	uint32 size = 64;
+
+	while (size < 2 * (uint32) common->capacity)
+		size *= 2;
+	k->of = MemoryContextAlloc(k->cxt, sizeof(CommonImage) * common->capacity);
+	k->mask = size - 1;
+	k->table = MemoryContextAlloc(k->cxt, sizeof(int32) * size);
+	memset(k->table, 0xff, sizeof(int32) * size);
+	k->codes = MemoryContextAlloc(k->cxt, sizeof(int32) * common->capacity);
+	memset(k->codes, 0xff, sizeof(int32) * common->capacity);
+}
+
 static CommonKeys *
 new_keys(Common *common, const CommonScope *scope, const CommonKey *keys,
 		 int nkeys)
@@ -162,10 +178,7 @@ new_keys(Common *common, const CommonScope *scope, const CommonKey *keys,
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	CommonKeys *k = palloc0(sizeof(CommonKeys));
-	uint32 size = 64;
 
-	while (size < 2 * (uint32) common->capacity)
-		size *= 2;
 	k->cxt = cxt;
 	k->scope = copy_scope(scope);
 	k->nkeys = nkeys;
@@ -177,13 +190,7 @@ new_keys(Common *common, const CommonScope *scope, const CommonKey *keys,
 		k->keys[i] = keys[i];
 		k->keys[i].spec = &k->specs[i];
 	}
-	k->codes = palloc(sizeof(int32) * common->capacity);
-	memset(k->codes, 0xff, sizeof(int32) * common->capacity);
-	k->of = palloc(sizeof(CommonImage) * common->capacity);
 	k->images.cxt = cxt;
-	k->mask = size - 1;
-	k->table = palloc(sizeof(int32) * size);
-	memset(k->table, 0xff, sizeof(int32) * size);
 	MemoryContextSwitchTo(common->cxt);
 	common->keys = lappend(common->keys, k);
 	MemoryContextSwitchTo(old);
@@ -228,6 +235,8 @@ weir_common_keys(Common *common, const CommonScope *scope,
 	}
 	if (found == NULL)
 		found = new_keys(common, scope, keys, nkeys);
+	else if (found->codes == NULL)
+		add_numbers(common, found);
 	add_use(common, NULL, found, user);
 	return found;
 }
@@ -271,6 +280,8 @@ weir_common_begin(Common *common, int n)
 	{
 		CommonKeys *k = lfirst(lc);
 
+		if (k->codes == NULL)
+			continue;
 		memset(k->codes, 0xff, sizeof(int32) * n);
 		clear_table(k);
 	}

@@ -67,6 +67,7 @@ typedef struct CommonKeys
 	CommonKey *keys;
 	KeySpec *specs; /* of them */
 	int users;
+	/* NULL as long as there was one user only. */
 	int32 *codes; /* by record; -1: not known */
 	int nimages;
 	CommonImage *of; /* by number */
