@@ -523,11 +523,11 @@ weir_setup_joining(Coordinator *co)
 
 /* The row outlives the one that it was read with. */
 static void
-take_channel(CheckpointView *v, const char *channel)
+take_text(CheckpointView *v, char **to, const char *text)
 {
-	if (v->row->notify)
-		pfree(v->row->notify);
-	v->row->notify = channel ? MemoryContextStrdup(v->cxt, channel) : NULL;
+	if (*to)
+		pfree(*to);
+	*to = text ? MemoryContextStrdup(v->cxt, text) : NULL;
 }
 
 /* Asks for a checkpoint where the change takes one. */
@@ -545,7 +545,8 @@ recheck_view(Coordinator *co, CheckpointView *v)
 	}
 	set_limit(v, row);
 	v->row->retention = row->retention;
-	take_channel(v, row->notify);
+	take_text(v, &v->row->name, row->name);
+	take_text(v, &v->row->notify, row->notify);
 	v->retention.done_upto = WEIR_NO_TIME;
 	if (pg_class_aclcheck(row->stream, row->owner, ACL_SELECT) != ACLCHECK_OK)
 	{
