@@ -55,8 +55,8 @@ PREPARE pieces(int) AS SELECT statement FROM generate_series(1, 15001, 5000) g,
     LATERAL (VALUES (1, format($$INSERT INTO many SELECT repeat('key', 100) || g, at(%s + g %% 10) FROM generate_series(%s, %s) g$$, $1, g, g + 4999)),
                     (2, $$SELECT weir.flush('m')$$)) s(n, statement) ORDER BY g, n;
 CREATE FUNCTION coordinator_kb() RETURNS bigint LANGUAGE sql
-    RETURN (SELECT sum(substring(pg_read_file('/proc/' || pid || '/status') FROM 'VmPeak:\s+(\d+)')::bigint)
-            FROM pg_stat_activity WHERE backend_type LIKE 'weir coordinator%' AND datname = current_database());
+    RETURN (SELECT substring(pg_read_file('/proc/' || pid || '/status', 0, 100000, true) FROM 'VmPeak:\s+(\d+)')::bigint
+            FROM pg_stat_activity WHERE backend_type = 'weir coordinator ' || (SELECT lane FROM weir.status WHERE view_name::text = 'm'));
 CREATE FOREIGN TABLE many (
     k text, ts timestamptz
 ) SERVER view_alerts OPTIONS (topic 'single_many_alerts', event_time 'ts', idle_timeout '1 day');
