@@ -167,8 +167,9 @@ extern void weir_retention_serve(CheckpointLane *c);
 /*
  * Dead letters and late events up to the barrier (letters.c): those of the whole
  * stream, and those of the views that are written.  After the commit, free them.
+ * *current: the view that a letter is about while it is written, else -1.
  */
-extern void weir_write_letters(CheckpointLane *c);
+extern void weir_write_letters(CheckpointLane *c, volatile int *current);
 extern void weir_free_letters(Lane *lane);
 /* Write n letters of an append view's worker, which are sorted by this. */
 extern void weir_append_write_letters(const StreamDef *stream, int32 view,

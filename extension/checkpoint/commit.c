@@ -250,7 +250,7 @@ write_all(CheckpointLane *c, const bool *skip, volatile int *current)
 			v->gone = true;
 		*current = -1;
 	}
-	weir_write_letters(c);
+	weir_write_letters(c, current);
 	WEIR_FAULT("checkpoint-letters-written");
 }
 
@@ -262,7 +262,8 @@ typedef enum AttemptResult
 } AttemptResult;
 
 /*
- * The transaction has raised, in the turn of a view or (current < 0) not.  Of the
+ * The transaction has raised, in the turn of a view, or of a letter of one, or
+ * (current < 0) not.  Of the
  * letters of the stream another lane may have the same, in a transaction that
  * has not ended.  Positions must not be committed without them.
  */

@@ -92,6 +92,7 @@ typedef struct LetterWriter
 	const StreamDef *stream;
 	const CheckpointLane *lane; /* NULL: of an append view */
 	int32 view;                 /* then it */
+	volatile int *current; /* not NULL: which view of the lane it is about */
 	SPIPlanPtr plans[lengthof(statements)];
 	MemoryContext cxt;
 	Datum values[MAX_VALUES];
@@ -231,17 +232,31 @@ is_of_before(const CheckpointView *v, const Letter *l)
 		   l->replay.incarnation != v->slot->incarnation;
 }
 
+/*
+ * Whose it is in the lane; -1: nobody's alone.  A view may have left the lane and come
+ * again: the last one counts.
+ */
+static int
+find_view(const CheckpointLane *c, const Letter *l)
+{
+	int i = l->view == 0 ? -1 : c->nviews - 1;
+
+	while (i >= 0 && c->views[i]->slot->view != l->view)
+		i--;
+	return i;
+}
+
 static WcLetter
 fate(const CheckpointLane *c, const Letter *l)
 {
+	int i = find_view(c, l);
+
 	if (l->view == 0)
 		return WC_LETTER_WRITE;
-	/* A view may have left the lane and come again: the last one counts. */
-	for (int i = c->nviews - 1; i >= 0; i--)
-		if (c->views[i]->slot->view == l->view)
-			return wc_letter(&c->views[i]->attempt,
-							 c->views[i]->gone || is_of_before(c->views[i], l));
-	return WC_LETTER_DROP;
+	if (i < 0)
+		return WC_LETTER_DROP;
+	return wc_letter(&c->views[i]->attempt,
+					 c->views[i]->gone || is_of_before(c->views[i], l));
 }
 
 static bool
@@ -303,7 +318,13 @@ write_them(const LetterWriter *how, Letter **letters, size_t n)
 	w.cxt = AllocSetContextCreate(CurrentMemoryContext, "weir letter",
 								  ALLOCSET_DEFAULT_SIZES);
 	for (size_t i = 0; i < n; i++)
+	{
+		if (w.current)
+			*w.current = find_view(w.lane, letters[i]);
 		write_letter(&w, letters[i]);
+	}
+	if (w.current)
+		*w.current = -1;
 	SPI_finish();
 	weir_become_again(user);
 }
@@ -318,7 +339,7 @@ weir_append_write_letters(const StreamDef *stream, int32 view, Letter **letters,
 }
 
 void
-weir_write_letters(CheckpointLane *c)
+weir_write_letters(CheckpointLane *c, volatile int *current)
 {
 	LetterWriter w = {.stream = c->stream, .lane = c};
 	Letter **letters;
@@ -327,6 +348,9 @@ weir_write_letters(CheckpointLane *c)
 	if (!any_letter(c->lane))
 		return;
 	letters = choose(c, &n);
+	/* What is in the way of an append view's is in its worker's way, too. */
+	if (!c->lane->append)
+		w.current = current;
 	write_them(&w, letters, n);
 }
 

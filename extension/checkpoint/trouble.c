@@ -12,8 +12,9 @@
  *   have been written for 5 seconds without this one, it is taken for the
  *   view's own.
  * - Anything else stops the view, in state error.
- * - A lock in the way of dead letters, which lanes of one stream may both have:
- *   nothing is written, and the next checkpoint tries again.
+ * - A lock in the way of dead letters of the stream, which its lanes may all have:
+ *   nothing is written, and the next checkpoint tries again.  Of a letter of one
+ *   view it is that view's.
  * - A view whose row of weir.progress is locked, since a transaction with a
  *   command for it is open, raises nothing.  It is tried each time.
  *
