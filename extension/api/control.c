@@ -34,6 +34,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(weir_pause);
 PG_FUNCTION_INFO_V1(weir_resume);
@@ -49,7 +50,9 @@ lock_view(Oid relid, bool admin)
 	weir_require_version();
 	PreventCommandDuringRecovery("a change of continuous views");
 	PreventCommandIfReadOnly("a change of continuous views");
+	PushActiveSnapshot(GetLatestSnapshot());
 	row = weir_view_require(relid);
+	PopActiveSnapshot();
 	if (!has_privs_of_role(GetUserId(), row->owner) && !admin)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(relid));
 	row = weir_view_lock(row->id);
@@ -308,6 +311,7 @@ weir_on_drop(PG_FUNCTION_ARGS)
 {
 	int n;
 	int32 *ids;
+	char **names; /* of views that are gone themselves */
 	ViewRow **rows;
 	WeirUser user;
 	DropBehavior behavior;
@@ -323,18 +327,25 @@ weir_on_drop(PG_FUNCTION_ARGS)
 	behavior = said_behavior((EventTriggerData *) fcinfo->context);
 	user = weir_become_system();
 	SPI_connect();
-	weir_spi("SELECT DISTINCT v.id FROM pg_catalog.pg_event_trigger_dropped_objects() o "
+	weir_spi("SELECT v.id, max(o.object_name) FILTER (WHERE o.objid = v.view) "
+			 "FROM pg_catalog.pg_event_trigger_dropped_objects() o "
 			 "JOIN weir.views v ON o.objid IN (v.view, v.query, v.final, v.open) "
-			 "WHERE o.classid = 'pg_catalog.pg_class'::regclass AND o.objsubid = 0",
+			 "WHERE o.classid = 'pg_catalog.pg_class'::regclass AND o.objsubid = 0 GROUP BY 1",
 			 0, NULL, NULL, NULL, SPI_OK_SELECT);
 	n = (int) SPI_processed;
 	ids = palloc(sizeof(int32) * Max(n, 1));
 	rows = palloc(sizeof(ViewRow *) * Max(n, 1));
+	names = palloc(sizeof(char *) * Max(n, 1));
 	for (int i = 0; i < n; i++)
+	{
 		ids[i] = DatumGetInt32(weir_spi_get(i, 1, &isnull));
+		names[i] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2);
+	}
 	for (int i = 0; i < n; i++)
 	{
 		rows[i] = weir_view_load(ids[i]);
+		if (rows[i] && names[i])
+			rows[i]->name = names[i];
 		if (rows[i])
 			weir_view_delete(ids[i]);
 	}

@@ -255,7 +255,12 @@ weir_views_load(Oid stream)
 List *
 weir_views_over(Oid view)
 {
-	return load_views("v.upstream = $1", OIDOID, ObjectIdGetDatum(view));
+	List *views;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	views = load_views("v.upstream = $1", OIDOID, ObjectIdGetDatum(view));
+	PopActiveSnapshot();
+	return views;
 }
 
 ViewRow *

@@ -71,7 +71,10 @@ extern ViewRow *weir_view_of_relation(Oid relid);
 extern ViewRow *weir_view_of_open(Oid relid);
 /* By the view that holds its query. */
 extern ViewRow *weir_view_of_query(Oid relid);
-/* Those that are defined over this view, and only the direct ones. */
+/*
+ * Those that are defined over this view, and only the direct ones: as of now, for
+ * callers that have waited for a lock which defining one takes.
+ */
 extern List *weir_views_over(Oid view);
 /* By any of the relations that belong to it: query, final, open. */
 extern ViewRow *weir_view_of_part(Oid relid);
