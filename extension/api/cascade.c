@@ -52,6 +52,23 @@ take_lateness(ViewRow *row, const ViewRow *below)
 				 "Leave lateness out, or make the view below with another one.")));
 }
 
+/*
+ * The expressions below call functions, whose bodies look names up by search_path.
+ * Those of the query's own do so by the same one: no schemas of a stranger.
+ */
+static void
+refuse_path(const ViewRow *below, const char *path)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("search_path must be that of view \"%s\", which another role owns",
+					below->name),
+			 errdetail("It is frozen as %s; functions that the query calls would find names in these schemas.",
+					   path),
+			 errhint(
+				 "SET search_path to that if you trust all who may create objects there, or select from the stream.")));
+}
+
 /* The settings that the expressions below were written under; says so if the
  * user's own ones differ. */
 static void
@@ -62,13 +79,15 @@ take_settings(ViewRow *row, const ViewRow *below)
 	for (int i = 0; i + 1 < below->nsettings; i += 2)
 	{
 		const char *name = below->settings[i];
+		const char *value = below->settings[i + 1];
 
-		if (strcmp(name, "search_path") != 0 &&
-			strcmp(GetConfigOption(name, false, false),
-				   below->settings[i + 1]) != 0)
-			ereport(NOTICE,
-					(errmsg("the query is evaluated with %s \"%s\", as view \"%s\" is",
-							name, below->settings[i + 1], below->name)));
+		if (strcmp(GetConfigOption(name, false, false), value) == 0)
+			continue;
+		if (strcmp(name, "search_path") == 0 && below->owner != GetUserId())
+			refuse_path(below, value);
+		ereport(NOTICE,
+				(errmsg("the query is evaluated with %s \"%s\", as view \"%s\" is",
+						name, value, below->name)));
 	}
 }
 

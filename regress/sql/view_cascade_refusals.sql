@@ -126,7 +126,15 @@ SELECT make('SELECT w, sum(events) FROM s GROUP BY 1');
 SET ROLE cascade_reader;
 SELECT make('SELECT w, sum(events) FROM s GROUP BY 1');
 SELECT weir.reset('s', 'earliest');
+-- Functions of a stranger's search_path are not called.
+SET search_path = view_cascade_refusals, pg_catalog;
+SELECT weir.create_view('other', 'SELECT w, sum(events) FROM s GROUP BY 1');
 RESET ROLE;
+SET client_min_messages = notice;
+SELECT weir.create_view('own', 'SELECT w, sum(events) FROM s GROUP BY 1');
+SET client_min_messages = warning;
+SELECT weir.drop_view('own');
+SET search_path = view_cascade_refusals;
 SELECT weir.flush('events');
 SELECT count(*), sum(sum) FROM v;
 -- Only who may reset all may reset the one below.
