@@ -51,6 +51,7 @@ typedef struct CheckpointView
 	ProgressRow progress; /* as committed */
 	ProgressRow next;     /* as this checkpoint writes it */
 	LostRange *lost;      /* found before its start, in cxt */
+	bool begins;          /* had read nothing when its positions were found */
 	int64 seq;            /* of the last chunk written */
 	int64 next_seq;
 	int64 written; /* bytes of changed groups, by this attempt */

@@ -97,6 +97,34 @@ begin_out_of_range(Coordinator *co, CheckpointView *v, int p,
 		lose(v, part, &range);
 }
 
+/*
+ * Views that begin together and at the same place, such as one over another, have the
+ * same events, though what is latest changes from one answer to the next: a view
+ * of the lane that has its offsets already, or NULL.  ends: one that also ends there.
+ */
+static const CheckpointView *
+begins_alike(const Coordinator *co, const CheckpointView *v, bool ends)
+{
+	for (int i = 0; i < co->c.nviews; i++)
+	{
+		const CheckpointView *other = co->c.views[i];
+
+		if (other->begins && !other->gone &&
+			strcmp(other->row->start, v->row->start) == 0 &&
+			(!ends || (other->row->until &&
+					   strcmp(other->row->until, v->row->until) == 0)))
+			return other;
+	}
+	return NULL;
+}
+
+/* Is it what the topic makes of it when it is asked? */
+static bool
+is_asked(const Place *place)
+{
+	return place->kind == PLACE_LATEST || place->kind == PLACE_TIME;
+}
+
 /* The view begins in a partition; false: the broker did not answer. */
 static bool
 begin_partition(Coordinator *co, CheckpointView *v, const Place *place, int p,
@@ -105,7 +133,14 @@ begin_partition(Coordinator *co, CheckpointView *v, const Place *place, int p,
 	int64 offset = 0;
 	int64 low = 0;
 	int64 high = PG_INT64_MAX;
+	const CheckpointView *other = is_asked(place) ? begins_alike(co, v, false)
+												  : NULL;
 
+	if (other)
+	{
+		wp_begin(part, other->progress.parts[p].start);
+		return true;
+	}
 	if (!offset_of_place(co, place, p, &offset, &low, &high, err, errlen))
 		return false;
 	if (offset >= low && offset <= high)
@@ -159,6 +194,7 @@ end_partition(Coordinator *co, CheckpointView *v, int p, ViewPartition *part,
 	int64 low;
 	int64 high;
 	Place place;
+	const CheckpointView *other;
 
 	if (v->row->until == NULL)
 		return true;
@@ -168,6 +204,12 @@ end_partition(Coordinator *co, CheckpointView *v, int p, ViewPartition *part,
 		return true;
 	}
 	weir_place_read(v->row->until, &place);
+	other = is_asked(&place) ? begins_alike(co, v, true) : NULL;
+	if (other)
+	{
+		part->end = other->progress.parts[p].end;
+		return true;
+	}
 	return offset_of_place(co, &place, p, &part->end, &low, &high, err, errlen);
 }
 
@@ -251,6 +293,7 @@ weir_resolve_positions(Coordinator *co, CheckpointView *v, int npartitions,
 			return false;
 	v->progress.parts = parts;
 	v->progress.nparts = npartitions;
+	v->begins = known == 0;
 	v->progress.topic = MemoryContextStrdup(v->cxt, co->c.stream->topic);
 	return true;
 }

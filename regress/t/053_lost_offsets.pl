@@ -3,7 +3,7 @@
 # offset_reset the view stops, or goes on at what is left or at the end; what it
 # skipped is in weir.lost_ranges, to the offset, and is all that is missing.
 #
-# Takes 53 s.
+# Takes 60 s.
 
 use strict;
 use warnings;
@@ -234,6 +234,29 @@ foreach my $reset ('earliest', 'error')
 		'0|t', 'nor lag');
 	sql($node, "SELECT weir.reset('$v->{view}', 'earliest')");
 	view_equals_batch($node, 'a compacted topic', %$v);
+}
+
+# 7. what is latest changes all the time, and yet views over a view begin where it
+# does, if they are made with it
+{
+	my $topic = $kafka->new_topic('together', 4);
+	my $v = events_view($node, $kafka, $topic, stream => 'together', lateness => '1 day');
+	my $starts = "SELECT count(*), count(DISTINCT (partition, start_offset)), sum(start_offset) > 0"
+	  . " FROM weir.partitions WHERE view_name <> '$v->{view}'::regclass AND stream = 'together'::regclass";
+	my $producer = start_producer($kafka, $topic, '--count', 60_000, '--rate', 10_000, @from);
+
+	ok(wait_until($node, "SELECT events > 1000 FROM weir.status WHERE view_name = '$v->{view}'::regclass"),
+		'messages come');
+	sql($node, "BEGIN; SELECT weir.create_view('low', \$\$ SELECT $window AS w, country, count(*) AS n FROM together GROUP BY 1, 2 \$\$,"
+		  . " start => 'latest', lateness => '1 day');"
+		  . (join '', map { "SELECT weir.create_view('over$_', 'SELECT w, sum(n) AS n FROM low GROUP BY 1');" } 1 .. 5)
+		  . 'COMMIT;');
+	ok(wait_until($node, "SELECT count(*) = 24 FROM ($starts) x (n, d, later), generate_series(1, n)"), 'views begin');
+	is(sql($node, $starts), '24|4|t', 'at the same offsets');
+	finish_producer($producer);
+	sql($node, "SELECT weir.flush('together', '180 s')");
+	is(sql($node, "SELECT count(*) FROM (SELECT sum(n) FROM low"
+			  . (join '', map { " UNION SELECT sum(n) FROM over$_" } 1 .. 5) . ') x'), 1, 'and count the same');
 }
 
 done_testing();
