@@ -13,6 +13,7 @@
 #include "api/fdw.h"
 #include "api/sample.h"
 #include "base/guc.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_type.h"
 #include "catalog/spi.h"
@@ -67,6 +68,39 @@ is_text(const char *bytes, size_t len)
 		   pg_verify_mbstr(PG_UTF8, bytes, (int) len, true);
 }
 
+/*
+ * In the database's encoding.  NULL: it is no text, or has characters that are not
+ * in it, which of some messages is no reason to fail.
+ */
+static text *
+as_text(const char *bytes, size_t len)
+{
+	int encoding = GetDatabaseEncoding();
+	Oid proc;
+	unsigned char *to;
+	int done;
+	text *result = NULL;
+
+	if (!is_text(bytes, len))
+		return NULL;
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return cstring_to_text_with_len(bytes, (int) len);
+	proc = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (!OidIsValid(proc) || len > MaxAllocSize / MAX_CONVERSION_GROWTH - 1)
+		return NULL;
+	to = palloc(len * MAX_CONVERSION_GROWTH + 1);
+	done = pg_do_encoding_conversion_buf(proc, PG_UTF8, encoding,
+										 (unsigned char *) unconstify(char *,
+																	  bytes),
+										 (int) len, to,
+										 (int) len * MAX_CONVERSION_GROWTH + 1,
+										 true);
+	if (done == len)
+		result = cstring_to_text((char *) to);
+	pfree(to);
+	return result;
+}
+
 /* SampleTake */
 static bool
 put_message(void *arg, const KafkaMessage *m)
@@ -75,13 +109,15 @@ put_message(void *arg, const KafkaMessage *m)
 	Datum values[5] = {0};
 	bool nulls[5] = {false};
 	bytea *payload;
+	text *as_it_reads = m->payload ? as_text(m->payload, m->len) : NULL;
 
 	values[0] = Int32GetDatum(m->partition);
 	values[1] = Int64GetDatum(m->offset);
 	nulls[2] = m->timestamp < 0;
 	values[2] = TimestampTzGetDatum(m->timestamp - WEIR_EPOCH_SHIFT);
 	nulls[3] = m->payload == NULL;
-	nulls[4] = m->payload == NULL || !is_text(m->payload, m->len);
+	nulls[4] = as_it_reads == NULL;
+	values[4] = PointerGetDatum(as_it_reads);
 	if (m->payload)
 	{
 		payload = palloc(m->len + VARHDRSZ);
@@ -89,10 +125,6 @@ put_message(void *arg, const KafkaMessage *m)
 		memcpy(VARDATA(payload), m->payload, m->len);
 		values[3] = PointerGetDatum(payload);
 	}
-	if (!nulls[4])
-		values[4] = PointerGetDatum(
-			cstring_to_text(pg_any_to_server(pnstrdup(m->payload, m->len),
-											 (int) m->len, PG_UTF8)));
 	tuplestore_putvalues(s->rsinfo->setResult, s->rsinfo->setDesc, values,
 						 nulls);
 	s->bytes += m->len;

@@ -66,6 +66,16 @@ typedef struct Peek
 
 /* --- a message as text ------------------------------------------------------------ */
 
+/* (pg_is_ascii wants a string that ends.) */
+static bool
+is_ascii(const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (IS_HIGHBIT_SET(bytes[i]))
+			return false;
+	return true;
+}
+
 /* As it is if that is text, else in hexadecimal; NULL: there is none. */
 static char *
 readable(const char *bytes, size_t len)
@@ -77,7 +87,7 @@ readable(const char *bytes, size_t len)
 	if (memchr(bytes, '\0', len) == NULL &&
 		pg_verify_mbstr(PG_UTF8, bytes, (int) len, true) &&
 		(GetDatabaseEncoding() == PG_UTF8 ||
-		 GetDatabaseEncoding() == PG_SQL_ASCII || pg_is_ascii(bytes)))
+		 GetDatabaseEncoding() == PG_SQL_ASCII || is_ascii(bytes, len)))
 		return pnstrdup(bytes, len);
 	hex = palloc(len * 2 + 3);
 	memcpy(hex, "\\x", 2);

@@ -103,6 +103,25 @@ IMPORT FOREIGN SCHEMA topics EXCEPT (infer_types) FROM SERVER stream_infer INTO 
 SELECT relname FROM pg_class WHERE relnamespace = 'stream_infer_all'::regnamespace AND relkind = 'f' AND relname ~ 'infer' ORDER BY 1;
 SELECT count(*), sum(n) FROM stream_infer_all.infer_some;
 
+-- Of a database's encoding that lacks characters: a message that has them is no text.
+\set main :DBNAME
+CREATE FOREIGN TABLE latin_bytes (payload bytea) SERVER stream_infer OPTIONS (topic 'infer_latin', format 'raw');
+INSERT INTO latin_bytes VALUES ('{"n": 1}'), ('{"n": 2, "s": "\303\251"}'), ('{"n": 3, "s": "\320\226"}');
+CREATE DATABASE regression_weir_latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C';
+\c regression_weir_latin
+CREATE EXTENSION weir;
+\set ECHO errors
+SELECT format('CREATE SERVER latin FOREIGN DATA WRAPPER weir OPTIONS (bootstrap_servers %L)', :'broker') \gexec
+\set ECHO all
+SELECT octet_length(payload), octet_length(text) FROM weir.sample_messages('latin', 'infer_latin', 10) ORDER BY payload;
+SELECT weir.infer('latin', 'infer_latin');
+CREATE FOREIGN TABLE latin (n int) SERVER latin OPTIONS (topic 'infer_latin');
+SELECT payload, "row" FROM weir.peek('latin') ORDER BY payload COLLATE "C";
+\c :main
+DROP DATABASE regression_weir_latin WITH (FORCE);
+SET client_min_messages = warning;
+SET search_path = stream_infer;
+
 -- Refused.
 SELECT weir.infer('stream_infer', 'infer_none');
 SELECT weir.infer('nowhere', 'infer_types');
