@@ -267,7 +267,8 @@ CREATE TABLE weir.dead_letter_log (
     recorded_at timestamptz NOT NULL DEFAULT now(),
     id          bigint NOT NULL DEFAULT nextval('weir.dead_letter_id'),
     views       int[] NOT NULL DEFAULT '{}', -- that have passed it and lack it
-    whole       boolean NOT NULL DEFAULT true -- false: cut, for lack of memory
+    whole       boolean NOT NULL DEFAULT true, -- false: cut
+    record      int                         -- of several in a message; NULL: all of it
 );
 ALTER TABLE weir.dead_letter_log ALTER COLUMN payload SET STORAGE EXTERNAL;
 -- Two lanes may read the same record.  A topic that was recreated has others
@@ -631,7 +632,7 @@ CREATE VIEW weir.metrics AS
 -- Messages that could not be used, of the streams that the reader may read.
 CREATE VIEW weir.dead_letters WITH (security_barrier) AS
     SELECT d.stream, v.view, d.topic, d.partition, d."offset", d."timestamp",
-           d.key, d.payload, d.sqlstate, d.reason, d.recorded_at, d.id
+           d.key, d.payload, d.sqlstate, d.reason, d.recorded_at, d.id, d.record
     FROM weir.dead_letter_log d
     LEFT JOIN weir.views v ON v.id = d.view
     WHERE pg_catalog.has_table_privilege(d.stream, 'SELECT');

@@ -18,8 +18,9 @@
  * A dead letter of the whole stream says which views lack it: those that read the
  * record, as all of the lane do that were not past it with the last commit.  One
  * that does not come so far, after all, is struck out when it is set up anew
- * (weir_letters_unread), and reads the record again.  So a letter can be replayed
- * (worker/replay.c) into just the views that lack it.
+ * (weir_letters_unread), and reads the record again.  A view that is within a
+ * message of several records is past the first of them.  So a letter can be
+ * replayed (worker/replay.c) into just the views that lack it.
  *
  * Datums of a letter are in a context that each letter resets.
  */
@@ -34,7 +35,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#define MAX_VALUES 13
+#define MAX_VALUES 14
 #define REPLAYED   (LETTER_REPLAYED + 2) /* statements that one takes */
 #define COMMON     9                     /* first values of both kinds */
 
@@ -48,15 +49,15 @@ static const struct
 } statements[] = {
 	[LETTER_DEAD] =
 		{"INSERT INTO weir.dead_letter_log AS d (stream, view, topic, partition, \"offset\", "
-		 "\"timestamp\", key, payload, fingerprint, sqlstate, reason, views, whole) "
-		 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+		 "\"timestamp\", key, payload, fingerprint, sqlstate, reason, views, whole, record) "
+		 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
 		 "ON CONFLICT (stream, partition, \"offset\", coalesce(view, 0), fingerprint) "
 		 "DO UPDATE SET sqlstate = excluded.sqlstate, reason = excluded.reason, "
 		 "views = ARRAY(SELECT unnest(d.views) UNION SELECT unnest(excluded.views)) "
 		 "WHERE NOT d.views @> excluded.views OR d.reason <> excluded.reason",
-		 COMMON + 4,
+		 COMMON + 5,
 		 {OIDOID, INT4OID, TEXTOID, INT4OID, INT8OID, TIMESTAMPTZOID, BYTEAOID,
-		  BYTEAOID, INT8OID, TEXTOID, TEXTOID, INT4ARRAYOID, BOOLOID}},
+		  BYTEAOID, INT8OID, TEXTOID, TEXTOID, INT4ARRAYOID, BOOLOID, INT4OID}},
 	[LETTER_LATE] =
 		{"INSERT INTO weir.late_event_log (stream, view, topic, partition, \"offset\", "
 		 "\"timestamp\", key, payload, fingerprint, event_time, window_start, window_end, late_by) "
@@ -132,6 +133,16 @@ fill_common(LetterWriter *w, const Letter *l)
 	w->values[8] = Int64GetDatum(l->fingerprint);
 }
 
+/* Was the view, as of the last commit, still to read the record, and will it? */
+static bool
+is_to_read(const WpPartition *p, const Letter *l)
+{
+	if (p->end != WP_NO_END && l->offset >= p->end)
+		return false;
+	return p->position < l->offset ||
+		   (p->position == l->offset && p->record <= l->record);
+}
+
 /* The views that lack a dead letter, see above. */
 static Datum
 lacking_views(const LetterWriter *w, const Letter *l)
@@ -147,9 +158,7 @@ lacking_views(const LetterWriter *w, const Letter *l)
 		const ProgressRow *p = &v->progress;
 
 		if (!v->gone && l->partition < p->nparts &&
-			p->parts[l->partition].position <= l->offset &&
-			(p->parts[l->partition].end == WP_NO_END ||
-			 l->offset < p->parts[l->partition].end))
+			is_to_read(&p->parts[l->partition], l))
 			ids[n++] = Int32GetDatum(v->slot->view);
 	}
 	return PointerGetDatum(
@@ -168,6 +177,8 @@ fill_kind(LetterWriter *w, const Letter *l)
 			v[1] = bytes_datum(l, 0, l->reason_len);
 			v[2] = lacking_views(w, l);
 			v[3] = BoolGetDatum(!l->cut);
+			v[4] = Int32GetDatum(l->record);
+			w->nulls[COMMON + 4] = l->part ? ' ' : 'n';
 			break;
 		case LETTER_LATE:
 			v[0] = TimestampTzGetDatum(l->late.event_time);
@@ -278,6 +289,8 @@ compare_letters(const void *a, const void *b)
 		return x->partition < y->partition ? -1 : 1;
 	if (x->offset != y->offset)
 		return x->offset < y->offset ? -1 : 1;
+	if (x->record != y->record)
+		return x->record < y->record ? -1 : 1;
 	/* A letter goes before it comes again, of the view that has tried it. */
 	return (y->kind == LETTER_REPLAYED) - (x->kind == LETTER_REPLAYED);
 }
@@ -377,27 +390,39 @@ weir_free_letters(Lane *lane)
 	}
 }
 
+static Datum
+int8_array(Datum *numbers, int n)
+{
+	return PointerGetDatum(construct_array(numbers, n, INT8OID, sizeof(int64),
+										   true, TYPALIGN_DOUBLE));
+}
+
 void
 weir_letters_unread(const CheckpointView *v, Oid stream)
 {
-	Oid types[] = {INT4OID, OIDOID, INT8ARRAYOID};
+	Oid types[] = {INT4OID, OIDOID, INT8ARRAYOID, INT8ARRAYOID};
 	Datum values[lengthof(types)];
-	Datum *positions = palloc(sizeof(Datum) * Max(v->progress.nparts, 1));
+	int n = v->progress.nparts;
+	Datum *positions = palloc(sizeof(Datum) * Max(n, 1));
+	Datum *records = palloc(sizeof(Datum) * Max(n, 1));
 	WeirUser user;
 
-	for (int p = 0; p < v->progress.nparts; p++)
+	for (int p = 0; p < n; p++)
+	{
 		positions[p] = Int64GetDatum(v->progress.parts[p].position);
+		records[p] = Int64GetDatum(v->progress.parts[p].record);
+	}
 	values[0] = Int32GetDatum(v->row->id);
 	values[1] = ObjectIdGetDatum(stream);
-	values[2] = PointerGetDatum(construct_array(positions, v->progress.nparts,
-												INT8OID, sizeof(int64), true,
-												TYPALIGN_DOUBLE));
+	values[2] = int8_array(positions, n);
+	values[3] = int8_array(records, n);
 	user = weir_become_system();
 	SPI_connect();
 	weir_spi("UPDATE weir.dead_letter_log d SET views = array_remove(d.views, $1) "
-			 "FROM unnest($3) WITH ORDINALITY p(position, n) "
+			 "FROM unnest($3, $4) WITH ORDINALITY p(position, record, n) "
 			 "WHERE d.stream = $2 AND d.partition = p.n - 1 "
 			 "AND d.\"offset\" >= p.position AND d.view IS NULL "
+			 "AND (d.\"offset\" > p.position OR coalesce(d.record, 0) >= p.record) "
 			 "AND d.views @> ARRAY[$1]",
 			 lengthof(types), types, values, NULL, SPI_OK_UPDATE);
 	SPI_finish();

@@ -12,6 +12,9 @@
  *
  * A batch may end in the middle of a message; the next one goes on there, and
  * views know how many of its records they have (core/progress.h).
+ *
+ * A record that has not all bytes of its message says so (part): a dead letter of it
+ * is not taken apart again, and is not replayed if its key is cut.
  */
 #include "decode/decoder.h"
 
@@ -146,8 +149,10 @@ note_key(Decoder *d, int record, KafkaMessage *part, int nslow)
 		settled = !is_of_key(d, d->slow[i].column);
 	if (d->keyed < 0 && settled)
 		d->keyed = record;
-	if (part->record > 0 || !d->batch.last[record])
-		part->key_len = Min(part->key_len, KEPT_KEY);
+	if (part->record == 0 && d->batch.last[record])
+		return;
+	part->key_cut = part->key_len > KEPT_KEY;
+	part->key_len = Min(part->key_len, KEPT_KEY);
 }
 
 /* The next record of the message, as record of the batch.  False: it is none. */
@@ -163,6 +168,7 @@ take_record(Decoder *d, int record)
 	b->record[record] = part->record;
 	if (!d->whole)
 		part->payload = ws_next(&d->records, &part->len);
+	part->part = part->len < d->msgs[d->at - 1].len;
 	b->last[record] = !ws_more(&d->records);
 	d->no_record = false;
 	if (d->whole && d->bad != NULL)

@@ -193,6 +193,9 @@ fill(Letter *l, const KafkaMessage *m, int32 view, const Content *c)
 	l->offset = m->offset;
 	l->timestamp = m->timestamp;
 	l->fingerprint = weir_message_fingerprint(m);
+	l->record = m->record;
+	l->part = m->part;
+	l->cut = m->key_cut;
 	l->reason_len = (uint32) c->len[0];
 	l->key_len = (uint32) c->len[1];
 	l->payload_len = (uint32) c->len[2];
@@ -221,15 +224,24 @@ weir_letter_new(const KafkaMessage *m, int32 view, const char *reason, bool cut)
 	if (l == NULL)
 		return NULL;
 	fill(l, m, view, &c);
-	l->cut = cut;
+	l->cut = l->cut || cut;
 	return l;
+}
+
+/* Of a dead letter that has not all of its key. */
+static const char *
+with_cut(const KafkaMessage *m, const char *reason)
+{
+	if (!m->key_cut)
+		return reason;
+	return psprintf("%s (of the key, %zu bytes are kept)", reason, m->key_len);
 }
 
 Letter *
 weir_letter_private(const KafkaMessage *m, int32 view, int sqlstate,
 					const char *reason)
 {
-	Content c = content(m, reason);
+	Content c = content(m, with_cut(m, reason));
 	size_t len = length(&c);
 	Letter *l = palloc_extended(offsetof(Letter, data) + len, MCXT_ALLOC_HUGE);
 
@@ -261,7 +273,7 @@ bool
 weir_letter_dead(Letter **list, const KafkaMessage *m, int32 view, int sqlstate,
 				 const char *reason, bool cut)
 {
-	Letter *l = weir_letter_new(m, view, reason, cut);
+	Letter *l = weir_letter_new(m, view, with_cut(m, reason), cut);
 
 	if (l == NULL)
 		return false;

@@ -298,6 +298,8 @@ fill_message(KafkaMessage *out, rd_kafka_message_t *m)
 	out->offset = m->offset;
 	out->partition = m->partition;
 	out->record = 0;
+	out->part = false;
+	out->key_cut = false;
 	out->timestamp = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || ms < 0
 						 ? -1
 						 : ms * 1000;

@@ -65,6 +65,8 @@ typedef struct KafkaMessage
 	int64 timestamp; /* us since 1970, or -1 if the record has none */
 	int32 partition;
 	int32 record; /* number of a record that is part of a message, or 0 */
+	bool part;    /* its bytes are that record's, not all of the message's */
+	bool key_cut; /* only the beginning of the key is kept with it */
 	void *handle; /* kafka/ only (headers, destroy) */
 } KafkaMessage;
 

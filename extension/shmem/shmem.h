@@ -217,6 +217,8 @@ typedef struct Letter
 	int64 offset;
 	int64 timestamp;    /* us since 1970, -1: none */
 	uint32 fingerprint; /* of the message */
+	int32 record;       /* its number in the message, or 0 */
+	bool part;          /* that record, not all of the message */
 	bool cut;           /* only its beginning is kept */
 	union
 	{

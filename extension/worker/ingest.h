@@ -44,6 +44,7 @@ typedef struct IngestView
 	bool *replaced; /* by partition: its last record is another one now */
 	Decoder *again; /* of the dead letters that it tries once more, or NULL */
 	MemoryContext again_cxt;
+	bool again_part; /* it takes each as one record */
 } IngestView;
 
 /* What a partition was before (ingest_lost.c). */

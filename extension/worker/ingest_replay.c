@@ -68,6 +68,8 @@ message_of(const Letter *l)
 	KafkaMessage m = {.offset = l->offset,
 					  .timestamp = l->timestamp,
 					  .partition = l->partition,
+					  .record = l->record,
+					  .part = l->part,
 					  .len = l->payload_len,
 					  .key_len = l->key_len};
 
@@ -79,11 +81,11 @@ message_of(const Letter *l)
 }
 
 /*
- * Of a message that is an array the letter has one element, or all of it if it was
- * no array.
+ * A letter that is one record of a message is not taken apart again: an element of
+ * an array may be an array, too.
  */
 static void
-make_decoder(Ingest *in, IngestView *v)
+make_decoder(Ingest *in, IngestView *v, bool part)
 {
 	MemoryContext cxt = AllocSetContextCreate(in->replay_cxt,
 											  "weir replay decoder",
@@ -92,13 +94,14 @@ make_decoder(Ingest *in, IngestView *v)
 	StreamDef *stream = palloc(sizeof(StreamDef));
 
 	*stream = *in->stream;
-	if (stream->records == STREAM_ARRAY)
-		stream->records = STREAM_AUTO;
+	if (part)
+		stream->records = STREAM_ONE;
 	v->again = weir_decoder_new(stream, v->plan->columns, in->capacity, cxt);
 	MemoryContextSwitchTo(old);
 	/* It is the view's from now on, and ends with it. */
 	MemoryContextSetParent(cxt, v->apply->cxt);
 	v->again_cxt = cxt;
+	v->again_part = part;
 }
 
 static void
@@ -116,8 +119,10 @@ decode(Ingest *in, IngestView *v, const KafkaMessage *m)
 	WeirUser before = weir_become_owner(in->stream->owner);
 	EventBatch *b;
 
+	if (v->again_cxt != NULL && v->again_part != m->part)
+		forget_decoder(v);
 	if (v->again_cxt == NULL)
-		make_decoder(in, v);
+		make_decoder(in, v, m->part);
 	WEIR_FAULT("replay-decode");
 	b = weir_decode(v->again, m, 1);
 	weir_become_again(before);

@@ -103,6 +103,9 @@ read_row(int row)
 	r.msg.payload = read_bytes(row, 7, &r.msg.len);
 	r.fingerprint = (uint32) DatumGetInt64(weir_spi_get(row, 8, &isnull));
 	r.whose = DatumGetInt32(weir_spi_get(row, 9, &isnull));
+	d = weir_spi_get(row, 10, &isnull);
+	r.msg.record = isnull ? 0 : DatumGetInt32(d);
+	r.msg.part = !isnull;
 	return r;
 }
 
@@ -148,7 +151,7 @@ load(Coordinator *co)
 	values[2] = Int64GetDatum((int64) weir_arena_total() - LETTER_BYTES);
 	values[3] = Int32GetDatum(LETTERS_AT_ONCE);
 	weir_spi("SELECT q.view, d.id, d.partition, d.\"offset\", d.\"timestamp\", d.key, "
-			 "d.payload, d.fingerprint, coalesce(d.view, 0) FROM weir.replay_queue q "
+			 "d.payload, d.fingerprint, coalesce(d.view, 0), d.record FROM weir.replay_queue q "
 			 "JOIN weir.dead_letter_log d ON " USABLE
 			 " WHERE q.view = ANY ($1) ORDER BY q.view, q.letter LIMIT $4",
 			 lengthof(types), types, values, NULL, SPI_OK_SELECT);

@@ -149,6 +149,24 @@ SELECT * FROM differ('total');
 SELECT * FROM differ('rows');
 SELECT sqlstate, convert_from(payload, 'UTF8') AS payload FROM weir.dead_letters WHERE stream = 'events'::regclass;
 
+-- One record of a message is tried as that: with its number, and not taken apart again.
+-- Where the key was too long to be kept with it, it stays what it is.
+CREATE FOREIGN TABLE parts (id int, n int NOT NULL, rec int OPTIONS (metadata 'record'), k text OPTIONS (metadata 'key'))
+    SERVER letters_replay OPTIONS (topic 'letters_parts', records 'array');
+CREATE FOREIGN TABLE parts_raw (message text, k text OPTIONS (metadata 'key'), part int OPTIONS (metadata 'partition')) SERVER letters_replay OPTIONS (topic 'letters_parts', format 'raw');
+SELECT weir.create_view('parts_total', $$ SELECT k, count(*), sum(n), max(rec) FROM parts GROUP BY 1 $$);
+SELECT weir.create_view('parts_rows', $$ SELECT id, n, rec, k FROM parts $$);
+INSERT INTO parts_raw VALUES ('[{"id": 1, "n": 1}, {"id": 2}, [{"id": 3, "n": 3}, {"id": 4, "n": 4}], {"id": 5, "n": 5}]', 'k', 0), ('{"id": 6, "n": 6}', 'k', 0),
+    ('[{"id": 7}, {"id": 8, "n": 8}]', repeat('k', 300), 0);
+SELECT weir.flush('parts');
+SELECT "offset", record, sqlstate, reason, convert_from(payload, 'UTF8') AS payload FROM weir.dead_letters WHERE stream = 'parts'::regclass ORDER BY "offset", record;
+ALTER FOREIGN TABLE parts ALTER n DROP NOT NULL;
+SELECT weir.replay_dead_letters('parts');
+SELECT tried();
+SELECT left(k, 5) AS k, count, sum, max FROM parts_total ORDER BY 1;
+SELECT id, n, rec, left(k, 5) AS k FROM parts_rows ORDER BY id;
+SELECT "offset", record, convert_from(payload, 'UTF8') AS payload FROM weir.dead_letters WHERE stream = 'parts'::regclass ORDER BY "offset", record;
+
 SET client_min_messages = warning;
 DROP SCHEMA letters_replay CASCADE;
 -- With a stream goes what was kept of it.

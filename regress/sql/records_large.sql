@@ -50,5 +50,28 @@ SELECT weir.flush('lines');
 SELECT * FROM each WHERE off = 3 ORDER BY rec;
 SELECT "position", dead_letters FROM weir.partitions WHERE view_name = 'v'::regclass AND partition = 0;
 
+-- A view that stops in the middle of a message lacks what it could not use of the part
+-- that it is past, and reads the rest itself.
+CREATE FOREIGN TABLE lacking (id int, n int NOT NULL, off bigint OPTIONS (metadata 'offset'), rec int OPTIONS (metadata 'record'))
+    SERVER records_large OPTIONS (topic 'lacking', records 'lines');
+CREATE FOREIGN TABLE lacking_raw (message text, part int OPTIONS (metadata 'partition')) SERVER records_large OPTIONS (topic 'lacking', format 'raw');
+CREATE OR REPLACE :slow;
+SELECT weir.create_view('lacks', $$ SELECT id % 2 AS odd, count(*), sum(slow(id)) FROM lacking GROUP BY 1 $$);
+SELECT weir.create_view('lacks_each', $$ SELECT slow(id) AS id, off, rec FROM lacking $$);
+INSERT INTO lacking_raw SELECT string_agg(format('{"id":%s%s}', i, CASE WHEN i % 500 > 0 THEN ',"n":1' ELSE '' END), E'\n' ORDER BY i), 0 FROM generate_series(1, 48000) i;
+SELECT wait_for($$ amid('lacks', 0) AND amid('lacks_each', 0) $$);
+SELECT weir.pause('lacks'), weir.pause('lacks_each');
+SELECT wait_for($$ (SELECT count(*) = 0 FROM weir.running_views() r JOIN weir.views v ON v.id = r.id WHERE v.stream = 'lacking'::regclass) $$);
+SELECT amid('lacks', 0), amid('lacks_each', 0);
+ALTER FOREIGN TABLE lacking ALTER n DROP NOT NULL;
+CREATE OR REPLACE :quick;
+SELECT weir.resume('lacks'), weir.resume('lacks_each');
+SELECT weir.flush('lacking');
+SELECT weir.replay_dead_letters('lacking') > 0 AS some;
+SELECT wait_for($$ (SELECT count(*) = 0 FROM weir.replay_queue) $$);
+SELECT * FROM differ('lacks');
+SELECT * FROM differ('lacks_each');
+SELECT count(*) FROM weir.dead_letter_log WHERE stream = 'lacking'::regclass AND views <> '{}';
+
 DROP SCHEMA records_large CASCADE;
 DROP SERVER records_large CASCADE;
