@@ -19,6 +19,10 @@
  */
 #include "base/weir.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "base/clock.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -34,11 +38,24 @@
 #define IDLE_MOST_US (300 * USECS_PER_SEC)
 #define WAITS_US     (5 * USECS_PER_SEC) /* after a step, a view still waits */
 
+/*
+ * What librdkafka has let go of is kept by its threads' heaps.  A worker that reads
+ * anew each time would take as much again, some MB a second.
+ */
+static void
+give_back(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 void
 weir_ingest_wait_begin(Ingest *in, int32 view)
 {
 	in->self->blocked_view = view;
 	pg_atomic_write_u32(&in->self->blocked, 1);
+	give_back();
 }
 
 void

@@ -49,7 +49,8 @@ is( sql($node, q{SELECT count(*) FROM (
 is(sql($node, q{SELECT count(*) FROM weir.alerts WHERE name = 'open' AND state = 'resolved'}), 0, 'nothing resolves it');
 cmp_ok(sql($node, q{SELECT count(*) FROM weir.alerts WHERE name = 'open'}), '>', 0, 'there are some here, too');
 
-# 3. Notifications: of what is committed, and cut where they are too long.
+# 3. Notifications: of what is committed, and cut where they are too long.  One
+# checkpoint finds the window open, one closes it.
 sql($node, q{SELECT weir.create_alert('told', 'events_v', 'n = 7', channel => 'Told'),
 	weir.create_alert('long', 'events_v', 'n = 8'),
 	weir.create_alert('early', 'events_v', $$country = 'YY'$$, windows => 'open', channel => 'Told')});
@@ -57,6 +58,7 @@ my $later = q{'2024-02-01'};
 my ($status, $out) = $node->psql('postgres', qq{
 	LISTEN "Told"; LISTEN weir;
 	INSERT INTO events (country, ts, amount, part) SELECT 'YY', $later, 1, 0 FROM generate_series(1, 7);
+	SELECT weir.flush('events');
 	INSERT INTO events (country, ts, amount, part) SELECT repeat('Z', 9), $later, 1, 0 FROM generate_series(1, 8);
 	INSERT INTO events (country, ts, amount, part) SELECT 'YY', timestamptz $later + interval '1 hour', 1, p FROM generate_series(0, 2) p;
 	SELECT weir.flush('events');
