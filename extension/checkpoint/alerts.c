@@ -67,6 +67,7 @@ struct AlertWriter
 	TupleDesc desc;
 	bool open;     /* rows of open windows, for alerts that look at those ... */
 	bool complete; /* ... which are all there is: they can resolve, too */
+	int64 dead;    /* of those: what ended up to here has no row any more */
 	Datum *values; /* of a row */
 	bool *nulls;
 };
@@ -255,8 +256,16 @@ take_miss(const AlertWriter *w, const Alert *a, const Verdict *verdict)
 	(void) for_key("DELETE FROM weir.alert_hits WHERE alert = $1 "
 				   "AND key_hash = md5($2) AND NOT firing",
 				   a, verdict, SPI_OK_DELETE);
-	if (!verdict->clears ||
-		for_key(a->open ? "DELETE FROM weir.alert_hits WHERE alert = $1 "
+	if (!verdict->clears)
+	{
+		/* It goes on firing as long as the row is there. */
+		if (w->complete)
+			(void) for_key("UPDATE weir.alert_hits SET \"window\" = $4 WHERE alert = $1 "
+						   "AND key_hash = md5($2) AND \"window\" < $4",
+						   a, verdict, SPI_OK_UPDATE);
+		return;
+	}
+	if (for_key(a->open ? "DELETE FROM weir.alert_hits WHERE alert = $1 "
 						  "AND key_hash = md5($2) AND firing AND \"window\" <= $4"
 						: "DELETE FROM weir.alert_hits WHERE alert = $1 "
 						  "AND key_hash = md5($2) AND firing",
@@ -267,6 +276,38 @@ take_miss(const AlertWriter *w, const Alert *a, const Verdict *verdict)
 				   "WHERE alert = $1 AND key = $2::jsonb AND resolved_at IS NULL",
 				   a, verdict, SPI_OK_UPDATE);
 	notify(w, a, verdict, "resolved");
+}
+
+/*
+ * Totals that have died give no row which could resolve anything; of them the keys
+ * are left.  Those that live have a later window by now.
+ */
+static void
+resolve_dead(const AlertWriter *w, const Alert *a)
+{
+	Oid types[] = {TEXTOID, INT8OID};
+	Datum values[] = {a->name_text, Int64GetDatum(w->dead)};
+	SPITupleTable *dead;
+	uint64 n;
+	bool isnull;
+
+	weir_spi("WITH dead AS (DELETE FROM weir.alert_hits WHERE alert = $1 AND \"window\" <= $2 "
+			 "RETURNING key_hash) "
+			 "UPDATE weir.alert_log l SET resolved_at = now(), resolved_row = l.key FROM dead "
+			 "WHERE l.alert = $1 AND l.resolved_at IS NULL AND md5(l.key::text) = dead.key_hash "
+			 "RETURNING l.key::text",
+			 2, types, values, NULL, SPI_OK_UPDATE_RETURNING);
+	dead = SPI_tuptable;
+	n = SPI_processed;
+	for (uint64 i = 0; i < n; i++)
+	{
+		Verdict verdict = {
+			.row = SPI_getbinval(dead->vals[i], dead->tupdesc, 1, &isnull)};
+
+		notify(w, a, &verdict, "resolved");
+		MemoryContextReset(a->cxt);
+	}
+	SPI_freetuptable(dead);
 }
 
 /* Has the alert anything that a row which does not fire could change? */
@@ -324,6 +365,8 @@ apply_verdicts(const AlertWriter *w, const Alert *a, Tuplestorestate *verdicts)
 		MemoryContextReset(a->cxt);
 	}
 	ExecDropSingleTupleTableSlot(slot);
+	if (w->complete && w->v->plan->window.ttl)
+		resolve_dead(w, a);
 	weir_become_again(user);
 }
 
@@ -444,12 +487,13 @@ weir_alerts_begin(CheckpointView *v)
 }
 
 AlertWriter *
-weir_alerts_begin_open(CheckpointView *v, bool complete)
+weir_alerts_begin_open(CheckpointView *v, bool complete, int64 closed)
 {
 	AlertWriter *w = new_writer(v);
 
 	w->open = true;
 	w->complete = complete;
+	w->dead = closed;
 	return w;
 }
 

@@ -23,14 +23,12 @@
 #include "utils/snapmgr.h"
 
 static void
-add_rows(CheckpointView *v, AlertWriter *w)
+add_rows(CheckpointView *v, AlertWriter *w, int64 closed)
 {
 	OpenGroups *groups = weir_open_groups_read(v->row, v->reader,
 											   GetActiveSnapshot());
 	Datum *values = palloc(sizeof(Datum) * v->plan->nout);
 	bool *nulls = palloc(sizeof(bool) * v->plan->nout);
-	int64 closed = weir_window_closed(&v->plan->window, v->row->lateness,
-									  v->next.closed_upto);
 	MergeGroup g;
 
 	while (weir_open_groups_next(groups, &g))
@@ -41,7 +39,7 @@ add_rows(CheckpointView *v, AlertWriter *w)
 
 /* False, with an error that is not the server's or a lock's: no rows. */
 static ErrorData *
-try_add_rows(CheckpointView *v, AlertWriter *w)
+try_add_rows(CheckpointView *v, AlertWriter *w, int64 closed)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	MemoryContext rows = AllocSetContextCreate(cxt, "weir open rows",
@@ -53,7 +51,7 @@ try_add_rows(CheckpointView *v, AlertWriter *w)
 	MemoryContextSwitchTo(rows);
 	PG_TRY();
 	{
-		add_rows(v, w);
+		add_rows(v, w, closed);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -78,13 +76,15 @@ weir_alerts_open(CheckpointView *v)
 {
 	WeirUser user = weir_become_owner(v->row->owner);
 	int nest = weir_settings_enter(v->row);
+	int64 closed = weir_window_closed(&v->plan->window, v->row->lateness,
+									  v->next.closed_upto);
 	AlertWriter *w;
 	ErrorData *error;
 
 	SPI_connect();
 	/* A view without a window has no rows but these. */
-	w = weir_alerts_begin_open(v, !weir_windows_close(&v->plan->window));
-	error = try_add_rows(v, w);
+	w = weir_alerts_begin_open(v, !weir_windows_close(&v->plan->window), closed);
+	error = try_add_rows(v, w, closed);
 	if (error)
 		weir_alerts_fail(w, error->message);
 	else

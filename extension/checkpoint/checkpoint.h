@@ -140,9 +140,11 @@ extern void weir_alerts_add(AlertWriter *w, int64 window, const Datum *values,
 extern void weir_alerts_end(AlertWriter *w);
 /*
  * Rows of open windows, for the alerts that look at those; complete: they can
- * resolve an alert, too.  fail instead of end: there are no rows, and why.
+ * resolve an alert, too, and so does that there is none, of a window up to closed.
+ * fail instead of end: there are no rows, and why.
  */
-extern AlertWriter *weir_alerts_begin_open(CheckpointView *v, bool complete);
+extern AlertWriter *
+weir_alerts_begin_open(CheckpointView *v, bool complete, int64 closed);
 extern void weir_alerts_fail(AlertWriter *w, const char *reason);
 /* Such alerts of the view, by what is open behind this checkpoint (alerts_open.c). */
 extern void weir_alerts_open(CheckpointView *v);

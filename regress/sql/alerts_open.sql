@@ -109,6 +109,24 @@ INSERT INTO events VALUES ('A', -7, at(303));
 SELECT weir.flush('t');
 SELECT * FROM said WHERE name = 'below';
 
+-- One that dies resolves it as well, with its key; one that lives does not.
+SELECT weir.create_view('d', $$SELECT k, sum(n) AS total FROM events GROUP BY 1$$, start => 'latest', ttl => '10 s');
+SELECT weir.create_alert('dies', 'd', 'total > 100', clear_condition => 'total < 0', windows => 'open');
+SELECT wait_for($$(SELECT position IS NOT NULL FROM weir.partitions WHERE view_name = 'd'::regclass)$$);
+INSERT INTO events VALUES ('A', 200, at(311));
+SELECT weir.flush('d');
+INSERT INTO events VALUES ('A', -150, at(320));
+SELECT weir.flush('d');
+INSERT INTO events VALUES ('X', 1, at(325));
+SELECT weir.flush('d');
+SELECT name, state, fired FROM said WHERE name = 'dies';
+INSERT INTO events VALUES ('X', 1, at(331));
+SELECT weir.flush('d');
+SELECT state, "row", resolved_row FROM weir.alerts WHERE name = 'dies';
+INSERT INTO events VALUES ('A', 300, at(332));
+SELECT weir.flush('d');
+SELECT name, state, fired FROM said WHERE name = 'dies';
+
 -- A row that cannot be made stops the alert, and not the view.
 SELECT weir.create_view('r', $$SELECT weir.tumble(ts, '10 s') AS w, 100 / sum(n) AS ratio FROM events GROUP BY 1$$, start => 'latest');
 SELECT weir.create_alert('ratio', 'r', 'ratio > 10', windows => 'open');
