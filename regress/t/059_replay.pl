@@ -86,7 +86,8 @@ foreach my $fault (
 	$log = log_end($node);
 	$action .= ' 1' unless $action =~ / /;
 	set_fault($node, $point => $action);
-	sql($node, q{SELECT weir.replay_dead_letters('events')});
+	# It is committed, but the server may have gone down before its answer is out.
+	$node->psql('postgres', q{SELECT weir.replay_dead_letters('events')});
 	ok(fault_reached($node, 180), "$action at $point");
 	clear_faults($node);
 	log_says($node, qr/all server processes terminated/, $log, 180) if $action =~ /panic/;
