@@ -117,23 +117,6 @@ any_old(const Lane *lane, int64 since)
 
 /* --- closing watermark ----------------------------------------------------------- */
 
-/* Has the view, or one over it, windows to be closed? */
-static bool
-has_to_close(const Coordinator *co, CheckpointView *v, int64 upto)
-{
-	if (weir_can_close(v, upto))
-		return true;
-	for (int i = 0; i < co->c.nviews; i++)
-	{
-		CheckpointView *over = co->c.views[i];
-
-		if (!over->gone && over->row->upstream == v->row->view &&
-			has_to_close(co, over, upto))
-			return true;
-	}
-	return false;
-}
-
 /*
  * All partitions are idle: the clock may close what is open.  It does not move the
  * watermark where nothing is to be closed, so an event that comes after a long
@@ -145,7 +128,7 @@ advance_by_clock(const Coordinator *co, CheckpointView *v, int64 upto)
 	int64 advance = co->c.stream->idle_advance;
 	int64 by_clock = weir_clock_wall() - advance;
 
-	return advance >= 0 && by_clock > upto && has_to_close(co, v, by_clock)
+	return advance >= 0 && by_clock > upto && weir_can_close(v, by_clock)
 			   ? by_clock
 			   : upto;
 }
@@ -182,48 +165,6 @@ closing_watermark(const Coordinator *co, CheckpointView *v, int64 since)
 	return c.active ? upto : advance_by_clock(co, v, upto);
 }
 
-/* --- views over views ------------------------------------------------------------- */
-
-static const CheckpointView *
-view_below(const Coordinator *co, const CheckpointView *v)
-{
-	if (!OidIsValid(v->row->upstream))
-		return NULL;
-	for (int i = 0; i < co->c.nviews; i++)
-		if (!co->c.views[i]->gone &&
-			co->c.views[i]->row->view == v->row->upstream)
-			return co->c.views[i];
-	return NULL;
-}
-
-/* Had both read the same at the last barrier?  From there on they do. */
-static bool
-are_level(const CheckpointView *a, const CheckpointView *b)
-{
-	if (a->progress.nparts != b->progress.nparts)
-		return false;
-	for (int p = 0; p < a->progress.nparts; p++)
-		if (a->progress.parts[p].position != b->progress.parts[p].position)
-			return false;
-	return true;
-}
-
-/*
- * What is late for a view is so for those over it, which the clock may have nothing
- * to close for.  The end of the view below is not theirs.
- */
-static void
-follow_below(const Coordinator *co, CheckpointView *v)
-{
-	const CheckpointView *below = v;
-
-	while ((below = view_below(co, below)) != NULL)
-		if (below->slot->closing < WP_END_OF_TIME && are_level(v, below))
-			v->slot->closing = Max(v->slot->closing, below->slot->closing);
-}
-
-/* --- before a barrier --------------------------------------------------------------- */
-
 /* Would the watermark rise by answers that are no longer recent? */
 static bool
 relies_on_old(const Coordinator *co, int64 since)
@@ -250,17 +191,6 @@ ends_here(const CheckpointView *v, int64 upto)
 		   !weir_is_append(v->row);
 }
 
-/* Does the view's closing watermark ask for a commit? */
-static bool
-is_due(CheckpointView *v)
-{
-	int64 upto = v->slot->closing;
-
-	return weir_can_close(v, upto) || ends_here(v, upto) ||
-		   (v->progress.advance > v->progress.closed_upto &&
-			upto > v->progress.closed_upto);
-}
-
 bool
 weir_closing_prepare(Coordinator *co)
 {
@@ -272,18 +202,16 @@ weir_closing_prepare(Coordinator *co)
 	for (int i = 0; i < co->c.nviews; i++)
 	{
 		CheckpointView *v = co->c.views[i];
+		int64 upto = v->slot->closing;
 
-		if (!v->gone && wm_may_close(&v->slot->marks))
-			v->slot->closing = Max(closing_watermark(co, v, since),
-								   v->progress.advance);
-	}
-	for (int i = 0; i < co->c.nviews; i++)
-	{
-		CheckpointView *v = co->c.views[i];
-
-		if (!v->gone && wm_may_close(&v->slot->marks))
-			follow_below(co, v);
-		any = any || (!v->gone && is_due(v));
+		if (v->gone)
+			continue;
+		if (wm_may_close(&v->slot->marks))
+			upto = Max(closing_watermark(co, v, since), v->progress.advance);
+		any = any || weir_can_close(v, upto) || ends_here(v, upto) ||
+			  (v->progress.advance > v->progress.closed_upto &&
+			   upto > v->progress.closed_upto);
+		v->slot->closing = upto;
 	}
 	return any;
 }

@@ -112,32 +112,6 @@ SELECT view_name, late, closed_upto FROM weir.status WHERE stream = 'fading'::re
 INSERT INTO fading VALUES ('late', at(969), 3), ('in time', at(970), 3);
 SELECT weir.flush('fading');
 SELECT view_name, late FROM weir.status WHERE stream = 'fading'::regclass ORDER BY view_name::text;
--- Views over a view close with it, and it with them: what is late for one is for all.
-CREATE FOREIGN TABLE quiet (
-    kind text, ts timestamptz, part int OPTIONS (metadata 'partition')
-) SERVER view_idle OPTIONS (topic 'view_idle_quiet', event_time 'ts', idle_timeout '100 ms', idle_advance '30 s');
-SELECT weir.create_view('second', $$ SELECT weir.tumble(ts, '1 s') AS w, count(*) AS events FROM quiet GROUP BY 1 $$);
-SELECT weir.create_view('minute', $$ SELECT weir.tumble(w, '1 minute') AS w, sum(events) AS events FROM second GROUP BY 1 $$);
-SELECT weir.create_view('ever', $$ SELECT sum(events) AS events FROM minute $$);
-INSERT INTO quiet VALUES ('a', at(1003), 0), ('a', at(1014), 1);
-SELECT weir.flush('quiet');
-SELECT wait_for($$(SELECT count(*) = 1 FROM second_final)$$);
-ALTER SYSTEM SET weir.test_clock = 757383446;
-SELECT pg_reload_conf();
-SELECT wait_for($$(SELECT count(*) = 2 FROM second_final)$$);
-INSERT INTO quiet VALUES ('late', at(1005), 1), ('in time', at(1017), 1);
-SELECT weir.flush('quiet');
-SELECT view_name, late FROM weir.status WHERE stream = 'quiet'::regclass ORDER BY view_name::text;
-ALTER SYSTEM SET weir.test_clock = 757383449;
-SELECT pg_reload_conf();
-SELECT wait_for($$(SELECT count(*) = 3 FROM second_final)$$);
-ALTER SYSTEM SET weir.test_clock = 757383460;
-SELECT pg_reload_conf();
-SELECT wait_for($$(SELECT count(*) = 1 FROM minute_final)$$);
-INSERT INTO quiet VALUES ('late', at(1025), 0), ('in time', at(1030), 0);
-SELECT weir.flush('quiet');
-SELECT view_name, late, closed_upto FROM weir.status WHERE stream = 'quiet'::regclass ORDER BY view_name::text;
-SELECT (SELECT sum(events) FROM second) AS second, (SELECT sum(events) FROM minute) AS minute, events AS ever FROM ever;
 ALTER SYSTEM RESET weir.test_clock;
 SELECT pg_reload_conf();
 
