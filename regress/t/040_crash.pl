@@ -146,8 +146,12 @@ sub patient_sql
 
 	do
 	{
-		(undef, $out, $err) = $node->psql('postgres',
-			"SET client_min_messages = error;\n$statements", on_error_stop => 1);
+		# psql may be gone before it was told anything.
+		($out, $err) = ('', 'psql has ended');
+		eval {
+			(undef, $out, $err) = $node->psql('postgres',
+				"SET client_min_messages = error;\n$statements", on_error_stop => 1);
+		};
 	} while ($err ne '' && time < $end);
 	diag("failed: $statements\n$err") if $err ne '';
 	return $out;
@@ -163,8 +167,11 @@ sub complete
 
 	do
 	{
-		(undef, $out, $err) = $node->psql('postgres',
-			"SELECT weir.flush('events')\\g /dev/null\n$sums", on_error_stop => 1);
+		($out, $err) = ('', 'psql has ended');
+		eval {
+			(undef, $out, $err) = $node->psql('postgres',
+				"SELECT weir.flush('events')\\g /dev/null\n$sums", on_error_stop => 1);
+		};
 	} while ($err ne '' && $err !~ /in error|is paused/ && time < $end);
 	return is("$out$err", $wanted, "$name: every event is counted once")
 	  || diag(status());

@@ -72,6 +72,11 @@ sub whole
 		$kafka->node($killed)->kill;
 		finish_producer($producer);
 		wait_for_events($v, $before + $n, "turn $turn: all arrive though leader $killed was killed");
+		# The broker that answers may not know yet.
+		my $end = time + 180;
+
+		sleep 1
+		  while ($kafka->describe_topic($topic))[0]{leader} == $killed && time < $end;
 		isnt(($kafka->describe_topic($topic))[0]{leader}, $killed, "turn $turn: another one leads");
 		$kafka->node($killed)->start;
 	}
